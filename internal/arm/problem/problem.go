@@ -1,0 +1,108 @@
+// Package problem holds the one error type that crosses package borders in Acrux.
+//
+// A problem.Error is for errors a user can act on. It says what kind of error it
+// is (each edge maps the kind to its own status), carries the stable code clients
+// know, a message for people, and hints: what to do next, a command if there is
+// one. Everything else stays an ordinary wrapped error and reaches users only as
+// "internal error" with a request id.
+//
+// Renderers live at the edges: server/armapi writes {"error":{…}}, registryapi
+// {"errors":[…]}, loginapi error and error_description, the CLI "error:" and "hint:".
+package problem
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Kind classifies an error for those who must choose a status or an exit code.
+type Kind int
+
+// The kinds, each with the HTTP status that fits it best.
+const (
+	Internal        Kind = iota // 500: our fault
+	Invalid                     // 400: the request makes no sense
+	Unauthenticated             // 401: who are you?
+	Denied                      // 403: known, but not allowed
+	NotFound                    // 404
+	NotAllowed                  // 405: the resource has no such method
+	Conflict                    // 409: the state does not permit it
+	Precondition                // 412: an If-Match failed
+	TooLarge                    // 413
+	Unsupported                 // 501: real in Azure, not here yet
+	Unavailable                 // 503: try again later
+)
+
+var statuses = [...]int{
+	Internal: http.StatusInternalServerError, Invalid: http.StatusBadRequest,
+	Unauthenticated: http.StatusUnauthorized, Denied: http.StatusForbidden,
+	NotFound: http.StatusNotFound, NotAllowed: http.StatusMethodNotAllowed,
+	Conflict: http.StatusConflict, Precondition: http.StatusPreconditionFailed,
+	TooLarge: http.StatusRequestEntityTooLarge, Unsupported: http.StatusNotImplemented,
+	Unavailable: http.StatusServiceUnavailable,
+}
+
+// Status is the HTTP status of the kind.
+func (k Kind) Status() int { return statuses[k] }
+
+// Error is an error a user can act on. Code is the stable word a client may
+// switch on (Azure's, where Azure has one). Target names the member or the
+// resource at fault. Hints say what to do, best a whole command. Cause is for the
+// log and errors.Is; it is never shown.
+type Error struct {
+	Kind    Kind
+	Code    string
+	Message string
+	Target  string
+	Hints   []string
+	Cause   error
+}
+
+// New returns a problem with a formatted message.
+func New(kind Kind, code, format string, args ...any) *Error {
+	return &Error{Kind: kind, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Error renders code and message; hints are for the edges.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// On names what the error is about and returns e.
+func (e *Error) On(target string) *Error { e.Target = target; return e }
+
+// Hint adds a hint and returns e.
+func (e *Error) Hint(format string, args ...any) *Error {
+	e.Hints = append(e.Hints, fmt.Sprintf(format, args...))
+	return e
+}
+
+// Because sets the cause and returns e.
+func (e *Error) Because(cause error) *Error { e.Cause = cause; return e }
+
+// Text is the message followed by its hints, for edges that have one text field.
+func (e *Error) Text() string {
+	if len(e.Hints) == 0 {
+		return e.Message
+	}
+	return e.Message + " " + strings.Join(e.Hints, " ")
+}
+
+// From finds the problem in err's chain. An error without one is Internal, with
+// the original as its cause, so that its text is logged and not shown.
+func From(err error) *Error {
+	var p *Error
+	if errors.As(err, &p) {
+		return p
+	}
+	return &Error{Kind: Internal, Code: "InternalServerError", Message: "internal error", Cause: err}
+}
+
+// Is reports whether err is a problem of the kind.
+func Is(err error, kind Kind) bool {
+	var p *Error
+	return errors.As(err, &p) && p.Kind == kind
+}

@@ -1,0 +1,161 @@
+// Package engine runs a plan: it walks the graph of steps, hands each to an
+// Executor, keeps order, timeouts, retries and masking, and tells a Listener what
+// happens. It executes other people's code and holds nothing worth stealing: it
+// knows the control plane through lease.Leaser alone.
+package engine
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/secret"
+)
+
+// Executor does what the steps of a run say. There is one for each kind of
+// backend; every one passes the suite in enginetest.
+type Executor interface {
+	// Open makes the scope of one run: nothing of it is visible to other runs.
+	// The caller closes the scope.
+	Open(ctx context.Context, spec RunSpec) (Scope, error)
+}
+
+// RunSpec describes a run to an Executor.
+type RunSpec struct {
+	// ID is unique among the executor's runs, now and later, and fit for a file
+	// name: letters, digits and dashes, at most 64.
+	ID string
+	// Workspace and Home are directories on this machine, mounted into every step
+	// at /workspace and /acb/home. The caller owns them.
+	Workspace string
+	Home      string
+	// Credentials answers for each registry host the run may meet.
+	Credentials Credentials
+	// Identity serves the managed-identity endpoint of the run's steps. May be nil.
+	Identity http.Handler
+}
+
+// Credentials gives a run's credential for a registry host ("name:port" if the
+// port is not the default). It is safe for concurrent use.
+type Credentials interface {
+	Credential(host string) (Credential, bool)
+}
+
+// Credential is what a registry takes. A Username of all zeros (a GUID) says that
+// the password is a refresh token of the registry.
+type Credential struct {
+	Username string
+	Password secret.String
+}
+
+// Scope is one run inside an Executor. It owns everything the run makes there:
+// networks, containers, volumes, images under the run's names. Methods may be
+// called concurrently, for steps that run at the same time.
+//
+// A step that fails is an outcome: the reason was written to out, in the words a
+// docker client would use, and the result says so. An error means that the
+// executor could not do its work, or that ctx ended (then errors.Is(err,
+// context.Cause(ctx)) holds).
+type Scope interface {
+	// CreateNetwork makes a network; steps on one network find each other by name.
+	CreateNetwork(ctx context.Context, network Network) error
+	// CreateVolume makes a volume with these files. Contents are secret: they are
+	// kept in memory and seen only by the steps that mount the volume.
+	CreateVolume(ctx context.Context, name string, files map[string][]byte) error
+	// Build builds an image and keeps it under its tags for this run. Nothing is pushed.
+	Build(ctx context.Context, build Build, out io.Writer) (BuildResult, error)
+	// Command runs a container to its end, or starts it if it is detached.
+	Command(ctx context.Context, command Command, out io.Writer) (CommandResult, error)
+	// Push pushes an image that the run has built or pulled to the registry in its name.
+	Push(ctx context.Context, image string, out io.Writer) (PushResult, error)
+	// Close ends everything that still runs and removes all that the run made.
+	Close() error
+}
+
+// Network is a network of the run.
+type Network struct {
+	Name   string
+	Driver string // "bridge" or empty
+	IPv6   bool
+}
+
+// Build is one docker build. Paths are on this machine.
+type Build struct {
+	ContextDir string // absolute
+	Dockerfile string // absolute; may lie outside of ContextDir
+	Tags       []string
+	Args       map[string]string
+	Labels     map[string]string
+	Target     string
+	Platform   string // "linux/arm64"; empty is this machine's
+	NoCache    bool
+	Pull       bool              // always ask for base images; they are asked for anyway
+	AddHosts   []string          // "name:address"
+	Network    string            // "", "default", "none" or "host" (refused unless the executor allows it)
+	Secrets    map[string][]byte // id → content, for RUN --mount=type=secret
+	// BuildKit selects plain BuildKit output instead of the classic "Step i/N".
+	BuildKit bool
+}
+
+// BuildResult is how a build ended.
+type BuildResult struct {
+	OK       bool
+	ExitCode int    // of the build client: 0 or 1
+	ImageID  string // digest of the image's configuration
+	Digest   string // digest of the image's manifest, as it will be pushed
+	Bases    []BaseImage
+}
+
+// BaseImage is an image that a Dockerfile named and the registry resolved, with
+// this run's credentials.
+type BaseImage struct {
+	Reference string // as in the Dockerfile, arguments replaced
+	Digest    string
+}
+
+// Command is one docker run.
+type Command struct {
+	Name          string // of the container: the step's id, its name on the network
+	Image         string
+	Args          []string
+	Entrypoint    []string // nil is the image's; one empty string clears it
+	Env           []string // K=V
+	WorkingDir    string   // absolute; empty is the image's
+	User          string
+	Network       string // a network of the run, "host", "none" or "container:NAME"; empty is no name resolution
+	Mounts        []Mount
+	Privileged    bool
+	Detach        bool
+	Keep          bool // keep the container until Close, so that its name stays taken
+	Pull          bool // ask the registry even if the run has the image
+	CPUs          float64
+	Memory        int64 // bytes
+	Ports, Expose []string
+	Hosts         []string // "name:address"
+	Stdin         io.Reader
+}
+
+// Mount puts a volume of the run into a container, read-only.
+type Mount struct {
+	Volume string
+	Path   string
+}
+
+// CommandResult is how a container ended; for a detached one, that it started.
+type CommandResult struct {
+	ExitCode    int
+	OOMKilled   bool
+	ContainerID string // 64 hex digits
+}
+
+// PushResult is how a push ended.
+type PushResult struct {
+	OK     bool
+	Digest string
+	Size   int64 // of the manifest
+}
+
+// KillGrace is how long a container has between TERM and KILL when its time is
+// up. A user's cancel does not wait.
+const KillGrace = time.Second
