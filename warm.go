@@ -1,3 +1,5 @@
+//go:build warm
+
 package main
 
 import (
