@@ -32,7 +32,11 @@ import (
 	_ "github.com/Masterminds/sprig/v3"
 	_ "go.yaml.in/yaml/v4"
 	_ "gopkg.in/yaml.v3"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/spf13/pflag"
 	_ "gopkg.in/yaml.v2"
+	_ "mvdan.cc/sh/v3/expand"
+	_ "mvdan.cc/sh/v3/syntax"
 )
 
 func main() {}
