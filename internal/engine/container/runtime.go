@@ -1,0 +1,215 @@
+//go:build linux && cgo
+
+package container
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Runtime runs containers. It is safe for concurrent use.
+type Runtime struct {
+	state  string // directory of libcontainer's own state, one entry for each container
+	cgroup string // name of the control group that all containers are below
+}
+
+// New returns a runtime that keeps its state in root, which it makes if need be.
+// No two processes may use one root at the same time.
+func New(root string) (*Runtime, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of container states: %w", err)
+	}
+	return &Runtime{state: root, cgroup: CgroupName(root)}, nil
+}
+
+// CgroupName is the name of the control group of the runtime at root: it differs
+// from root to root, and is the same again after a restart.
+func CgroupName(root string) string {
+	sum := sha256.Sum256([]byte(filepath.Clean(root)))
+	return "acrux-" + hex.EncodeToString(sum[:6])
+}
+
+// CgroupPath is where a container's control group belongs, for its spec.
+func (r *Runtime) CgroupPath(id string) string { return "/" + r.cgroup + "/" + id }
+
+// Process is one container to run: its first process is its life.
+type Process struct {
+	ID     string // unique in the runtime: letters, digits, "_", "+", "-", "."
+	Spec   *specs.Spec
+	Stdin  io.Reader // may be nil
+	Stdout io.Writer // may be nil; so may Stderr. If both are the same, writes do not overlap
+	Stderr io.Writer
+	// Grace is how long the process has between TERM and KILL after ctx ran into
+	// its deadline. A ctx that was cancelled kills at once.
+	Grace time.Duration
+	// Started is called once the process runs. May be nil.
+	Started func()
+}
+
+// Exit is how a container ended.
+type Exit struct {
+	Code int  // 128 + n after signal n
+	OOM  bool // the kernel killed something in it for want of memory
+}
+
+// StartError says that a container's process could not be started, for a reason
+// that lies in the image or the command. Code is what a docker client exits with.
+type StartError struct {
+	Code int
+	Err  error
+}
+
+// Error implements error.
+func (e *StartError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Run starts a container and waits for its end, which it brings about when ctx
+// ends; then the error is ctx's cause. Nothing of the container is left when it
+// returns. A process that could not be started gives a *StartError.
+func (r *Runtime) Run(ctx context.Context, p Process) (_ Exit, err error) {
+	if ctx.Err() != nil {
+		return Exit{}, context.Cause(ctx)
+	}
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: p.ID, Spec: p.Spec})
+	if err != nil {
+		return Exit{}, fmt.Errorf("reading the container's spec: %w", err)
+	}
+	c, err := libcontainer.Create(r.state, p.ID, config)
+	if err != nil {
+		return Exit{}, fmt.Errorf("creating the container: %w", err)
+	}
+	defer func() {
+		if e := c.Destroy(); e != nil && err == nil {
+			err = fmt.Errorf("removing the container: %w", e)
+		}
+	}()
+	return r.run(ctx, c, p)
+}
+
+func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process) (Exit, error) {
+	proc, release, err := process(p)
+	if err != nil {
+		return Exit{}, err
+	}
+	defer release()
+	if err := c.Start(proc); err != nil {
+		return Exit{}, startError(err)
+	}
+	if err := c.Exec(); err != nil {
+		c.Signal(unix.SIGKILL)
+		proc.Wait()
+		return Exit{}, startError(err)
+	}
+	if p.Started != nil {
+		p.Started()
+	}
+	ended := make(chan struct{})
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(killed); kill(ctx, c, p.Grace, ended) })
+	code, err := wait(proc)
+	close(ended)
+	if !stop() {
+		<-killed
+		return Exit{}, context.Cause(ctx)
+	}
+	return Exit{Code: code, OOM: oomKilled(c)}, err
+}
+
+// process turns p into libcontainer's form. The standard input goes through a pipe
+// of ours: waiting for the process must not mean waiting for a reader that never
+// ends.
+func process(p Process) (*libcontainer.Process, func(), error) {
+	sp := p.Spec.Process
+	proc := &libcontainer.Process{
+		Args: sp.Args, Env: sp.Env, Cwd: sp.Cwd,
+		UID: int(sp.User.UID), GID: int(sp.User.GID),
+		Stdout: p.Stdout, Stderr: p.Stderr,
+		Init: true, LogLevel: "2",
+	}
+	for _, gid := range sp.User.AdditionalGids {
+		proc.AdditionalGroups = append(proc.AdditionalGroups, int(gid))
+	}
+	if p.Stdin == nil {
+		return proc, func() {}, nil
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the pipe for standard input: %w", err)
+	}
+	go func() {
+		defer write.Close()
+		io.Copy(write, p.Stdin) // ends with the reader, or with the process: then writing fails
+	}()
+	proc.Stdin = read
+	return proc, func() { read.Close() }, nil
+}
+
+// kill ends a container: politely first if its time was up, at once otherwise.
+func kill(ctx context.Context, c *libcontainer.Container, grace time.Duration, ended <-chan struct{}) {
+	if grace > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if c.Signal(unix.SIGTERM) == nil {
+			timer := time.NewTimer(grace)
+			defer timer.Stop()
+			select {
+			case <-ended:
+				return
+			case <-timer.C:
+			}
+		}
+	}
+	c.Signal(unix.SIGKILL) // fails only if the process is gone
+}
+
+func wait(proc *libcontainer.Process) (int, error) {
+	state, err := proc.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return 0, fmt.Errorf("waiting for the container: %w", err)
+	}
+	if state == nil {
+		state = exit.ProcessState
+	}
+	status := state.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return 128 + int(status.Signal()), nil
+	}
+	return status.ExitStatus(), nil
+}
+
+// startError sorts what libcontainer says about a process that would not start;
+// it says so in words only.
+func startError(err error) error {
+	text := err.Error()
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(text, part) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("executable file not found", "no such file or directory"):
+		return &StartError{Code: 127, Err: err}
+	case has("permission denied", "not a directory", "is a directory"):
+		return &StartError{Code: 126, Err: err}
+	}
+	return &StartError{Code: 125, Err: err}
+}
