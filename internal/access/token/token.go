@@ -1,0 +1,138 @@
+package token
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/oci"
+)
+
+// How long tokens count.
+const (
+	IdentityTTL = time.Hour
+	ManagedTTL  = 24 * time.Hour
+	RefreshTTL  = 3 * time.Hour
+	AccessTTL   = time.Hour
+)
+
+// identityClaims are those of an identity token, with the names Azure uses.
+type identityClaims struct {
+	jwt.RegisteredClaims
+	TenantID   string `json:"tid"`
+	ObjectID   string `json:"oid"`
+	AppID      string `json:"appid"`
+	IDType     string `json:"idtyp"`
+	ResourceID string `json:"xms_mirid,omitempty"`
+	Version    string `json:"ver"`
+}
+
+// Identity issues an identity token of a principal for an audience.
+func (is *Issuer) Identity(p identity.Principal, audience string, now time.Time, ttl time.Duration) (string, error) {
+	return is.sign(identityClaims{RegisteredClaims: is.registered(string(p.ObjectID), audience, now, ttl),
+		TenantID: is.TenantID, ObjectID: string(p.ObjectID), AppID: string(p.ClientID), IDType: "app", ResourceID: p.Resource, Version: "1.0"})
+}
+
+// Caller is who an identity token speaks for.
+type Caller struct {
+	ObjectID identity.ObjectID
+	ClientID identity.ClientID
+}
+
+// VerifyIdentity returns who an identity token speaks for, if it was made for one of
+// the audiences. A trailing slash of an audience does not count.
+func (is *Issuer) VerifyIdentity(text string, audiences []string) (Caller, error) {
+	var claims identityClaims
+	if err := is.parse(text, &claims); err != nil {
+		return Caller{}, err
+	}
+	if claims.ObjectID == "" || !fits(claims.Audience, audiences) {
+		return Caller{}, ErrWrongAudience
+	}
+	return Caller{ObjectID: identity.ObjectID(claims.ObjectID), ClientID: identity.ClientID(claims.AppID)}, nil
+}
+
+// ErrWrongAudience says that a token is genuine and made for something else. It is
+// an ErrInvalid.
+var ErrWrongAudience = wrongAudience{}
+
+type wrongAudience struct{}
+
+func (wrongAudience) Error() string        { return "the token was issued for another audience" }
+func (wrongAudience) Is(target error) bool { return target == ErrInvalid }
+
+func fits(have jwt.ClaimStrings, want []string) bool {
+	for _, audience := range have {
+		if slices.Contains(want, strings.TrimSuffix(audience, "/")) {
+			return true
+		}
+	}
+	return false
+}
+
+// registryClaims are those of refresh and access tokens of a registry.
+type registryClaims struct {
+	jwt.RegisteredClaims
+	Type     string       `json:"grant_type"`
+	TenantID string       `json:"tenant"`
+	Run      string       `json:"run,omitempty"`
+	Access   []oci.Access `json:"access,omitempty"`
+}
+
+const (
+	typeRefresh = "refresh_token"
+	typeAccess  = "access_token"
+)
+
+// Subject is who a registry token speaks for: a principal, or a run, which may do
+// with its own registry what tasks do.
+type Subject struct {
+	Principal identity.ObjectID
+	Run       string // key of the run's ID
+}
+
+// Anonymous reports whether the subject is nobody.
+func (s Subject) Anonymous() bool { return s.Principal == "" && s.Run == "" }
+
+func (is *Issuer) registry(typ, registry string, subject Subject, access []oci.Access, now time.Time, ttl time.Duration) (string, error) {
+	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), registry, now, ttl), Type: typ,
+		TenantID: is.TenantID, Run: subject.Run, Access: access})
+}
+
+// Refresh issues a refresh token of a registry, which is named in lower case.
+func (is *Issuer) Refresh(registry string, subject Subject, now time.Time, ttl time.Duration) (string, error) {
+	return is.registry(typeRefresh, registry, subject, nil, now, ttl)
+}
+
+// Access issues an access token of a registry.
+func (is *Issuer) Access(registry string, subject Subject, access []oci.Access, now time.Time) (string, error) {
+	return is.registry(typeAccess, registry, subject, access, now, AccessTTL)
+}
+
+// VerifyRefresh returns whom a refresh token of the registry speaks for.
+func (is *Issuer) VerifyRefresh(text, registry string) (Subject, error) {
+	subject, _, err := is.verifyRegistry(text, typeRefresh, registry)
+	return subject, err
+}
+
+// VerifyAccess returns whom an access token of the registry speaks for, and to what.
+func (is *Issuer) VerifyAccess(text, registry string) (Subject, []oci.Access, error) {
+	return is.verifyRegistry(text, typeAccess, registry)
+}
+
+func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Access, error) {
+	var claims registryClaims
+	if err := is.parse(text, &claims); err != nil {
+		return Subject{}, nil, err
+	}
+	if claims.Type != typ {
+		return Subject{}, nil, ErrInvalid
+	}
+	if !slices.Contains(claims.Audience, registry) {
+		return Subject{}, nil, ErrWrongAudience
+	}
+	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run}, claims.Access, nil
+}

@@ -1,0 +1,141 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/arm"
+)
+
+// Principals implements identity.Store.
+type Principals struct{ *DB }
+
+var _ identity.Store = Principals{}
+
+const selectPrincipal = `SELECT object_id, app_id, kind, display_name, resource, secret_hash, created FROM principals `
+
+func scanPrincipal(r row) (p identity.Principal, err error) {
+	var created int64
+	err = r.Scan(&p.ObjectID, &p.ClientID, &p.Kind, &p.DisplayName, &p.Resource, &p.SecretHash, &created)
+	p.Created = fromMicros(created)
+	return p, err
+}
+
+func foundPrincipal(p identity.Principal, err error) (identity.Principal, error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		err = identity.ErrNotFound
+	}
+	return p, err
+}
+
+// Principal implements identity.Store.
+func (s Principals) Principal(ctx context.Context, id identity.ObjectID) (identity.Principal, error) {
+	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE object_id = $1`, strings.ToLower(string(id)))))
+}
+
+// PrincipalByClientID implements identity.Store.
+func (s Principals) PrincipalByClientID(ctx context.Context, id identity.ClientID) (identity.Principal, error) {
+	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE app_id = $1`, strings.ToLower(string(id)))))
+}
+
+// PrincipalsOf implements identity.Store.
+func (s Principals) PrincipalsOf(ctx context.Context, resourceKey string) ([]identity.Principal, error) {
+	return collect(ctx, s.DB, scanPrincipal, selectPrincipal+`WHERE resource_key = $1`, resourceKey)
+}
+
+// Principals implements identity.Store.
+func (s Principals) Principals(ctx context.Context) ([]identity.Principal, error) {
+	return collect(ctx, s.DB, scanPrincipal, selectPrincipal+`ORDER BY display_name, object_id`)
+}
+
+// PutPrincipal implements identity.Store.
+func (s Principals) PutPrincipal(ctx context.Context, p identity.Principal) error {
+	_, err := s.exec(ctx, `INSERT INTO principals (object_id, app_id, kind, display_name, resource, resource_key, secret_hash, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, secret_hash = excluded.secret_hash`,
+		p.ObjectID, p.ClientID, p.Kind, p.DisplayName, p.Resource, strings.ToLower(p.Resource), p.SecretHash, micros(p.Created))
+	return err
+}
+
+// DeletePrincipal implements identity.Store.
+func (s Principals) DeletePrincipal(ctx context.Context, id identity.ObjectID) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.exec(ctx, `DELETE FROM role_assignments WHERE principal_id = $1`, id); err != nil {
+			return err
+		}
+		_, err := s.exec(ctx, `DELETE FROM principals WHERE object_id = $1`, id)
+		return err
+	})
+}
+
+// Assignments implements rbac.Store.
+type Assignments struct{ *DB }
+
+var _ rbac.Store = Assignments{}
+
+const selectAssignment = `SELECT name, scope_id, principal_id, principal_type, role_id, description, created, created_by FROM role_assignments `
+
+func scanAssignment(r row) (a rbac.Assignment, err error) {
+	var scope string
+	var created int64
+	if err := r.Scan(&a.Name, &scope, &a.PrincipalID, &a.PrincipalType, &a.RoleID, &a.Description, &created, &a.CreatedBy); err != nil {
+		return a, err
+	}
+	a.Created = fromMicros(created)
+	a.Scope, err = arm.ParseID(scope)
+	return a, err
+}
+
+// Assignment implements rbac.Store.
+func (s Assignments) Assignment(ctx context.Context, scope arm.ID, name string) (rbac.Assignment, error) {
+	a, err := scanAssignment(s.queryRow(ctx, selectAssignment+`WHERE scope = $1 AND name = $2`, scope.Key(), strings.ToLower(name)))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = rbac.ErrNotFound
+	}
+	return a, err
+}
+
+// AssignmentsOf implements rbac.Store.
+func (s Assignments) AssignmentsOf(ctx context.Context, principal identity.ObjectID) ([]rbac.Assignment, error) {
+	return collect(ctx, s.DB, scanAssignment, selectAssignment+`WHERE principal_id = $1 ORDER BY created, name`, principal)
+}
+
+// Assignments implements rbac.Store.
+func (s Assignments) Assignments(ctx context.Context) ([]rbac.Assignment, error) {
+	return collect(ctx, s.DB, scanAssignment, selectAssignment+`ORDER BY created, name`)
+}
+
+// PutAssignment implements rbac.Store.
+func (s Assignments) PutAssignment(ctx context.Context, a rbac.Assignment) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		var other int
+		err := s.queryRow(ctx, `SELECT count(*) FROM role_assignments WHERE scope = $1 AND principal_id = $2 AND role_id = $3 AND name <> $4`,
+			a.Scope.Key(), a.PrincipalID, a.RoleID, strings.ToLower(a.Name)).Scan(&other)
+		if err != nil {
+			return fmt.Errorf("looking for the assignment under another name: %w", err)
+		}
+		if other > 0 {
+			return rbac.ErrDuplicate
+		}
+		_, err = s.exec(ctx, `INSERT INTO role_assignments (scope, name, scope_id, principal_id, principal_type, role_id, description, created, created_by)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT (scope, name) DO UPDATE SET principal_id = excluded.principal_id, principal_type = excluded.principal_type,
+				role_id = excluded.role_id, description = excluded.description`,
+			a.Scope.Key(), strings.ToLower(a.Name), a.Scope.String(), a.PrincipalID, a.PrincipalType, a.RoleID, a.Description, micros(a.Created), a.CreatedBy)
+		return err
+	})
+}
+
+// DeleteAssignment implements rbac.Store.
+func (s Assignments) DeleteAssignment(ctx context.Context, scope arm.ID, name string) error {
+	n, err := s.exec(ctx, `DELETE FROM role_assignments WHERE scope = $1 AND name = $2`, scope.Key(), strings.ToLower(name))
+	if err == nil && n == 0 {
+		err = rbac.ErrNotFound
+	}
+	return err
+}
