@@ -1,0 +1,228 @@
+// Package taskfile turns the text of a task file, together with the values of a
+// run, into a Plan: plain data that says which steps there are, what each does and
+// what it waits for. It is pure: it opens no file, makes no connection and starts
+// nothing; alias sources and vault secrets come from functions in Input.
+//
+// The stages, each in its own file, are those of Azure's runner, whose texts and
+// defaults it keeps:
+//
+//	bytes ─ drop comments ─ find version ─ aliases ─ secrets ─ template ─ YAML ─ rules ─ graph ─▶ Plan
+package taskfile
+
+import (
+	"encoding/base64"
+	"errors"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Root is the start of the graph: the parent of steps that wait for nothing.
+const Root = "acb_root"
+
+// DefaultNetwork is made when a task file declares no network.
+const DefaultNetwork = "acb_default_network"
+
+// Directories as a step sees them.
+const (
+	WorkspaceDir = "/workspace"
+	HomeDir      = "/acb/home"
+)
+
+// homeVolume names the volume behind HomeDir on a step's command line.
+const homeVolume = "home"
+
+// dockerSocket is mounted into every step by Azure's runner.
+const dockerSocket = "/var/run/docker.sock"
+
+// Plan is a task file, ready to run. It is not changed after it was made.
+type Plan struct {
+	Version      string
+	AliasMode    bool   // version v1.1.0 or later, as the raw text says
+	SharedVolume string // name of the workspace volume
+	Steps        []Step // in file order
+	Networks     []Network
+	Volumes      []Volume
+	// SecretValues are the vault secrets that went into the plan. They must be
+	// masked in whatever is shown of the run.
+	SecretValues []string
+	// Warnings are for the run's log; none of them stops the run.
+	Warnings []string
+}
+
+// Kind says what a step does.
+type Kind string
+
+// The kinds of step.
+const (
+	KindCmd   Kind = "cmd"
+	KindBuild Kind = "build"
+	KindPush  Kind = "push"
+)
+
+// Step is one step with all defaults applied.
+type Step struct {
+	ID    string
+	Kind  Kind
+	Cmd   string   // KindCmd: image and arguments, as a shell reads them
+	Build Build    // KindBuild
+	Push  []string // KindPush: image names, normalised, without duplicates
+
+	Parents []string // what the step waits for: Root or IDs of earlier steps
+
+	Timeout       time.Duration
+	StartDelay    time.Duration
+	Retries       int
+	RetryDelay    time.Duration
+	RetryOnErrors []string
+	Repeat        int
+	IgnoreErrors  bool
+
+	WorkingDirectory                string // as written; see Workdir
+	DisableWorkingDirectoryOverride bool
+	EntryPoint                      string
+	Env                             []string
+	User                            string
+	Network                         string
+	Isolation                       string
+	CPUs                            string
+	Ports, Expose                   []string
+	Privileged, Detach, Keep        bool
+	Pull                            bool
+	DownloadRetries                 int
+	DownloadRetryDelay              time.Duration
+	Cache                           string
+	Mounts                          []Mount
+}
+
+// Build is what the runner reads from a build step's string.
+type Build struct {
+	Text       string // the arguments of docker build; a remote context is still in it
+	Tags       []string
+	Args       []string // K=V, or K alone
+	Dockerfile string   // empty if not given
+	Target     string
+	Context    Context
+	BuildKit   bool // DOCKER_BUILDKIT=1 is in the environment
+	Cached     bool // the string was extended by cache options
+}
+
+// Mount puts a volume of the task into a step.
+type Mount struct {
+	Volume string
+	Path   string
+}
+
+// Network is a declared network.
+type Network struct {
+	Name         string
+	Driver       string
+	IPv6         bool
+	SkipCreation bool
+	Default      bool
+}
+
+// Volume is a declared volume. File contents are still in Base64: a bad one is an
+// error when the volume is made, not before.
+type Volume struct {
+	Name  string
+	Files map[string]string
+}
+
+// Workdir is the directory in which a step works, as the step sees it. It is
+// empty if the image's own directory applies.
+func (s *Step) Workdir() string {
+	if s.Kind == KindBuild && s.Build.Context.Remote() {
+		return path.Join(WorkspaceDir, s.ID, s.Build.Context.Dir)
+	}
+	if s.DisableWorkingDirectoryOverride {
+		return ""
+	}
+	if path.IsAbs(s.WorkingDirectory) {
+		return path.Clean(s.WorkingDirectory)
+	}
+	return path.Join(WorkspaceDir, s.WorkingDirectory)
+}
+
+// CommandLine is the line that Azure's runner gives to its shell for a cmd or
+// build step. It is the one definition of what a step means: the engine reads it
+// as the shell and docker would.
+func (s *Step) CommandLine(sharedVolume string) string {
+	words := []string{"docker run"}
+	flag := func(on bool, name string) {
+		if on {
+			words = append(words, name)
+		}
+	}
+	option := func(name string, values ...string) {
+		for _, value := range values {
+			if value != "" {
+				words = append(words, name, value)
+			}
+		}
+	}
+	flag(!s.Keep, "--rm")
+	flag(s.Detach, "--detach")
+	option("-p", s.Ports...)
+	option("--expose", s.Expose...)
+	flag(s.Privileged, "--privileged")
+	option("--user", s.User)
+	option("--network", s.Network)
+	option("--isolation", s.Isolation)
+	option("--cpus", s.CPUs)
+	if s.Kind == KindCmd {
+		option("--entrypoint", s.EntryPoint)
+	}
+	option("--name", s.ID)
+	option("--volume", sharedVolume+":"+WorkspaceDir, dockerSocket+":"+dockerSocket, homeVolume+":"+HomeDir)
+	for _, mount := range s.Mounts {
+		option("--volume", mount.Volume+":"+mount.Path)
+	}
+	option("--env", "HOME="+HomeDir)
+	option("--env", s.Env...)
+	if s.Kind == KindBuild && !s.Build.BuildKit && !s.Build.Cached {
+		option("--env", "DOCKER_BUILDKIT=0")
+	}
+	option("--workdir", s.Workdir())
+	return strings.Join(append(words, s.client()), " ")
+}
+
+// client is the image and what follows it.
+func (s *Step) client() string {
+	switch {
+	case s.Kind == KindCmd:
+		return s.Cmd
+	case s.Build.Cached:
+		return "buildx build " + s.Build.localText()
+	}
+	return "docker build " + s.Build.localText()
+}
+
+// TimeoutSeconds is the step's limit as the log shows it.
+func (s *Step) TimeoutSeconds() string { return strconv.Itoa(int(s.Timeout / time.Second)) }
+
+// Edges lists the graph as sorted "from -> to" lines would name it, unsorted.
+func (p *Plan) Edges() []string {
+	var edges []string
+	for _, step := range p.Steps {
+		for _, parent := range step.Parents {
+			edges = append(edges, parent+" -> "+step.ID)
+		}
+	}
+	return edges
+}
+
+// Decode returns the volume's files: what their Base64 stands for, and a line end
+// after it. A value that is no Base64 is an error for the author.
+func (v *Volume) Decode() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for name, text := range v.Files {
+		content, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, errors.New("failed to decode Base64 value. please make sure value provided is Base64 encoded")
+		}
+		files[name] = append(content, '\n')
+	}
+	return files, nil
+}
