@@ -1,0 +1,202 @@
+//go:build linux
+
+package imagestore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
+	cref "github.com/containerd/containerd/v2/pkg/reference"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+)
+
+// Refusal is a registry's answer to a request that it does not grant. Its Error is
+// made of lines: first what a docker client would print, then what the registry says
+// about the reason.
+type Refusal struct {
+	Image  string
+	Status int    // of HTTP
+	Code   string // of the registry, in words: "denied", "manifest unknown"
+	Lines  []string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return strings.Join(r.Lines, "\n") }
+
+type direction int
+
+const (
+	pulling direction = iota
+	pushing
+)
+
+// refused turns err into a *Refusal if a registry refused. The errors of the libraries
+// hide the reason, because they come from requests whose answers have no body; so the
+// registry is asked once more. What is no refusal is returned with the image's name.
+func (r *Run) refused(ctx context.Context, image reference.Named, way direction, err error) error {
+	var status remoteerrors.ErrUnexpectedStatus
+	refusal := &Refusal{Image: reference.FamiliarString(image)}
+	var body []byte
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &status) && (status.StatusCode == 401 || status.StatusCode == 403 || status.StatusCode == 404):
+		refusal.Status, body = status.StatusCode, status.Body
+	case errors.Is(err, docker.ErrInvalidAuthorization):
+		refusal.Status = http.StatusUnauthorized
+	case errdefs.IsNotFound(err):
+		refusal.Status = http.StatusNotFound
+	default:
+		return fmt.Errorf("%s: %w", reference.FamiliarString(image), err)
+	}
+	if code, again, probeErr := r.probe(ctx, image, way); probeErr == nil && (len(body) == 0 || len(again) > 0) && code >= 400 {
+		refusal.Status, body = code, again
+	}
+	said := readReasons(body)
+	refusal.Code = said.code
+	if refusal.Code == "" {
+		refusal.Code = strings.ToLower(http.StatusText(refusal.Status))
+	}
+	refusal.Lines = append([]string{refusal.headline(image, way, said)}, said.more...)
+	if _, _, ok := r.login.find(reference.Domain(image)); !ok {
+		refusal.Lines = append(refusal.Lines, fmt.Sprintf("the run has no credential for the registry %s", reference.Domain(image)))
+	}
+	return refusal
+}
+
+// headline is what a docker client prints.
+func (r *Refusal) headline(image reference.Named, way direction, said reasons) string {
+	text := r.Code
+	if said.message != "" {
+		text += ": " + said.message
+	}
+	switch {
+	case way == pushing:
+		return text
+	case r.Status == http.StatusNotFound:
+		return fmt.Sprintf("manifest for %s not found: %s", r.Image, text)
+	}
+	return fmt.Sprintf("pull access denied for %s, repository does not exist or may require 'docker login': %s", reference.FamiliarName(image), text)
+}
+
+// probe asks for what was refused with a request whose answer has a body.
+func (r *Run) probe(ctx context.Context, image reference.Named, way direction) (int, []byte, error) {
+	spec, err := cref.Parse(image.String())
+	if err != nil {
+		return 0, nil, err
+	}
+	hosts, err := r.hosts(spec.Hostname())
+	if err != nil {
+		return 0, nil, err
+	}
+	host := hosts[len(hosts)-1] // the registry itself comes last
+	if ctx, err = docker.ContextWithRepositoryScope(ctx, spec, way == pushing); err != nil {
+		return 0, nil, err
+	}
+	method, path := http.MethodGet, "/manifests/"+spec.Object
+	if _, digest, ok := strings.Cut(spec.Object, "@"); ok {
+		path = "/manifests/" + digest
+	}
+	if way == pushing {
+		method, path = http.MethodPost, "/blobs/uploads/"
+	}
+	url := host.Scheme + "://" + host.Host + host.Path + "/" + reference.Path(image) + path
+	code, body, err := ask(ctx, host, method, url)
+	var status remoteerrors.ErrUnexpectedStatus
+	if errors.As(err, &status) { // the token service refused
+		return status.StatusCode, status.Body, nil
+	}
+	return code, body, err
+}
+
+// ask sends one request, with what authorization the registry wants.
+func ask(ctx context.Context, host docker.RegistryHost, method, url string) (int, []byte, error) {
+	for attempt := 0; ; attempt++ {
+		req, err := http.NewRequestWithContext(ctx, method, url, nil)
+		if err != nil {
+			return 0, nil, err
+		}
+		req.Header.Set("Accept", "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*")
+		if err := host.Authorizer.Authorize(ctx, req); err != nil {
+			return 0, nil, err
+		}
+		resp, err := host.Client.Do(req)
+		if err != nil {
+			return 0, nil, err
+		}
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		resp.Body.Close()
+		if err != nil {
+			return 0, nil, err
+		}
+		if resp.StatusCode == http.StatusUnauthorized && attempt == 0 && host.Authorizer.AddResponses(ctx, []*http.Response{resp}) == nil {
+			continue
+		}
+		return resp.StatusCode, body, nil
+	}
+}
+
+// reasons is what the body of a refusal says.
+type reasons struct {
+	code, message string
+	more          []string
+}
+
+// readReasons reads the two forms of refusals: the registry's errors and the token
+// service's error_description.
+func readReasons(body []byte) reasons {
+	var doc struct {
+		Errors []struct {
+			Code, Message string
+			Detail        json.RawMessage
+		}
+		Error       string
+		Description string `json:"error_description"`
+	}
+	if json.Unmarshal(body, &doc) != nil {
+		return reasons{}
+	}
+	if len(doc.Errors) == 0 {
+		return reasons{code: words(doc.Error), message: doc.Description}
+	}
+	first := doc.Errors[0]
+	return reasons{code: words(first.Code), message: first.Message, more: detailLines(first.Detail)}
+}
+
+func words(code string) string { return strings.ToLower(strings.ReplaceAll(code, "_", " ")) }
+
+// detailLines reads the parts of a detail that are meant for people: a text, or the
+// members message and hints of an object.
+func detailLines(detail json.RawMessage) []string {
+	var text string
+	if json.Unmarshal(detail, &text) == nil {
+		return lines(text)
+	}
+	var object struct{ Message, Hints json.RawMessage }
+	if json.Unmarshal(detail, &object) != nil {
+		return nil
+	}
+	var out []string
+	for _, raw := range []json.RawMessage{object.Message, object.Hints} {
+		var list []string
+		if json.Unmarshal(raw, &text) == nil {
+			out = append(out, lines(text)...)
+		} else if json.Unmarshal(raw, &list) == nil {
+			out = append(out, list...)
+		}
+	}
+	return out
+}
+
+func lines(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return line == "" })
+}

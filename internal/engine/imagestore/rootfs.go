@@ -1,0 +1,85 @@
+//go:build linux
+
+package imagestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/pkg/rootfs"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Rootfs is a writable copy of an image's files, mounted on a directory.
+type Rootfs struct {
+	Config ocispec.ImageConfig
+
+	run *Run
+	key string
+	dir string
+}
+
+// Mount unpacks an image that the run has read, if that was not done before, and
+// mounts a fresh writable copy of it on dir, which must be empty. The key must be
+// unique in the store. The caller removes the Rootfs.
+func (r *Run) Mount(ctx context.Context, image Image, key, dir string) (_ *Rootfs, err error) {
+	ctx = r.within(ctx)
+	config, err := image.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.store.unpack(ctx, image, config); err != nil {
+		return nil, err
+	}
+	mounts, err := r.store.snapshots.Prepare(ctx, key, identity.ChainID(config.RootFS.DiffIDs).String())
+	if err != nil {
+		return nil, fmt.Errorf("making a container's file system: %w", err)
+	}
+	fs := &Rootfs{Config: config.Config, run: r, key: key, dir: dir}
+	if err := mount.All(mounts, dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("mounting a container's file system: %w", err), fs.Remove(context.WithoutCancel(ctx)))
+	}
+	return fs, nil
+}
+
+// Remove unmounts the files and throws them away.
+func (f *Rootfs) Remove(ctx context.Context) error {
+	if err := mount.UnmountAll(f.dir, 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("unmounting a container's file system: %w", err)
+	}
+	if err := f.run.store.snapshots.Remove(f.run.within(ctx), f.key); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("removing a container's file system: %w", err)
+	}
+	return nil
+}
+
+// unpack applies the layers that no one has applied before.
+func (s *Store) unpack(ctx context.Context, image Image, config ocispec.Image) error {
+	if len(config.RootFS.DiffIDs) != len(image.Layers) {
+		return fmt.Errorf("the image has %d layers but its configuration names %d", len(image.Layers), len(config.RootFS.DiffIDs))
+	}
+	layers := make([]rootfs.Layer, len(image.Layers))
+	for i, blob := range image.Layers {
+		layers[i] = rootfs.Layer{
+			Blob: blob,
+			Diff: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: config.RootFS.DiffIDs[i]},
+		}
+	}
+	chain, err := rootfs.ApplyLayers(ctx, layers, s.snapshots, s.applier)
+	if err != nil {
+		return fmt.Errorf("unpacking an image: %w", err)
+	}
+	// While the configuration is kept, so are the unpacked layers.
+	label := "containerd.io/gc.ref.snapshot." + Snapshotter
+	info := content.Info{Digest: image.Config, Labels: map[string]string{label: chain.String()}}
+	if _, err := s.content.Update(ctx, info, "labels."+label); err != nil {
+		return fmt.Errorf("noting an unpacked image: %w", err)
+	}
+	return nil
+}
