@@ -16,9 +16,11 @@ import (
 // it from using up the machine that renders it.
 const (
 	maxOutput  = 10 << 20         // bytes of a rendered text
-	maxWork    = 64 << 20         // bytes and elements that functions may handle in one rendering
+	maxWork    = 32 << 20         // bytes that functions may handle in one rendering; a call or an element counts as 16
 	maxTime    = 10 * time.Second // of one rendering
 	maxNesting = 100              // of a value
+
+	element = 16 // what a call, a turn of a loop or an element of a value costs
 )
 
 // Names of the two functions that are woven into every template.
@@ -71,7 +73,7 @@ func (m *meter) measure(v reflect.Value, depth int) error {
 			}
 		}
 	}
-	return m.pay(1)
+	return m.pay(element)
 }
 
 func (m *meter) measureList(v reflect.Value, depth int) error {
@@ -83,7 +85,7 @@ func (m *meter) measureList(v reflect.Value, depth int) error {
 			return err
 		}
 	}
-	return m.pay(1)
+	return m.pay(element)
 }
 
 // pay is spend without a look at the clock, for the many small parts of a value.
@@ -98,7 +100,7 @@ func (m *meter) pay(n int64) error {
 // wrap returns the functions with a meter around each.
 func (m *meter) wrap(funcs template.FuncMap) template.FuncMap {
 	wrapped := template.FuncMap{
-		tickFunc: func() (string, error) { return "", m.spend(1) },
+		tickFunc: func() (string, error) { return "", m.spend(element) },
 		outputFunc: func(v any) (any, error) {
 			return v, m.measure(reflect.ValueOf(v), 0)
 		},
@@ -141,7 +143,7 @@ func (m *meter) call(name string, function reflect.Value, args []reflect.Value) 
 			return reflect.Value{}, err
 		}
 	}
-	if err := m.spend(1 + foresee(name, args)); err != nil {
+	if err := m.spend(element + foresee(name, args)); err != nil {
 		return reflect.Value{}, err
 	}
 	call := function.Call
@@ -163,9 +165,9 @@ func foresee(name string, args []reflect.Value) int64 {
 	case "repeat":
 		return number(0) * max(1, length(1))
 	case "until", "randAlpha", "randAlphaNum", "randAscii", "randNumeric", "randBytes":
-		return number(0)
+		return element * number(0)
 	case "untilStep":
-		return clamp(integer(args[1]) - integer(args[0]))
+		return element * clamp(integer(args[1])-integer(args[0]))
 	case "seq":
 		return foreseeSequence(args[0])
 	case "indent", "nindent":
@@ -182,7 +184,7 @@ func foresee(name string, args []reflect.Value) int64 {
 		return foreseeFormat(text(args[0]))
 	case "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert", "genSelfSignedCertWithKey",
 		"genSignedCert", "genSignedCertWithKey", "derivePassword", "htpasswd", "bcrypt":
-		return 2 << 20 // slow: pays so that few calls are possible
+		return maxWork / 4 // slow: pays so that few calls are possible
 	}
 	return 0
 }
@@ -193,7 +195,7 @@ func foreseeSequence(list reflect.Value) int64 {
 		n := integer(list.Index(i))
 		low, high = min(low, n), max(high, n)
 	}
-	return 8 * clamp(high-low)
+	return element * clamp(high-low)
 }
 
 // foreseeFormat charges for formats with a width of their own.
