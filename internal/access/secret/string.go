@@ -5,7 +5,8 @@ package secret
 import "log/slog"
 
 // String is a secret text. Every usual way to print, log or marshal it gives ***;
-// only Reveal gives the text, so each place that needs it can be found.
+// only Reveal, and the binary form that is sealed, give the text, so each place that
+// needs it can be found.
 type String struct{ text string }
 
 // masked is what is shown in place of a secret.
@@ -39,3 +40,10 @@ func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText takes a clear text in, from a request or a configuration file.
 func (s *String) UnmarshalText(p []byte) error { s.text = string(p); return nil }
+
+// MarshalBinary gives the text itself: gob uses it, and gob is used for one thing
+// only, what is sealed before it is stored (see Sealer).
+func (s String) MarshalBinary() ([]byte, error) { return []byte(s.text), nil }
+
+// UnmarshalBinary reads what MarshalBinary wrote.
+func (s *String) UnmarshalBinary(p []byte) error { s.text = string(p); return nil }

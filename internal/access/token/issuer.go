@@ -118,8 +118,8 @@ func (is *Issuer) parse(text string, claims jwt.Claims) error {
 	return nil
 }
 
-func (is *Issuer) registered(subject, audience string, now time.Time, ttl time.Duration) jwt.RegisteredClaims {
-	return jwt.RegisteredClaims{Issuer: is.URL, Subject: subject, Audience: jwt.ClaimStrings{audience}, ID: uuid.NewString(),
+func (is *Issuer) registered(subject string, now time.Time, ttl time.Duration) jwt.RegisteredClaims {
+	return jwt.RegisteredClaims{Issuer: is.URL, Subject: subject, ID: uuid.NewString(),
 		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl))}
 }
 

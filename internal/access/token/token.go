@@ -19,9 +19,11 @@ const (
 	AccessTTL   = time.Hour
 )
 
-// identityClaims are those of an identity token, with the names Azure uses.
+// identityClaims are those of an identity token, with the names Azure uses. Audience
+// hides the library's, which is written as a list; Azure writes one text.
 type identityClaims struct {
 	jwt.RegisteredClaims
+	Audience   string `json:"aud"`
 	TenantID   string `json:"tid"`
 	ObjectID   string `json:"oid"`
 	AppID      string `json:"appid"`
@@ -32,7 +34,7 @@ type identityClaims struct {
 
 // Identity issues an identity token of a principal for an audience.
 func (is *Issuer) Identity(p identity.Principal, audience string, now time.Time, ttl time.Duration) (string, error) {
-	return is.sign(identityClaims{RegisteredClaims: is.registered(string(p.ObjectID), audience, now, ttl),
+	return is.sign(identityClaims{RegisteredClaims: is.registered(string(p.ObjectID), now, ttl), Audience: audience,
 		TenantID: is.TenantID, ObjectID: string(p.ObjectID), AppID: string(p.ClientID), IDType: "app", ResourceID: p.Resource, Version: "1.0"})
 }
 
@@ -49,7 +51,7 @@ func (is *Issuer) VerifyIdentity(text string, audiences []string) (Caller, error
 	if err := is.parse(text, &claims); err != nil {
 		return Caller{}, err
 	}
-	if claims.ObjectID == "" || !fits(claims.Audience, audiences) {
+	if claims.ObjectID == "" || !slices.Contains(audiences, strings.TrimSuffix(claims.Audience, "/")) {
 		return Caller{}, ErrWrongAudience
 	}
 	return Caller{ObjectID: identity.ObjectID(claims.ObjectID), ClientID: identity.ClientID(claims.AppID)}, nil
@@ -64,18 +66,10 @@ type wrongAudience struct{}
 func (wrongAudience) Error() string        { return "the token was issued for another audience" }
 func (wrongAudience) Is(target error) bool { return target == ErrInvalid }
 
-func fits(have jwt.ClaimStrings, want []string) bool {
-	for _, audience := range have {
-		if slices.Contains(want, strings.TrimSuffix(audience, "/")) {
-			return true
-		}
-	}
-	return false
-}
-
 // registryClaims are those of refresh and access tokens of a registry.
 type registryClaims struct {
 	jwt.RegisteredClaims
+	Audience string       `json:"aud"`
 	Type     string       `json:"grant_type"`
 	TenantID string       `json:"tenant"`
 	Run      string       `json:"run,omitempty"`
@@ -98,7 +92,7 @@ type Subject struct {
 func (s Subject) Anonymous() bool { return s.Principal == "" && s.Run == "" }
 
 func (is *Issuer) registry(typ, registry string, subject Subject, access []oci.Access, now time.Time, ttl time.Duration) (string, error) {
-	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), registry, now, ttl), Type: typ,
+	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), now, ttl), Audience: registry, Type: typ,
 		TenantID: is.TenantID, Run: subject.Run, Access: access})
 }
 
@@ -131,7 +125,7 @@ func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Acc
 	if claims.Type != typ {
 		return Subject{}, nil, ErrInvalid
 	}
-	if !slices.Contains(claims.Audience, registry) {
+	if claims.Audience != registry {
 		return Subject{}, nil, ErrWrongAudience
 	}
 	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run}, claims.Access, nil

@@ -136,13 +136,18 @@ type Value struct {
 	Secret bool // masked in the log
 }
 
+// SystemIdentity is what a Login names the job's system-assigned identity by.
+const SystemIdentity = "system"
+
 // Login is a registry that the run logs in to before its first step. Identity is
 // set, or Username and Password are.
 type Login struct {
 	Registry string
 	Username secret.String
 	Password secret.String
-	Identity string // client ID of an identity of the task, or "system"
+	Identity string // client ID of an identity of the task, or SystemIdentity
+	// Aliases are other names of the same registry, good for the same credential.
+	Aliases []string
 	// Own marks the run's own registry, whose credential the control plane made for this run.
 	Own bool
 }

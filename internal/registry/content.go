@@ -1,0 +1,166 @@
+// Package registry holds the rules of registries: the registry resource itself, and
+// what is in one, namely repositories, manifests, tags, blobs and uploads.
+//
+// Blobs are global and content-addressed; a repository may read a blob only through
+// a link of its own. So mounting and importing within the installation cost one row,
+// and knowing a digest opens nothing.
+//
+// The package knows neither HTTP nor who is asking. Every change of a tag or
+// manifest writes an event in the same transaction; triggers and webhooks read the
+// events and the registry does not know them.
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/store/blob"
+)
+
+// Content serves what is in the registries. It is safe for concurrent use.
+type Content struct {
+	Store Store
+	Blobs blob.Store
+}
+
+// The problems of a registry, with the codes of the OCI Distribution specification.
+func unknownRepository(name Name) *problem.Error {
+	return problem.New(problem.NotFound, "NAME_UNKNOWN", "repository name not known to registry").On(name.Repository)
+}
+
+func unknownManifest(name Name, reference string) *problem.Error {
+	return problem.New(problem.NotFound, "MANIFEST_UNKNOWN", "manifest %s is not known in repository %s", reference, name.Repository).On(reference)
+}
+
+func unknownBlob(d digest.Digest) *problem.Error {
+	return problem.New(problem.NotFound, "BLOB_UNKNOWN", "blob unknown to registry").On(d.String())
+}
+
+func unknownUpload(id string) *problem.Error {
+	return problem.New(problem.NotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry").On(id)
+}
+
+// wire turns the store's errors into problems.
+func wire(err error, name Name, what string) error {
+	switch {
+	case errors.Is(err, ErrNoRepository):
+		return unknownRepository(name).Because(err)
+	case errors.Is(err, ErrNoManifest):
+		return unknownManifest(name, what).Because(err)
+	case errors.Is(err, ErrNoBlob):
+		return unknownBlob(digest.Digest(what)).Because(err)
+	case errors.Is(err, ErrNoUpload):
+		return unknownUpload(what).Because(err)
+	case errors.Is(err, ErrUploadMoved):
+		return problem.New(problem.Conflict, "BLOB_UPLOAD_INVALID", "another request is writing to this upload").Because(err)
+	}
+	return err
+}
+
+// Repository returns a repository.
+func (c *Content) Repository(ctx context.Context, name Name) (Repository, error) {
+	repo, err := c.Store.Repository(ctx, name)
+	return repo, wire(err, name, "")
+}
+
+// Repositories lists the names of a registry's repositories.
+func (c *Content) Repositories(ctx context.Context, registry string, page Page) ([]string, error) {
+	return c.Store.Repositories(ctx, registry, page)
+}
+
+// DeleteRepository removes the repository with all that is in it, and says what that was.
+func (c *Content) DeleteRepository(ctx context.Context, name Name, actor string, now time.Time) (manifests, tags []string, err error) {
+	err = c.Store.InTx(ctx, func(ctx context.Context) error {
+		all, err := c.Store.Manifests(ctx, name, Page{})
+		if err != nil {
+			return err
+		}
+		for _, m := range all {
+			manifests = append(manifests, m.Digest.String())
+			tags = append(tags, m.Tags...)
+			if err := c.Store.AddEvent(ctx, Event{Name: name, Action: "delete", Digest: m.Digest, Actor: actor, Time: now}); err != nil {
+				return err
+			}
+		}
+		return c.Store.DeleteRepository(ctx, name)
+	})
+	return manifests, tags, wire(err, name, "")
+}
+
+// Blob returns a blob of the repository.
+func (c *Content) Blob(ctx context.Context, name Name, d digest.Digest) (Blob, error) {
+	b, err := c.Store.Blob(ctx, name, d)
+	return b, wire(err, name, d.String())
+}
+
+// OpenBlob opens a blob's content. The caller closes it.
+func (c *Content) OpenBlob(ctx context.Context, b Blob) (blob.Blob, error) {
+	return c.Blobs.Open(ctx, b.Key)
+}
+
+// Mount links a blob of another repository of the installation. The caller has
+// checked that the source may be read. It reports whether there was such a blob.
+func (c *Content) Mount(ctx context.Context, name, from Name, d digest.Digest, now time.Time) (bool, error) {
+	err := c.Store.InTx(ctx, func(ctx context.Context) error {
+		b, err := c.Store.Blob(ctx, from, d)
+		if err != nil {
+			return err
+		}
+		if err := c.Store.EnsureRepository(ctx, name, now); err != nil {
+			return err
+		}
+		_, err = c.Store.AddBlob(ctx, name, b, now)
+		return err
+	})
+	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoRepository) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// UnlinkBlob takes a blob from the repository.
+func (c *Content) UnlinkBlob(ctx context.Context, name Name, d digest.Digest) error {
+	return wire(c.Store.UnlinkBlob(ctx, name, d), name, d.String())
+}
+
+// Tag returns a tag.
+func (c *Content) Tag(ctx context.Context, name Name, tag string) (Tag, error) {
+	t, err := c.Store.Tag(ctx, name, tag)
+	if errors.Is(err, ErrNoManifest) {
+		return t, problem.New(problem.NotFound, "TAG_UNKNOWN", "the specified tag %s does not exist in repository %s", tag, name.Repository).On(tag)
+	}
+	return t, wire(err, name, tag)
+}
+
+// Tags lists tags.
+func (c *Content) Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, error) {
+	tags, err := c.Store.Tags(ctx, name, query)
+	return tags, wire(err, name, "")
+}
+
+// DeleteTag removes a tag; the manifest stays.
+func (c *Content) DeleteTag(ctx context.Context, name Name, tag, actor string, now time.Time) error {
+	return c.Store.InTx(ctx, func(ctx context.Context) error {
+		t, err := c.Tag(ctx, name, tag)
+		if err != nil {
+			return err
+		}
+		if err := c.Store.DeleteTag(ctx, name, tag); err != nil {
+			return err
+		}
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: "delete", Tag: tag, Digest: t.Digest, Actor: actor, Time: now})
+	})
+}
+
+// checkName returns a problem unless the name may name a repository.
+func checkName(name Name) error {
+	if !oci.ValidRepository(name.Repository) {
+		return problem.New(problem.Invalid, "NAME_INVALID", "invalid repository name %q", name.Repository).On(name.Repository)
+	}
+	return nil
+}

@@ -1,0 +1,308 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+)
+
+// Media types of Docker's, which OCI's descend from.
+const (
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	foreignLayer   = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+)
+
+// MaxManifest is the largest manifest in bytes, as the specification suggests.
+const MaxManifest = 4 << 20
+
+// Push is a manifest to be kept, under a tag, a digest, or both.
+type Push struct {
+	Name      Name
+	Reference string // tag or digest
+	MediaType string
+	Body      []byte
+	Actor     string
+	Now       time.Time
+}
+
+// document is what the manifests and indexes of Docker and OCI have in common.
+type document struct {
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Config       *v1.Descriptor    `json:"config"`
+	Layers       []v1.Descriptor   `json:"layers"`
+	Manifests    []v1.Descriptor   `json:"manifests"`
+	Subject      *v1.Descriptor    `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+func invalidManifest(format string, args ...any) *problem.Error {
+	return problem.New(problem.Invalid, "MANIFEST_INVALID", format, args...)
+}
+
+// PutManifest keeps a manifest. Everything it names must be in the repository.
+func (c *Content) PutManifest(ctx context.Context, push Push) (Manifest, error) {
+	if err := checkName(push.Name); err != nil {
+		return Manifest{}, err
+	}
+	d, tag, err := push.digestAndTag()
+	if err != nil {
+		return Manifest{}, err
+	}
+	m, err := parseManifest(push.MediaType, push.Body)
+	if err != nil {
+		return Manifest{}, err
+	}
+	m.Digest, m.Created, m.Updated = d, push.Now, push.Now
+	if err := c.describe(ctx, push.Name, &m); err != nil {
+		return Manifest{}, err
+	}
+	err = c.Store.InTx(ctx, func(ctx context.Context) error { return c.keep(ctx, push, &m, tag) })
+	return m, err
+}
+
+// digestAndTag says what the reference of a push means: a digest must fit the body.
+func (p Push) digestAndTag() (digest.Digest, string, error) {
+	want := digest.Digest(p.Reference)
+	if want.Validate() == nil {
+		if want.Algorithm().FromBytes(p.Body) != want {
+			return "", "", problem.New(problem.Invalid, "DIGEST_INVALID", "the manifest does not have the digest %s", want).On(p.Reference)
+		}
+		return want, "", nil
+	}
+	if !oci.ValidTag(p.Reference) {
+		return "", "", problem.New(problem.Invalid, "TAG_INVALID", "%q is neither a tag nor a digest", p.Reference).On(p.Reference)
+	}
+	return digest.FromBytes(p.Body), p.Reference, nil
+}
+
+// parseManifest reads what a manifest says of itself.
+func parseManifest(mediaType string, body []byte) (Manifest, error) {
+	var doc document
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return Manifest{}, invalidManifest("the manifest is not valid JSON: %v", err)
+	}
+	if mediaType == "" {
+		mediaType = doc.MediaType
+	}
+	if doc.MediaType != "" && doc.MediaType != mediaType {
+		return Manifest{}, invalidManifest("the manifest says it is %q, the request %q", doc.MediaType, mediaType)
+	}
+	m := Manifest{MediaType: mediaType, Size: int64(len(body)), ImageSize: int64(len(body)), ArtifactType: doc.ArtifactType,
+		Annotations: doc.Annotations, Attributes: DeleteEnabled | WriteEnabled | ReadEnabled | ListEnabled, Body: body}
+	if doc.Subject != nil {
+		m.Subject = doc.Subject.Digest
+	}
+	switch mediaType {
+	case v1.MediaTypeImageManifest, dockerManifest:
+		return m, m.readImage(doc)
+	case v1.MediaTypeImageIndex, dockerList:
+		return m, m.readIndex(doc)
+	}
+	return Manifest{}, invalidManifest("the media type %q is not one of a manifest", mediaType)
+}
+
+func (m *Manifest) readImage(doc document) error {
+	if doc.Config == nil || doc.Config.Digest == "" {
+		return invalidManifest("the manifest names no config")
+	}
+	m.ConfigType = doc.Config.MediaType
+	if m.ArtifactType == "" {
+		m.ArtifactType = doc.Config.MediaType
+	}
+	for _, part := range append([]v1.Descriptor{*doc.Config}, doc.Layers...) {
+		if part.MediaType == foreignLayer || len(part.URLs) > 0 {
+			continue // lives elsewhere by its own word
+		}
+		if err := part.Digest.Validate(); err != nil {
+			return invalidManifest("the manifest names a bad digest: %v", err)
+		}
+		m.Blobs = append(m.Blobs, part.Digest)
+		m.ImageSize += part.Size
+	}
+	return nil
+}
+
+func (m *Manifest) readIndex(doc document) error {
+	for _, child := range doc.Manifests {
+		if err := child.Digest.Validate(); err != nil {
+			return invalidManifest("the index names a bad digest: %v", err)
+		}
+		m.Children = append(m.Children, child.Digest)
+		m.ImageSize += child.Size
+	}
+	return nil
+}
+
+// maxConfig is how much of an image's configuration is read for its platform.
+const maxConfig = 1 << 20
+
+// describe fills in the platform of an image, which stands in its configuration.
+func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
+	if m.ConfigType != v1.MediaTypeImageConfig && m.ConfigType != "application/vnd.docker.container.image.v1+json" {
+		return nil
+	}
+	b, err := c.Store.Blob(ctx, name, m.Blobs[0])
+	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoRepository) || b.Size > maxConfig {
+		return nil // keep says that it is missing
+	}
+	if err != nil {
+		return err
+	}
+	content, err := c.Blobs.Open(ctx, b.Key)
+	if err != nil {
+		return err
+	}
+	text := make([]byte, b.Size)
+	_, err = content.ReadAt(text, 0)
+	if err := errors.Join(ignoreEOF(err), content.Close()); err != nil {
+		return err
+	}
+	var config v1.Platform
+	if json.Unmarshal(text, &config) == nil {
+		m.Architecture, m.OS = config.Architecture, config.OS
+	}
+	return nil
+}
+
+// keep writes manifest, tag and event. It runs in a transaction.
+func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tag string) error {
+	if err := c.Store.EnsureRepository(ctx, push.Name, push.Now); err != nil {
+		return err
+	}
+	for _, d := range m.Blobs {
+		if _, err := c.Store.Blob(ctx, push.Name, d); err != nil {
+			return missingPart(err, "MANIFEST_BLOB_UNKNOWN", "blob", d)
+		}
+	}
+	for _, d := range m.Children {
+		if _, err := c.Store.Manifest(ctx, push.Name, d.String()); err != nil {
+			return missingPart(err, "MANIFEST_UNKNOWN", "manifest", d)
+		}
+	}
+	if err := c.Store.PutManifest(ctx, push.Name, *m); err != nil {
+		return err
+	}
+	if tag != "" {
+		if err := c.Store.PutTag(ctx, push.Name, tag, m.Digest, push.Now); err != nil {
+			return err
+		}
+	}
+	return c.Store.AddEvent(ctx, Event{Name: push.Name, Action: "push", Tag: tag, Digest: m.Digest, Actor: push.Actor, Time: push.Now})
+}
+
+func missingPart(err error, code, what string, d digest.Digest) error {
+	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoManifest) {
+		return problem.New(problem.Invalid, code, "the manifest names the %s %s, which is not in the repository", what, d).On(d.String())
+	}
+	return err
+}
+
+// Manifest returns a manifest by tag or digest, with its body.
+func (c *Content) Manifest(ctx context.Context, name Name, reference string) (Manifest, error) {
+	m, err := c.Store.Manifest(ctx, name, reference)
+	return m, wire(err, name, reference)
+}
+
+// Manifests lists the manifests of a repository, without bodies.
+func (c *Content) Manifests(ctx context.Context, name Name, page Page) ([]Manifest, error) {
+	all, err := c.Store.Manifests(ctx, name, page)
+	return all, wire(err, name, "")
+}
+
+// Referrers lists the manifests whose subject is d; an empty list for anything unknown.
+func (c *Content) Referrers(ctx context.Context, name Name, d digest.Digest) ([]Manifest, error) {
+	all, err := c.Store.Referrers(ctx, name, d)
+	if errors.Is(err, ErrNoRepository) {
+		return nil, nil
+	}
+	return all, err
+}
+
+// DeleteManifest removes a manifest and its tags.
+func (c *Content) DeleteManifest(ctx context.Context, name Name, d digest.Digest, actor string, now time.Time) error {
+	err := c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.Store.DeleteManifest(ctx, name, d); err != nil {
+			return err
+		}
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: "delete", Digest: d, Actor: actor, Time: now})
+	})
+	return wire(err, name, d.String())
+}
+
+// Copy makes the manifest that reference names in one repository, and everything
+// below it, available in another as well: rows, no bytes. The caller has checked the
+// right to read the source.
+func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name, tags []string, actor string, now time.Time) (Manifest, error) {
+	if err := checkName(to); err != nil {
+		return Manifest{}, err
+	}
+	var top Manifest
+	err := c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.Store.EnsureRepository(ctx, to, now); err != nil {
+			return err
+		}
+		var err error
+		if top, err = c.copyManifest(ctx, from, reference, to, now); err != nil {
+			return err
+		}
+		return c.tagAll(ctx, to, top.Digest, tags, actor, now)
+	})
+	return top, wire(err, from, reference)
+}
+
+func (c *Content) copyManifest(ctx context.Context, from Name, reference string, to Name, now time.Time) (Manifest, error) {
+	m, err := c.Store.Manifest(ctx, from, reference)
+	if err != nil {
+		return m, err
+	}
+	parsed, err := parseManifest(m.MediaType, m.Body)
+	if err != nil {
+		return m, err
+	}
+	for _, child := range parsed.Children {
+		if _, err := c.copyManifest(ctx, from, child.String(), to, now); err != nil {
+			return m, err
+		}
+	}
+	for _, d := range parsed.Blobs {
+		b, err := c.Store.Blob(ctx, from, d)
+		if err != nil {
+			return m, err
+		}
+		if _, err := c.Store.AddBlob(ctx, to, b, now); err != nil {
+			return m, err
+		}
+	}
+	m.Blobs, m.Children, m.Created, m.Updated = parsed.Blobs, parsed.Children, now, now
+	return m, c.Store.PutManifest(ctx, to, m)
+}
+
+func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags []string, actor string, now time.Time) error {
+	for _, tag := range tags {
+		if err := c.Store.PutTag(ctx, name, tag, d, now); err != nil {
+			return err
+		}
+		if err := c.Store.AddEvent(ctx, Event{Name: name, Action: "push", Tag: tag, Digest: d, Actor: actor, Time: now}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ignoreEOF: ReadAt reports the end of the content even when it filled the buffer.
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/store/blob"
+)
+
+// Errors of a Store. The service turns them into problems.
+var (
+	ErrNoRepository = errors.New("no such repository")
+	ErrNoManifest   = errors.New("no such manifest")
+	ErrNoBlob       = errors.New("no such blob in the repository")
+	ErrNoUpload     = errors.New("no such upload")
+	ErrUploadMoved  = errors.New("the upload was changed by another request")
+)
+
+// Name is a repository of a registry; Registry is the registry's name in lower case.
+type Name struct {
+	Registry   string
+	Repository string
+}
+
+// Repository is a repository as the metadata API shows it.
+type Repository struct {
+	Name
+	Created, Updated time.Time
+	Tags, Manifests  int64
+	Attributes       Attributes
+}
+
+// Attributes are the switches of a repository, tag or manifest, as bits.
+type Attributes int
+
+// The switches. All are on in the beginning.
+const (
+	DeleteEnabled Attributes = 1 << iota
+	WriteEnabled
+	ReadEnabled
+	ListEnabled
+)
+
+// Blob is a blob that a repository may read.
+type Blob struct {
+	Digest digest.Digest
+	Size   int64
+	Key    blob.Key
+}
+
+// Manifest is a manifest of a repository.
+type Manifest struct {
+	Digest       digest.Digest
+	MediaType    string
+	ArtifactType string
+	ConfigType   string
+	Subject      digest.Digest
+	Annotations  map[string]string
+	Architecture string
+	OS           string
+	Size         int64 // of the manifest itself
+	ImageSize    int64 // with everything it names
+	Created      time.Time
+	Updated      time.Time
+	Attributes   Attributes
+	Body         []byte          // filled in by Store.Manifest only
+	Blobs        []digest.Digest // to be stored: what it names
+	Children     []digest.Digest
+	Tags         []string // filled in by Store.Manifests
+}
+
+// Tag is a tag of a repository.
+type Tag struct {
+	Name             string
+	Digest           digest.Digest
+	Created, Updated time.Time
+	Attributes       Attributes
+}
+
+// Upload is a blob push in progress.
+type Upload struct {
+	ID      string
+	Name    Name
+	State   blob.State
+	Expires time.Time
+	Version int64 // grows with every change; refuses a second writer
+}
+
+// Page bounds a listing: at most N entries after Last.
+type Page struct {
+	Last string
+	N    int
+}
+
+// Event is something that happened in a registry.
+type Event struct {
+	Name   Name
+	Action string // "push", "delete"
+	Tag    string
+	Digest digest.Digest
+	Actor  string
+	Time   time.Time
+}
+
+// Store keeps the metadata of registries' contents. Methods take part in ctx's
+// transaction. Those that read a repository return ErrNoRepository if there is none.
+type Store interface {
+	resource.Transactor
+
+	Repository(ctx context.Context, name Name) (Repository, error)
+	Repositories(ctx context.Context, registry string, page Page) ([]string, error)
+	// EnsureRepository makes the repository if there is none.
+	EnsureRepository(ctx context.Context, name Name, now time.Time) error
+	DeleteRepository(ctx context.Context, name Name) error
+
+	// Blob returns a blob linked to the repository, or ErrNoBlob.
+	Blob(ctx context.Context, name Name, d digest.Digest) (Blob, error)
+	// AddBlob records a committed blob and links it. If the digest is known already,
+	// the known copy is linked and returned; the caller then deletes its own.
+	AddBlob(ctx context.Context, name Name, b Blob, now time.Time) (Blob, error)
+	// UnlinkBlob takes the blob from the repository, or ErrNoBlob.
+	UnlinkBlob(ctx context.Context, name Name, d digest.Digest) error
+
+	// Manifest finds by tag or digest, or ErrNoManifest.
+	Manifest(ctx context.Context, name Name, reference string) (Manifest, error)
+	Manifests(ctx context.Context, name Name, page Page) ([]Manifest, error)
+	Referrers(ctx context.Context, name Name, subject digest.Digest) ([]Manifest, error)
+	// PutManifest writes the manifest with its links; known ones stay as they are.
+	PutManifest(ctx context.Context, name Name, m Manifest) error
+	DeleteManifest(ctx context.Context, name Name, d digest.Digest) error
+
+	Tag(ctx context.Context, name Name, tag string) (Tag, error)
+	Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, error)
+	PutTag(ctx context.Context, name Name, tag string, d digest.Digest, now time.Time) error
+	DeleteTag(ctx context.Context, name Name, tag string) error
+
+	Upload(ctx context.Context, id string) (Upload, error)
+	// PutUpload writes the upload; ErrUploadMoved if its version is not the next one.
+	PutUpload(ctx context.Context, u Upload) error
+	DeleteUpload(ctx context.Context, id string) error
+	ExpiredUploads(ctx context.Context, now time.Time) ([]Upload, error)
+
+	AddEvent(ctx context.Context, e Event) error
+}
+
+// Order is the order of a tag listing.
+type Order string
+
+// The orders.
+const (
+	ByName   Order = ""
+	TimeAsc  Order = "timeasc"
+	TimeDesc Order = "timedesc"
+)
+
+// TagQuery selects tags.
+type TagQuery struct {
+	Page
+	Order  Order
+	Digest digest.Digest // only tags of this manifest
+}

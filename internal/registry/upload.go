@@ -1,0 +1,149 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/store/blob"
+)
+
+// uploadTTL is how long an upload may rest before it is swept away.
+const uploadTTL = 24 * time.Hour
+
+// StartUpload begins a blob push.
+func (c *Content) StartUpload(ctx context.Context, name Name, now time.Time) (Upload, error) {
+	if err := checkName(name); err != nil {
+		return Upload{}, err
+	}
+	content, err := c.Blobs.Start(ctx)
+	if err != nil {
+		return Upload{}, err
+	}
+	u := Upload{ID: uuid.NewString(), Name: name}
+	return c.suspend(ctx, u, content, now)
+}
+
+// suspend keeps an upload for its next request.
+func (c *Content) suspend(ctx context.Context, u Upload, content blob.Upload, now time.Time) (Upload, error) {
+	state, err := content.Suspend()
+	if err != nil {
+		return u, err
+	}
+	u.State, u.Expires, u.Version = state, now.Add(uploadTTL), u.Version+1
+	return u, wire(c.Store.PutUpload(ctx, u), u.Name, u.ID)
+}
+
+// Upload returns a blob push of the repository.
+func (c *Content) Upload(ctx context.Context, name Name, id string) (Upload, error) {
+	u, err := c.Store.Upload(ctx, id)
+	if err == nil && u.Name != name {
+		err = ErrNoUpload // somebody else's
+	}
+	return u, wire(err, name, id)
+}
+
+// Append adds what r has to an upload. What arrived before an error stays.
+func (c *Content) Append(ctx context.Context, u Upload, r io.Reader, now time.Time) (Upload, error) {
+	content, err := c.resume(ctx, u)
+	if err != nil {
+		return u, err
+	}
+	_, readErr := content.ReadFrom(r)
+	// The client may be gone, and its context with it: what arrived is kept all the same.
+	u, err = c.suspend(context.WithoutCancel(ctx), u, content, now)
+	return u, errors.Join(readErr, err)
+}
+
+func (c *Content) resume(ctx context.Context, u Upload) (blob.Upload, error) {
+	content, err := c.Blobs.Resume(ctx, u.State)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, unknownUpload(u.ID).Because(err)
+	}
+	return content, err
+}
+
+// Finish adds the rest of the content, if there is any, and makes the upload a blob
+// of the repository. When it returns, the blob is durable.
+func (c *Content) Finish(ctx context.Context, u Upload, rest io.Reader, want digest.Digest, now time.Time) (Blob, error) {
+	content, err := c.resume(ctx, u)
+	if err != nil {
+		return Blob{}, err
+	}
+	b, err := c.commit(ctx, u.Name, content, rest, want, now)
+	if err != nil {
+		return Blob{}, err
+	}
+	return b, c.Store.DeleteUpload(ctx, u.ID)
+}
+
+// AddBlob streams a whole blob into the repository.
+func (c *Content) AddBlob(ctx context.Context, name Name, r io.Reader, want digest.Digest, now time.Time) (Blob, error) {
+	if err := checkName(name); err != nil {
+		return Blob{}, err
+	}
+	content, err := c.Blobs.Start(ctx)
+	if err != nil {
+		return Blob{}, err
+	}
+	return c.commit(ctx, name, content, r, want, now)
+}
+
+// commit ends an upload: a blob, or nothing.
+func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, rest io.Reader, want digest.Digest, now time.Time) (Blob, error) {
+	if _, err := content.ReadFrom(rest); err != nil {
+		return Blob{}, errors.Join(err, content.Cancel())
+	}
+	size := content.Size()
+	key, err := content.Commit(ctx, want)
+	if errors.Is(err, blob.ErrDigest) {
+		err = problem.New(problem.Invalid, "DIGEST_INVALID", "provided digest did not match uploaded content").On(want.String()).Because(err)
+	}
+	if err != nil {
+		return Blob{}, errors.Join(err, content.Cancel())
+	}
+	mine := Blob{Digest: want, Size: size, Key: key}
+	kept, err := c.link(ctx, name, mine, now)
+	if err == nil && kept.Key != key {
+		err = c.Blobs.Delete(ctx, key) // the content was here already
+	}
+	return kept, err
+}
+
+func (c *Content) link(ctx context.Context, name Name, b Blob, now time.Time) (kept Blob, err error) {
+	err = c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.Store.EnsureRepository(ctx, name, now); err != nil {
+			return err
+		}
+		kept, err = c.Store.AddBlob(ctx, name, b, now)
+		return err
+	})
+	return kept, err
+}
+
+// CancelUpload throws an upload away.
+func (c *Content) CancelUpload(ctx context.Context, u Upload) error {
+	if err := c.Store.DeleteUpload(ctx, u.ID); err != nil {
+		return wire(err, u.Name, u.ID)
+	}
+	return c.Blobs.Delete(ctx, u.State.Key)
+}
+
+// SweepUploads throws away uploads whose time is over.
+func (c *Content) SweepUploads(ctx context.Context, now time.Time) error {
+	expired, err := c.Store.ExpiredUploads(ctx, now)
+	if err != nil {
+		return err
+	}
+	for _, u := range expired {
+		if err := c.CancelUpload(ctx, u); err != nil && !problem.Is(err, problem.NotFound) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package blob
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Local is a Store in a directory: uploads/ holds what is on its way, blobs/ what is
+// committed, spread over 256 folders by the first byte of the key.
+type Local struct{ dir string }
+
+var _ Store = (*Local)(nil)
+
+// OpenLocal returns the store in dir, which is made if needed.
+func OpenLocal(dir string) (*Local, error) {
+	for _, sub := range []string{"uploads", "blobs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("the blob store: %w", err)
+		}
+	}
+	return &Local{dir: dir}, nil
+}
+
+func (l *Local) upload(key Key) string { return filepath.Join(l.dir, "uploads", string(key)) }
+
+func (l *Local) blob(key Key) string {
+	return filepath.Join(l.dir, "blobs", string(key[:2]), string(key))
+}
+
+// validKey keeps keys from naming anything but files of the store.
+func validKey(key Key) bool {
+	raw, err := hex.DecodeString(string(key))
+	return err == nil && len(raw) == 16
+}
+
+// Start implements Store.
+func (l *Local) Start(context.Context) (Upload, error) {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw) // never fails (crypto/rand)
+	key := Key(hex.EncodeToString(raw))
+	f, err := os.OpenFile(l.upload(key), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting an upload: %w", err)
+	}
+	return &localUpload{store: l, key: key, file: f, hash: sha256.New()}, nil
+}
+
+// Resume implements Store. Bytes beyond the state, from a request that was cut off
+// by a crash, are dropped.
+func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
+	if !validKey(state.Key) {
+		return nil, ErrNotFound
+	}
+	f, err := os.OpenFile(l.upload(state.Key), os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("resuming an upload: %w", err)
+	}
+	u := &localUpload{store: l, key: state.Key, file: f, hash: sha256.New(), size: state.Size}
+	if err := u.restore(state); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return u, nil
+}
+
+// Open implements Store.
+func (l *Local) Open(_ context.Context, key Key) (Blob, error) {
+	if !validKey(key) {
+		return nil, ErrNotFound
+	}
+	f, err := os.Open(l.blob(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &localBlob{File: f, size: info.Size()}, nil
+}
+
+// Delete implements Store.
+func (l *Local) Delete(_ context.Context, key Key) error {
+	if !validKey(key) {
+		return nil
+	}
+	for _, file := range []string{l.blob(key), l.upload(key)} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// List implements Store.
+func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		err := filepath.WalkDir(l.dir, func(_ string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // deleted meanwhile
+			}
+			if !yield(Info{Key: Key(entry.Name()), Modified: info.ModTime()}, err) {
+				return fs.SkipAll
+			}
+			return context.Cause(ctx)
+		})
+		if err != nil {
+			yield(Info{}, err)
+		}
+	}
+}
+
+// localUpload is a file in uploads/ and the hash of what is in it.
+type localUpload struct {
+	store *Local
+	key   Key
+	file  *os.File // nil once it is over
+	hash  hash.Hash
+	size  int64
+}
+
+func (u *localUpload) restore(state State) error {
+	if err := u.file.Truncate(state.Size); err != nil {
+		return err
+	}
+	if _, err := u.file.Seek(state.Size, io.SeekStart); err != nil {
+		return err
+	}
+	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state.Hash)
+}
+
+// buffers are for copying: hashing needs the bytes in the process once.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// ReadFrom implements io.ReaderFrom.
+func (u *localUpload) ReadFrom(r io.Reader) (int64, error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	n, err := io.CopyBuffer(io.MultiWriter(onlyWriter{u.file}, u.hash), onlyReader{r}, *buf)
+	u.size += n
+	return n, err
+}
+
+// onlyWriter and onlyReader hide the short cuts of files and sockets, with which
+// io.CopyBuffer would not use the buffer.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)
+
+// Size implements Upload.
+func (u *localUpload) Size() int64 { return u.size }
+
+// Suspend implements Upload.
+func (u *localUpload) Suspend() (State, error) {
+	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return State{}, err
+	}
+	err = u.file.Close()
+	u.file = nil
+	return State{Key: u.key, Size: u.size, Hash: state}, err
+}
+
+// Commit implements Upload.
+func (u *localUpload) Commit(_ context.Context, want digest.Digest) (Key, error) {
+	have, err := u.digest(want.Algorithm())
+	if err != nil {
+		return "", err
+	}
+	if have != want {
+		return "", ErrDigest
+	}
+	if err := u.publish(); err != nil {
+		return "", fmt.Errorf("keeping a blob: %w", err)
+	}
+	return u.key, nil
+}
+
+// digest returns the running sha256, or reads the file again for another algorithm.
+func (u *localUpload) digest(algorithm digest.Algorithm) (digest.Digest, error) {
+	if algorithm != digest.SHA512 {
+		return digest.NewDigest(digest.SHA256, u.hash), nil
+	}
+	h := sha512.New()
+	if _, err := io.Copy(h, io.NewSectionReader(u.file, 0, u.size)); err != nil {
+		return "", err
+	}
+	return digest.NewDigest(digest.SHA512, h), nil
+}
+
+// publish makes the file durable in blobs/: content first, then its name.
+func (u *localUpload) publish() error {
+	if err := u.file.Sync(); err != nil {
+		return err
+	}
+	err := u.file.Close()
+	u.file = nil
+	if err != nil {
+		return err
+	}
+	target := u.store.blob(u.key)
+	if err := makeDir(filepath.Dir(target)); err != nil {
+		return err
+	}
+	if err := os.Rename(u.store.upload(u.key), target); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(target))
+}
+
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Cancel implements Upload.
+func (u *localUpload) Cancel() error {
+	if u.file == nil {
+		return nil
+	}
+	err := errors.Join(u.file.Close(), os.Remove(u.store.upload(u.key)))
+	u.file = nil
+	return err
+}
+
+type localBlob struct {
+	*os.File
+	size int64
+}
+
+func (b *localBlob) Size() int64 { return b.size }
+
+// WriteTo implements Blob. The section is handed to w as the file itself, limited,
+// which net/http turns into sendfile.
+func (b *localBlob) WriteTo(w io.Writer, offset, n int64) (int64, error) {
+	if _, err := b.Seek(offset, io.SeekStart); err != nil {
+		return 0, err
+	}
+	return io.CopyN(w, b.File, n)
+}

@@ -1,0 +1,181 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/registry"
+)
+
+const manifestColumns = `m.digest, m.media_type, m.artifact_type, m.config_type, m.subject, m.annotations, m.architecture, m.os,
+	m.size, m.image_size, m.created, m.updated, m.attributes`
+
+// scanManifest reads manifestColumns and, where extra is given, what follows them.
+func scanManifest(r row, extra ...any) (m registry.Manifest, err error) {
+	var annotations string
+	var created, updated int64
+	dest := append([]any{&m.Digest, &m.MediaType, &m.ArtifactType, &m.ConfigType, &m.Subject, &annotations, &m.Architecture, &m.OS,
+		&m.Size, &m.ImageSize, &created, &updated, &m.Attributes}, extra...)
+	if err := r.Scan(dest...); err != nil {
+		return m, err
+	}
+	m.Created, m.Updated = fromMicros(created), fromMicros(updated)
+	if annotations != "" {
+		err = json.Unmarshal([]byte(annotations), &m.Annotations)
+	}
+	return m, err
+}
+
+// Manifest implements registry.Store, with one query for a tag or a digest.
+func (s Registry) Manifest(ctx context.Context, name registry.Name, reference string) (registry.Manifest, error) {
+	query := `SELECT ` + manifestColumns + `, p.body FROM manifests m JOIN payloads p ON p.digest = m.digest
+		JOIN repositories r ON r.id = m.repository WHERE r.registry = $1 AND r.name = $2 AND m.digest = $3`
+	if digest.Digest(reference).Validate() != nil {
+		query = `SELECT ` + manifestColumns + `, p.body FROM tags t JOIN manifests m ON m.id = t.manifest JOIN payloads p ON p.digest = m.digest
+			JOIN repositories r ON r.id = t.repository WHERE r.registry = $1 AND r.name = $2 AND t.name = $3`
+	}
+	var body []byte
+	m, err := scanManifest(s.queryRow(ctx, query, name.Registry, name.Repository, reference), &body)
+	m.Body = body
+	if err = instead(err, registry.ErrNoManifest); err == registry.ErrNoManifest {
+		if _, missing := s.repositoryID(ctx, name); missing != nil {
+			err = missing
+		}
+	}
+	return m, err
+}
+
+// Manifests implements registry.Store.
+func (s Registry) Manifests(ctx context.Context, name registry.Name, page registry.Page) ([]registry.Manifest, error) {
+	repo, err := s.repositoryID(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) {
+		var tags string
+		m, err := scanManifest(r, &tags)
+		if err != nil {
+			return m, err
+		}
+		return m, json.Unmarshal([]byte(tags), &m.Tags)
+	}, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id)
+		FROM manifests m WHERE m.repository = $1 AND m.digest > $2 ORDER BY m.digest LIMIT $3`, repo, page.Last, limit(page.N))
+}
+
+// Referrers implements registry.Store.
+func (s Registry) Referrers(ctx context.Context, name registry.Name, subject digest.Digest) ([]registry.Manifest, error) {
+	repo, err := s.repositoryID(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanManifest(r) },
+		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' ORDER BY m.digest`, repo, subject)
+}
+
+// PutManifest implements registry.Store.
+func (s Registry) PutManifest(ctx context.Context, name registry.Name, m registry.Manifest) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		repo, err := s.repositoryID(ctx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := s.exec(ctx, `INSERT INTO payloads (digest, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, m.Digest, m.Body); err != nil {
+			return err
+		}
+		id, err := s.insertManifest(ctx, repo, m)
+		if err != nil {
+			return err
+		}
+		if err := s.linkManifest(ctx, id, m); err != nil {
+			return err
+		}
+		return s.recount(ctx, repo, m.Updated)
+	})
+}
+
+func (s Registry) insertManifest(ctx context.Context, repo int64, m registry.Manifest) (id int64, err error) {
+	annotations := ""
+	if len(m.Annotations) > 0 {
+		text, err := json.Marshal(m.Annotations)
+		if err != nil {
+			return 0, err
+		}
+		annotations = string(text)
+	}
+	err = s.queryRow(ctx, `INSERT INTO manifests (repository, digest, media_type, artifact_type, config_type, subject, annotations,
+		architecture, os, size, image_size, created, updated, attributes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (repository, digest) DO UPDATE SET updated = excluded.updated RETURNING id`,
+		repo, m.Digest, m.MediaType, m.ArtifactType, m.ConfigType, m.Subject, annotations,
+		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes).Scan(&id)
+	return id, err
+}
+
+func (s Registry) linkManifest(ctx context.Context, id int64, m registry.Manifest) error {
+	for _, d := range m.Blobs {
+		if _, err := s.exec(ctx, `INSERT INTO manifest_blobs (manifest, blob) SELECT $1, id FROM blobs WHERE digest = $2 ON CONFLICT DO NOTHING`, id, d); err != nil {
+			return fmt.Errorf("linking blob %s: %w", d, err)
+		}
+	}
+	for _, d := range m.Children {
+		if _, err := s.exec(ctx, `INSERT INTO manifest_children (parent, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, d); err != nil {
+			return fmt.Errorf("linking manifest %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// DeleteManifest implements registry.Store.
+func (s Registry) DeleteManifest(ctx context.Context, name registry.Name, d digest.Digest) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		repo, err := s.repositoryID(ctx, name)
+		if err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, `DELETE FROM manifests WHERE repository = $1 AND digest = $2`, repo, d)
+		if err := none(n, err, registry.ErrNoManifest); err != nil {
+			return err
+		}
+		return s.recount(ctx, repo, time.Time{})
+	})
+}
+
+const selectUpload = `SELECT id, registry, repository, storage_key, size, hash_state, expires, version FROM uploads `
+
+func scanUpload(r row) (u registry.Upload, err error) {
+	var expires int64
+	err = r.Scan(&u.ID, &u.Name.Registry, &u.Name.Repository, &u.State.Key, &u.State.Size, &u.State.Hash, &expires, &u.Version)
+	u.Expires = fromMicros(expires)
+	return u, err
+}
+
+// Upload implements registry.Store.
+func (s Registry) Upload(ctx context.Context, id string) (registry.Upload, error) {
+	u, err := scanUpload(s.queryRow(ctx, selectUpload+`WHERE id = $1`, id))
+	return u, instead(err, registry.ErrNoUpload)
+}
+
+// PutUpload implements registry.Store.
+func (s Registry) PutUpload(ctx context.Context, u registry.Upload) error {
+	n, err := s.exec(ctx, `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (id) DO UPDATE SET size = excluded.size, hash_state = excluded.hash_state, expires = excluded.expires, version = excluded.version
+		WHERE uploads.version = excluded.version - 1`,
+		u.ID, u.Name.Registry, u.Name.Repository, u.State.Key, u.State.Size, u.State.Hash, micros(u.Expires), u.Version)
+	return none(n, err, registry.ErrUploadMoved)
+}
+
+// DeleteUpload implements registry.Store.
+func (s Registry) DeleteUpload(ctx context.Context, id string) error {
+	n, err := s.exec(ctx, `DELETE FROM uploads WHERE id = $1`, id)
+	return none(n, err, registry.ErrNoUpload)
+}
+
+// ExpiredUploads implements registry.Store.
+func (s Registry) ExpiredUploads(ctx context.Context, now time.Time) ([]registry.Upload, error) {
+	return collect(ctx, s.DB, scanUpload, selectUpload+`WHERE expires < $1`, micros(now))
+}

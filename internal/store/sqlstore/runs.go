@@ -1,0 +1,110 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/run"
+)
+
+// Runs implements run.Store.
+type Runs struct{ *DB }
+
+var _ run.Store = Runs{}
+
+// NextNumber implements run.Store.
+func (s Runs) NextNumber(ctx context.Context, registry arm.ID, prefix func() string) (string, int64, error) {
+	var text string
+	var n int64
+	err := s.queryRow(ctx, `INSERT INTO run_counters (registry, prefix, last) VALUES ($1, $2, 1)
+		ON CONFLICT (registry) DO UPDATE SET last = run_counters.last + 1 RETURNING prefix, last`, registry.Key(), prefix()).Scan(&text, &n)
+	return text, n, err
+}
+
+// stored is what of a run is one JSON text: what no query asks for.
+type stored struct {
+	Registry   string         `json:"registry"`
+	Task       string         `json:"task,omitempty"`
+	Properties run.Properties `json:"properties"`
+}
+
+const selectRun = `SELECT number, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel FROM runs `
+
+func scanRun(r row) (out run.Row, err error) {
+	var body string
+	var created, updated, started, finished, leaseUntil int64
+	err = r.Scan(&out.Number, &out.Status, &out.Pool, &out.OS, &out.Arch, &body, &out.Job, &created, &updated, &started, &finished,
+		&out.Agent, &out.Fence, &leaseUntil, &out.Cancel)
+	if err != nil {
+		return out, instead(err, run.ErrNotFound)
+	}
+	out.Created, out.Updated, out.Started = fromMicros(created), fromMicros(updated), fromMicros(started)
+	out.Finished, out.LeaseUntil = fromMicros(finished), fromMicros(leaseUntil)
+	var b stored
+	if err := json.Unmarshal([]byte(body), &b); err != nil {
+		return out, err
+	}
+	out.Properties = b.Properties
+	if out.Registry, err = arm.ParseID(b.Registry); err != nil {
+		return out, err
+	}
+	out.Task, err = arm.ParseID(b.Task)
+	return out, err
+}
+
+// Run implements run.Store.
+func (s Runs) Run(ctx context.Context, registry arm.ID, runID string) (run.Row, error) {
+	return scanRun(s.queryRow(ctx, selectRun+`WHERE registry = $1 AND run_id = $2`, registry.Key(), strings.ToLower(runID)))
+}
+
+// Runs implements run.Store.
+func (s Runs) Runs(ctx context.Context, registry arm.ID, f run.Filter) ([]run.Row, error) {
+	task := ""
+	if f.Task != "" {
+		task = registry.Child("tasks", f.Task).Key()
+	}
+	return collect(ctx, s.DB, scanRun, selectRun+`WHERE registry = $1 AND ($2 = '' OR task = $2) AND ($3 = '' OR lower(status) = $3)
+		AND ($4 = '' OR run_id = $4) ORDER BY number DESC LIMIT $5`,
+		registry.Key(), task, strings.ToLower(f.Status), strings.ToLower(f.RunID), limit(f.Top))
+}
+
+// NextQueued implements run.Store. The single writer is the lock.
+func (s Runs) NextQueued(ctx context.Context, agent lease.Agent) (run.Row, error) {
+	return scanRun(s.queryRow(ctx, selectRun+`WHERE status = 'Queued' AND pool = $1 AND os = $2 AND arch = $3 ORDER BY created, number LIMIT 1`,
+		agent.Pool, agent.OS, agent.Arch))
+}
+
+// QueuedOf implements run.Store.
+func (s Runs) QueuedOf(ctx context.Context, task arm.ID) ([]run.Row, error) {
+	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status = 'Queued' AND task = $1`, task.Key())
+}
+
+// Leased implements run.Store.
+func (s Runs) Leased(ctx context.Context, before time.Time, agent string) ([]run.Row, error) {
+	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status IN ('Started', 'Running') AND (lease_until < $1 OR (agent = $2 AND $2 <> ''))`, micros(before), agent)
+}
+
+// PutRun implements run.Store.
+func (s Runs) PutRun(ctx context.Context, r run.Row) error {
+	b := stored{Registry: r.Registry.String(), Properties: r.Properties}
+	task := ""
+	if !r.Task.IsRoot() {
+		b.Task, task = r.Task.String(), r.Task.Key()
+	}
+	body, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, `INSERT INTO runs (registry, number, run_id, task, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		ON CONFLICT (registry, number) DO UPDATE SET status = excluded.status, body = excluded.body, job = excluded.job, updated = excluded.updated,
+			started = excluded.started, finished = excluded.finished, agent = excluded.agent, fence = excluded.fence,
+			lease_until = excluded.lease_until, cancel = excluded.cancel`,
+		r.Registry.Key(), r.Number, strings.ToLower(r.Properties.RunID), task, r.Status, r.Pool, r.OS, r.Arch, string(body), r.Job,
+		micros(r.Created), micros(r.Updated), micros(r.Started), micros(r.Finished), r.Agent, r.Fence, micros(r.LeaseUntil), bit(r.Cancel))
+	return err
+}

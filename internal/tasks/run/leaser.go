@@ -1,0 +1,283 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/runlog"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+var _ lease.Leaser = (*Service)(nil)
+
+// Term is how long a lease counts without being renewed.
+const Term = 15 * time.Second
+
+// pollEvery is how often a waiting agent looks even if nobody rang: another server
+// on the same database may have queued a run.
+const pollEvery = 2 * time.Second
+
+// Acquire implements lease.Leaser.
+func (s *Service) Acquire(ctx context.Context, agent lease.Agent) (*lease.Lease, error) {
+	for {
+		rung := s.bell.wait()
+		got, err := s.tryAcquire(ctx, agent, time.Now())
+		if !errors.Is(err, ErrNotFound) {
+			return got, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-rung:
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Time) (*lease.Lease, error) {
+	var row Row
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if row, err = s.Store.NextQueued(ctx, agent); err != nil {
+			return err
+		}
+		row.Status, row.Agent, row.Started, row.Updated = Started, agent.Name, now, now
+		row.Fence, row.LeaseUntil = row.Fence+1, now.Add(Term)
+		return s.Store.PutRun(ctx, row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.bell.ring()
+	job, err := s.unseal(row)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ownLogin(&job, row, now); err != nil {
+		return nil, err
+	}
+	return &lease.Lease{Key: lease.Key{Run: row.ID().String(), Fence: row.Fence}, Deadline: row.LeaseUntil, Job: job}, nil
+}
+
+// tokenUser is the user name that goes with a refresh token as the password.
+const tokenUser = "00000000-0000-0000-0000-000000000000"
+
+// ownLogin puts the run's own registry in front of its logins, with a refresh token
+// that counts as long as the run is active.
+func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
+	if auth := row.Properties.SourceRegistryAuth; auth != nil && *auth == "None" {
+		return nil
+	}
+	name := strings.ToLower(row.Registry.Name())
+	text, err := s.Issuer.Refresh(name, token.Subject{Run: row.ID().Key()}, now, job.Timeout+time.Hour)
+	if err != nil {
+		return fmt.Errorf("a token for %s: %w", row.ID(), err)
+	}
+	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true}
+	for _, alias := range s.Registries.Aliases {
+		own.Aliases = append(own.Aliases, name+"."+alias)
+	}
+	job.Logins = append([]lease.Login{own}, job.Logins...)
+	return nil
+}
+
+// held returns the run of a key if its token is the current one.
+func (s *Service) held(ctx context.Context, key lease.Key) (Row, error) {
+	id, err := arm.ParseID(key.Run)
+	if err != nil {
+		return Row{}, errNotLeased
+	}
+	row, err := s.Store.Run(ctx, id.Parent(), id.Name())
+	if errors.Is(err, ErrNotFound) {
+		return row, errNotLeased
+	}
+	if err == nil && (row.Fence != key.Fence || row.Status.Final() || row.Status == Queued) {
+		err = errNotLeased
+	}
+	return row, err
+}
+
+// update changes a held run.
+func (s *Service) update(ctx context.Context, key lease.Key, fn func(*Row) error) (Row, error) {
+	var row Row
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if row, err = s.held(ctx, key); err != nil {
+			return err
+		}
+		if err := fn(&row); err != nil {
+			return err
+		}
+		return s.Store.PutRun(ctx, row)
+	})
+	return row, err
+}
+
+// Renew implements lease.Leaser.
+func (s *Service) Renew(ctx context.Context, key lease.Key) error {
+	rung := s.bell.wait()
+	row, err := s.update(ctx, key, func(row *Row) error {
+		row.LeaseUntil = time.Now().Add(Term)
+		return nil
+	})
+	half := time.NewTimer(Term / 2)
+	defer half.Stop()
+	for {
+		switch {
+		case err != nil:
+			return err
+		case row.Cancel:
+			return lease.ErrCanceled
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-half.C:
+			return nil
+		case <-rung:
+		}
+		rung = s.bell.wait()
+		row, err = s.held(ctx, key)
+	}
+}
+
+// Report implements lease.Leaser.
+func (s *Service) Report(ctx context.Context, key lease.Key, progress lease.Progress) error {
+	if progress.Stage != lease.Running {
+		_, err := s.held(ctx, key)
+		return err
+	}
+	_, err := s.update(ctx, key, func(row *Row) error {
+		if row.Status == Started {
+			row.Status, row.Updated = Running, time.Now()
+		}
+		return nil
+	})
+	if err == nil {
+		s.bell.ring()
+	}
+	return err
+}
+
+// AppendLog implements lease.Leaser.
+func (s *Service) AppendLog(ctx context.Context, key lease.Key, offset int64, p []byte) error {
+	row, err := s.held(ctx, key)
+	if err != nil {
+		return err
+	}
+	return s.Logs.Append(runlog.Key{Registry: row.Registry.Name(), RunID: row.Properties.RunID}, offset, p)
+}
+
+// Token implements lease.Leaser. The token ends with the run's time at the latest.
+func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenRequest) (lease.AccessToken, error) {
+	row, err := s.held(ctx, key)
+	if err != nil {
+		return lease.AccessToken{}, err
+	}
+	job, err := s.unseal(row)
+	if err != nil {
+		return lease.AccessToken{}, err
+	}
+	chosen, err := choose(job.Identities, req)
+	if err != nil {
+		return lease.AccessToken{}, err
+	}
+	p, err := s.Directory.Principal(ctx, identity.ObjectID(chosen.PrincipalID))
+	if errors.Is(err, identity.ErrNotFound) {
+		return lease.AccessToken{}, errNoIdentity
+	}
+	if err != nil {
+		return lease.AccessToken{}, err
+	}
+	now := time.Now()
+	ttl := min(token.ManagedTTL, time.Until(row.Started.Add(job.Timeout+time.Minute)))
+	text, err := s.Issuer.Identity(p, req.Audience, now, ttl)
+	return lease.AccessToken{Token: secret.New(text), ClientID: chosen.ClientID, NotBefore: now, ExpiresAt: now.Add(ttl)}, err
+}
+
+var (
+	errNoIdentity = problem.New(problem.Invalid, "invalid_request", "Identity not found")
+	errAmbiguous  = problem.New(problem.Invalid, "invalid_request", "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request")
+)
+
+// choose finds the identity a request means, run-semantics 6.4.
+func choose(all []lease.Identity, req lease.TokenRequest) (lease.Identity, error) {
+	for _, id := range all {
+		if matches(req.ClientID, id.ClientID) || matches(req.PrincipalID, id.PrincipalID) || matches(req.ResourceID, id.ResourceID) {
+			return id, nil
+		}
+	}
+	switch {
+	case req.ClientID != "" || req.PrincipalID != "" || req.ResourceID != "" || len(all) == 0:
+		return lease.Identity{}, errNoIdentity
+	case all[0].System || len(all) == 1:
+		return all[0], nil
+	}
+	return lease.Identity{}, errAmbiguous
+}
+
+func matches(asked, have string) bool { return asked != "" && strings.EqualFold(asked, have) }
+
+// Complete implements lease.Leaser.
+func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Result) error {
+	row, err := s.held(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := s.Logs.Sync(runlog.Key{Registry: row.Registry.Name(), RunID: row.Properties.RunID}); err != nil {
+		return err
+	}
+	_, err = s.update(ctx, key, func(row *Row) error {
+		s.finish(row, result.Status, result.Message, time.Now())
+		if result.Status == lease.Succeeded {
+			row.Properties.OutputImages = outputs(result.Dependencies)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.bell.ring()
+	if result.Status != lease.Succeeded || row.Task.IsRoot() {
+		return nil
+	}
+	return s.Tasks.Remember(ctx, row.Task, baseImages(result.Dependencies))
+}
+
+func outputs(all []lease.Dependency) []Image {
+	images := []Image{}
+	for _, d := range all {
+		if d.Image != nil && d.Image.Digest != "" {
+			images = append(images, Image(*d.Image))
+		}
+	}
+	return images
+}
+
+func baseImages(all []lease.Dependency) []task.BaseImage {
+	var images []task.BaseImage
+	seen := map[task.BaseImage]bool{}
+	add := func(kind string, image lease.Image) {
+		base := task.BaseImage{Type: kind, Registry: image.Registry, Repository: image.Repository, Tag: image.Tag, Digest: image.Digest}
+		if base.Repository != "" && !seen[base] {
+			seen[base] = true
+			images = append(images, base)
+		}
+	}
+	for _, d := range all {
+		add("RunTime", d.Runtime)
+		for _, image := range d.BuildTime {
+			add("BuildTime", image)
+		}
+	}
+	return images
+}

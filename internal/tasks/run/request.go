@@ -1,0 +1,238 @@
+package run
+
+import (
+	"context"
+	"encoding/base64"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+// Request asks for a run. Type says which members count: TaskRunRequest names a
+// task; the others carry the members of a step themselves.
+type Request struct {
+	Type             string  `json:"type"`
+	IsArchiveEnabled bool    `json:"isArchiveEnabled"`
+	AgentPoolName    *string `json:"agentPoolName"`
+	LogTemplate      *string `json:"logTemplate"`
+
+	TaskID   string    `json:"taskId"`
+	Override *Override `json:"overrideTaskStepProperties"`
+
+	task.Step
+	Timeout            int                      `json:"timeout"`
+	Platform           *task.Platform           `json:"platform"`
+	AgentConfiguration *task.AgentConfiguration `json:"agentConfiguration"`
+	SourceLocation     string                   `json:"sourceLocation"`
+	Credentials        *task.Credentials        `json:"credentials"`
+}
+
+// Override replaces parts of a task's step for one run.
+type Override struct {
+	ContextPath        string       `json:"contextPath"`
+	File               string       `json:"file"`
+	Arguments          []task.Value `json:"arguments"`
+	Target             string       `json:"target"`
+	Values             []task.Value `json:"values"`
+	UpdateTriggerToken string       `json:"updateTriggerToken"`
+}
+
+// stepTypes maps the types of direct requests to those of steps, and to run types.
+var stepTypes = map[string]struct{ step, run string }{
+	"EncodedTaskRunRequest": {"EncodedTask", "QuickRun"},
+	"FileTaskRunRequest":    {"FileTask", "QuickRun"},
+	"DockerBuildRequest":    {"Docker", "QuickBuild"},
+}
+
+// plan is what a request comes to: a row without number and times, and its job.
+type plan struct {
+	row Row
+	job lease.Job
+}
+
+// plan turns a request into a row and a job.
+func (s *Service) plan(ctx context.Context, registry arm.ID, req Request) (plan, error) {
+	if req.AgentPoolName != nil && *req.AgentPoolName != "" {
+		return plan{}, problem.New(problem.Unsupported, "NotImplemented", "Agent pools are not available in this version of Acrux.").On("agentPoolName")
+	}
+	if req.LogTemplate != nil && *req.LogTemplate != "" {
+		return plan{}, problem.New(problem.Unsupported, "NotImplemented", "Log templates are not available in this version of Acrux.").On("logTemplate")
+	}
+	if req.Type == "TaskRunRequest" {
+		return s.planTask(ctx, registry, req)
+	}
+	kind, ok := stepTypes[req.Type]
+	if !ok {
+		return plan{}, problem.New(problem.Invalid, "InvalidRequestContent", "The run request type '%s' is not one of TaskRunRequest, EncodedTaskRunRequest, FileTaskRunRequest, DockerBuildRequest.", req.Type).On("type")
+	}
+	step := req.Step
+	step.Type, step.ContextPath = kind.step, req.SourceLocation
+	properties := task.Properties{Step: &step, Timeout: req.Timeout, Platform: req.Platform, AgentConfiguration: req.AgentConfiguration, Credentials: req.Credentials}
+	if err := task.Check(&properties); err != nil {
+		return plan{}, err
+	}
+	p, err := s.assemble(properties)
+	p.row.Properties.RunType = kind.run
+	p.row.Properties.IsArchiveEnabled = req.IsArchiveEnabled
+	return p, err
+}
+
+func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (plan, error) {
+	id, err := arm.ParseID(req.TaskID)
+	if err != nil || !registry.Contains(id) || id.Kind().Key() != task.Kind.Key() {
+		return plan{}, problem.New(problem.Invalid, "InvalidTaskId", "'%s' is not the ID of a task of registry '%s'.", req.TaskID, registry.Name()).On("taskId")
+	}
+	t, err := s.Tasks.Details(ctx, id)
+	if err != nil {
+		return plan{}, err
+	}
+	if t.Properties.Status == "Disabled" {
+		return plan{}, problem.New(problem.Conflict, "TaskDisabled", "The task '%s' is disabled.", id.Name()).
+			Hint("az acr task update --name %s --registry %s --status Enabled", id.Name(), registry.Name())
+	}
+	properties := t.Properties
+	applyOverride(properties.Step, req.Override)
+	p, err := s.assemble(properties)
+	if err != nil {
+		return p, err
+	}
+	name := t.ID.Name()
+	p.row.Task, p.row.Properties.Task, p.row.Properties.IsArchiveEnabled = t.ID, &name, req.IsArchiveEnabled
+	p.row.Properties.RunType = "AutoRun"
+	if properties.Step.Type == "Docker" {
+		p.row.Properties.RunType = "AutoBuild"
+	}
+	if req.Override != nil && req.Override.UpdateTriggerToken != "" {
+		p.row.Properties.UpdateTriggerToken = &req.Override.UpdateTriggerToken
+	}
+	p.job.TaskName, p.job.TaskID = name, t.ID.String()
+	return p, s.identities(ctx, &p.job, t.Identity)
+}
+
+// applyOverride merges lists by name and replaces the rest.
+func applyOverride(step *task.Step, o *Override) {
+	if o == nil {
+		return
+	}
+	replace(&step.ContextPath, o.ContextPath)
+	replace(&step.Target, o.Target)
+	switch step.Type {
+	case "FileTask":
+		replace(&step.TaskFilePath, o.File)
+	case "Docker":
+		replace(&step.DockerFilePath, o.File)
+	}
+	step.Values = mergeValues(step.Values, o.Values)
+	step.Arguments = mergeValues(step.Arguments, o.Arguments)
+}
+
+func replace(text *string, by string) {
+	if by != "" {
+		*text = by
+	}
+}
+
+func mergeValues(base, over []task.Value) []task.Value {
+	merged := append([]task.Value(nil), base...)
+next:
+	for _, v := range over {
+		for i := range merged {
+			if merged[i].Name == v.Name {
+				merged[i] = v
+				continue next
+			}
+		}
+		merged = append(merged, v)
+	}
+	return merged
+}
+
+// assemble makes row and job from checked properties.
+func (s *Service) assemble(p task.Properties) (plan, error) {
+	step, err := jobStep(p.Step)
+	if err != nil {
+		return plan{}, err
+	}
+	mode := "Default"
+	if p.Credentials != nil && p.Credentials.SourceRegistry != nil && strings.EqualFold(p.Credentials.SourceRegistry.LoginMode, "None") {
+		mode = "None"
+	}
+	row := Row{Status: Queued, OS: p.Platform.OS, Arch: p.Platform.Architecture, Properties: Properties{
+		ProvisioningState: "Succeeded", Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
+		SourceRegistryAuth: &mode, CustomRegistries: p.LoginServers(), OutputImages: nil}}
+	job := lease.Job{Step: step, Timeout: time.Duration(p.Timeout) * time.Second, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
+	job.Logins = logins(p)
+	return plan{row: row, job: job}, nil
+}
+
+// logins are those of the other registries, in the order of their names. The run's
+// own is added when the run is leased, since its credential is made then.
+func logins(p task.Properties) []lease.Login {
+	var all []lease.Login
+	for _, host := range p.LoginServers() {
+		c := p.Credentials.Custom[host]
+		login := lease.Login{Registry: host}
+		switch {
+		case c.Identity == nil || *c.Identity == "":
+			login.Username, login.Password = revealed(c.UserName), revealed(c.Password)
+		case task.IsSystem(*c.Identity):
+			login.Identity = lease.SystemIdentity
+		default:
+			login.Identity = strings.ToLower(*c.Identity)
+		}
+		all = append(all, login)
+	}
+	return all
+}
+
+func revealed(v *task.SecretValue) secret.String {
+	if v == nil || v.Value == nil {
+		return secret.String{}
+	}
+	return secret.New(*v.Value)
+}
+
+// remoteContext is what a source location must look like: a URL, or a git address.
+var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/|oci://)`)
+
+func jobStep(s *task.Step) (lease.Step, error) {
+	step := lease.Step{Kind: lease.StepKind(s.Type), Context: s.ContextPath, TaskPath: s.TaskFilePath, ValuesPath: s.ValuesFilePath, Values: values(s.Values)}
+	if strings.EqualFold(step.Context, "/dev/null") {
+		step.Context = ""
+	}
+	if step.Context != "" && !remoteContext.MatchString(step.Context) {
+		return step, problem.New(problem.Unsupported, "NotImplemented", "The source location '%s' is an upload; uploading source code is not available in this version of Acrux.", s.ContextPath).On("sourceLocation").
+			Hint("push the source code to a git repository and name that")
+	}
+	if s.ContextAccessToken != nil {
+		step.ContextToken = secret.New(*s.ContextAccessToken)
+	}
+	var err error
+	if step.Task, err = base64.StdEncoding.DecodeString(s.EncodedTaskContent); err != nil {
+		return step, err
+	}
+	if step.ValuesFile, err = base64.StdEncoding.DecodeString(s.EncodedValues); err != nil {
+		return step, err
+	}
+	step.Build = lease.DockerBuild{Dockerfile: s.DockerFilePath, Target: s.Target, Images: s.ImageNames, NoCache: s.NoCache,
+		Push: s.IsPushEnabled == nil || *s.IsPushEnabled, Arguments: values(s.Arguments)}
+	return step, nil
+}
+
+func values(list []task.Value) []lease.Value {
+	all := make([]lease.Value, 0, len(list))
+	for _, v := range list {
+		text := ""
+		if v.Value != nil {
+			text = *v.Value
+		}
+		all = append(all, lease.Value{Name: v.Name, Value: text, Secret: v.IsSecret})
+	}
+	return all
+}

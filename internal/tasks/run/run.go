@@ -1,0 +1,146 @@
+// Package run holds runs: single executions of a task, or of steps given directly.
+// A run is a row; it is queued here, leased to an agent through lease.Leaser (which
+// Service implements) and ends in exactly one final state.
+//
+//	Queued ──▶ Started ──▶ Running ──▶ Succeeded | Failed | Canceled | Timeout | Error
+//	   └──────────┴────────────────▶ Canceled | Error
+//
+// A final state never changes. It is set after the last byte of the log, so who sees
+// it may read the whole log. What the agent needs is pinned when the run is queued,
+// sealed, and thrown away when the run ends.
+package run
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+// Kind is the kind of runs.
+var Kind = arm.NewKind("Microsoft.ContainerRegistry/registries/runs")
+
+// Status is the state of a run.
+type Status string
+
+// The states that are not final; the final ones are lease.Status.
+const (
+	Queued  Status = "Queued"
+	Started Status = "Started"
+	Running Status = "Running"
+)
+
+// Final reports whether the state never changes any more.
+func (s Status) Final() bool { return s != Queued && s != Started && s != Running }
+
+// Properties are those of a run on the wire.
+type Properties struct {
+	RunID              string                   `json:"runId"`
+	Status             Status                   `json:"status"`
+	LastUpdatedTime    string                   `json:"lastUpdatedTime"`
+	RunType            string                   `json:"runType"`
+	AgentPoolName      *string                  `json:"agentPoolName"`
+	CreateTime         string                   `json:"createTime"`
+	StartTime          *string                  `json:"startTime"`
+	FinishTime         *string                  `json:"finishTime"`
+	OutputImages       []Image                  `json:"outputImages"`
+	Task               *string                  `json:"task"`
+	ImageUpdateTrigger any                      `json:"imageUpdateTrigger"`
+	SourceTrigger      any                      `json:"sourceTrigger"`
+	TimerTrigger       any                      `json:"timerTrigger"`
+	Platform           *task.Platform           `json:"platform"`
+	AgentConfiguration *task.AgentConfiguration `json:"agentConfiguration"`
+	SourceRegistryAuth *string                  `json:"sourceRegistryAuth"`
+	CustomRegistries   []string                 `json:"customRegistries"`
+	RunErrorMessage    *string                  `json:"runErrorMessage"`
+	LogArtifact        any                      `json:"logArtifact"`
+	UpdateTriggerToken *string                  `json:"updateTriggerToken"`
+	ProvisioningState  string                   `json:"provisioningState"`
+	IsArchiveEnabled   bool                     `json:"isArchiveEnabled"`
+}
+
+// Image is an image that a run pushed.
+type Image struct {
+	Registry   string `json:"registry"`
+	Repository string `json:"repository"`
+	Tag        string `json:"tag,omitempty"`
+	Digest     string `json:"digest,omitempty"`
+}
+
+// Run is a run as a resource.
+type Run = arm.Resource[Properties]
+
+// Row is a run as stored.
+type Row struct {
+	Registry   arm.ID
+	Number     int64
+	Task       arm.ID // zero for quick runs
+	Status     Status
+	Pool       string
+	OS, Arch   string
+	Properties Properties
+	Job        []byte // sealed lease.Job; nil once the run has ended
+	Created    time.Time
+	Updated    time.Time
+	Started    time.Time
+	Finished   time.Time
+	Agent      string
+	Fence      int64
+	LeaseUntil time.Time
+	Cancel     bool // a user asked for it
+}
+
+// ID is the resource ID of the run.
+func (r *Row) ID() arm.ID { return r.Registry.Child("runs", r.Properties.RunID) }
+
+// Resource is the run on the wire.
+func (r *Row) Resource() Run {
+	p := r.Properties
+	p.Status, p.LastUpdatedTime, p.CreateTime = r.Status, arm.Time(r.Updated), arm.Time(r.Created)
+	p.StartTime, p.FinishTime = optionalTime(r.Started), optionalTime(r.Finished)
+	return Run{ID: r.ID(), Properties: p}
+}
+
+func optionalTime(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := arm.Time(t)
+	return &text
+}
+
+// ErrNotFound says that there is no such run.
+var ErrNotFound = errors.New("no such run")
+
+// Store keeps runs. Its methods take part in ctx's transaction.
+type Store interface {
+	resource.Transactor
+	// NextNumber counts a registry's runs, from 1, and returns the registry's prefix
+	// for run IDs, which prefix makes the first time.
+	NextNumber(ctx context.Context, registry arm.ID, prefix func() string) (string, int64, error)
+	// Run finds by registry and run ID, without case; or ErrNotFound.
+	Run(ctx context.Context, registry arm.ID, runID string) (Row, error)
+	// Runs lists a registry's runs, newest first.
+	Runs(ctx context.Context, registry arm.ID, filter Filter) ([]Row, error)
+	// NextQueued returns the run that has waited longest of those the agent fits, and
+	// keeps others from getting it until the transaction ends; or ErrNotFound.
+	NextQueued(ctx context.Context, agent lease.Agent) (Row, error)
+	// QueuedOf lists a task's queued runs.
+	QueuedOf(ctx context.Context, task arm.ID) ([]Row, error)
+	// Leased lists the runs with leases that end before the time, or that the agent holds.
+	Leased(ctx context.Context, before time.Time, agent string) ([]Row, error)
+	// PutRun writes a run, new or not.
+	PutRun(ctx context.Context, row Row) error
+}
+
+// Filter selects runs; empty members select all.
+type Filter struct {
+	Task   string // name
+	Status string
+	RunID  string
+	Top    int
+}

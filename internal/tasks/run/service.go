@@ -1,0 +1,329 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/runlog"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+// Service schedules runs and leases them to agents. Its fields are set once.
+type Service struct {
+	Store      Store
+	Tasks      *task.Service
+	Registries *registry.Registries
+	Directory  *identity.Directory
+	Issuer     *token.Issuer
+	Sealer     *secret.Sealer
+	Logs       *runlog.Logs
+
+	bell bell
+}
+
+// bell wakes everyone who waits for a change of some run.
+type bell struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that is closed at the next ring. Take it before looking at
+// what may change.
+func (b *bell) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
+
+// Schedule queues a run in a registry.
+func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, now time.Time) (Run, error) {
+	reg, err := s.Registries.Get(ctx, registryID)
+	if err != nil {
+		return Run{}, err
+	}
+	p, err := s.plan(ctx, reg.ID, req)
+	if err != nil {
+		return Run{}, err
+	}
+	p.job.RegistryName, p.job.LoginServer = reg.ID.Name(), reg.Properties.LoginServer
+	p.job.CreatedAt = now
+	row := p.row
+	err = s.Store.InTx(ctx, func(ctx context.Context) error {
+		prefix, n, err := s.Store.NextNumber(ctx, reg.ID, newPrefix)
+		if err != nil {
+			return err
+		}
+		row.Registry, row.Number, row.Properties.RunID, row.Created, row.Updated = reg.ID, n, formatID(prefix, n), now, now
+		p.job.RunID = row.Properties.RunID
+		if row.Job, err = s.seal(row.ID(), p.job); err != nil {
+			return err
+		}
+		return s.Store.PutRun(ctx, row)
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	s.bell.ring()
+	return row.Resource(), nil
+}
+
+func (s *Service) seal(id arm.ID, job lease.Job) ([]byte, error) {
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(job); err != nil {
+		return nil, fmt.Errorf("encoding the job of %s: %w", id, err)
+	}
+	return s.Sealer.Seal(buf.Bytes(), "job#"+id.Key()), nil
+}
+
+func (s *Service) unseal(row Row) (job lease.Job, err error) {
+	text, err := s.Sealer.Open(row.Job, "job#"+row.ID().Key())
+	if err != nil {
+		return job, fmt.Errorf("the job of %s: %w", row.ID(), err)
+	}
+	return job, gob.NewDecoder(bytes.NewReader(text)).Decode(&job)
+}
+
+// identities lists those of a task that its run may speak for.
+func (s *Service) identities(ctx context.Context, job *lease.Job, block *arm.Identity) error {
+	if block == nil {
+		return nil
+	}
+	var ids []identity.ObjectID
+	if block.System != nil {
+		ids = append(ids, identity.ObjectID(block.System.PrincipalID))
+	}
+	for _, id := range block.UserIDs() {
+		ids = append(ids, identity.ObjectID(block.User[id].PrincipalID))
+	}
+	for i, id := range ids {
+		p, err := s.Directory.Principal(ctx, id)
+		if errors.Is(err, identity.ErrNotFound) {
+			continue // deleted; the run says so when it needs it
+		}
+		if err != nil {
+			return err
+		}
+		system := i == 0 && block.System != nil
+		job.Identities = append(job.Identities, lease.Identity{ClientID: string(p.ClientID), PrincipalID: string(p.ObjectID),
+			ResourceID: resourceUnless(system, p.Resource), Name: p.DisplayName, System: system})
+	}
+	return nil
+}
+
+func resourceUnless(system bool, id string) string {
+	if system {
+		return ""
+	}
+	return id
+}
+
+// Get returns a run.
+func (s *Service) Get(ctx context.Context, id arm.ID) (Run, error) {
+	row, err := s.row(ctx, id)
+	return row.Resource(), err
+}
+
+func (s *Service) row(ctx context.Context, id arm.ID) (Row, error) {
+	row, err := s.Store.Run(ctx, id.Parent(), id.Name())
+	if errors.Is(err, ErrNotFound) {
+		if _, err := s.Registries.Get(ctx, id.Parent()); err != nil {
+			return row, err
+		}
+		return row, resource.NotFound(Kind.Canonical(id))
+	}
+	return row, err
+}
+
+// List lists a registry's runs, newest first.
+func (s *Service) List(ctx context.Context, registryID arm.ID, filter Filter) ([]Run, error) {
+	reg, err := s.Registries.Get(ctx, registryID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Store.Runs(ctx, reg.ID, filter)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Run, 0, len(rows))
+	for _, row := range rows {
+		all = append(all, row.Resource())
+	}
+	return all, nil
+}
+
+// SetArchived changes whether the run is kept for good.
+func (s *Service) SetArchived(ctx context.Context, id arm.ID, archived bool, now time.Time) (Run, error) {
+	row, err := s.change(ctx, id, func(row *Row) error {
+		row.Properties.IsArchiveEnabled, row.Updated = archived, now
+		return nil
+	})
+	return row.Resource(), err
+}
+
+// change reads, changes and writes a run in one transaction, then tells who waits.
+func (s *Service) change(ctx context.Context, id arm.ID, fn func(*Row) error) (Row, error) {
+	var row Row
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if row, err = s.row(ctx, id); err != nil {
+			return err
+		}
+		if err := fn(&row); err != nil {
+			return err
+		}
+		return s.Store.PutRun(ctx, row)
+	})
+	if err == nil {
+		s.bell.ring()
+	}
+	return row, err
+}
+
+// Cancel asks for the end of a run. A queued one ends at once; for others the agent
+// is told. A run that has ended stays as it is.
+func (s *Service) Cancel(ctx context.Context, id arm.ID, now time.Time) error {
+	_, err := s.change(ctx, id, func(row *Row) error {
+		switch {
+		case row.Status.Final():
+		case row.Status == Queued:
+			s.finish(row, lease.Canceled, "", now)
+		default:
+			row.Cancel, row.Updated = true, now
+		}
+		return nil
+	})
+	return err
+}
+
+// CancelQueued ends the queued runs of a task.
+func (s *Service) CancelQueued(ctx context.Context, id arm.ID, now time.Time) error {
+	rows, err := s.Store.QueuedOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		s.finish(&row, lease.Canceled, "the task was deleted", now)
+		if err := s.Store.PutRun(ctx, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish makes the final state of row.
+func (s *Service) finish(row *Row, status lease.Status, message string, now time.Time) {
+	row.Status, row.Finished, row.Updated = Status(status), now, now
+	row.Job, row.LeaseUntil = nil, time.Time{}
+	if message != "" {
+		row.Properties.RunErrorMessage = &message
+	}
+}
+
+// Wait returns when the run has changed since the caller last looked, or ctx ends.
+// Take the channel from Changed before looking.
+func (s *Service) Changed() <-chan struct{} { return s.bell.wait() }
+
+// Active reports whether a run is being executed; tokens made for it count only then.
+func (s *Service) Active(ctx context.Context, runKey string) (bool, error) {
+	id, err := arm.ParseID(runKey)
+	if err != nil {
+		return false, nil
+	}
+	row, err := s.Store.Run(ctx, id.Parent(), id.Name())
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && (row.Status == Started || row.Status == Running), err
+}
+
+// lost is the error text of a run whose agent is gone.
+func lost(agent string) string {
+	return fmt.Sprintf("the agent '%s' stopped while it executed this run", agent)
+}
+
+// EndLost ends the runs whose agent has not been heard of in time, and those the
+// named agent holds, which is how a server that starts ends what its own agent left.
+func (s *Service) EndLost(ctx context.Context, agent string, now time.Time) error {
+	rows, err := s.Store.Leased(ctx, now, agent)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := s.endLost(ctx, row, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) endLost(ctx context.Context, seen Row, now time.Time) error {
+	message := lost(seen.Agent)
+	var b strings.Builder
+	fmt.Fprintf(&b, "\r\nRun ID: %s failed after %s. Error: %s\r\n", seen.Properties.RunID, now.Sub(seen.Started).Round(time.Second), message)
+	_, err := s.change(ctx, seen.ID(), func(row *Row) error {
+		if row.Fence != seen.Fence || row.Status.Final() {
+			return nil // it was completed meanwhile
+		}
+		row.Fence++ // what the agent still sends is refused
+		s.finish(row, lease.Error, message, now)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.Logs.AppendLast(runlog.Key{Registry: seen.Registry.Name(), RunID: seen.Properties.RunID}, b.String())
+}
+
+// reapEvery is how often lost agents are looked for.
+const reapEvery = time.Second
+
+// Reaper ends runs whose agents are lost. It is a background duty.
+type Reaper struct {
+	Runs   *Service
+	Failed func(error)
+}
+
+// Run reaps until ctx ends.
+func (r *Reaper) Run(ctx context.Context) error {
+	ticker := time.NewTicker(reapEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := r.Runs.EndLost(ctx, "", time.Now()); err != nil && ctx.Err() == nil {
+				r.Failed(err)
+			}
+		}
+	}
+}
+
+// errNotLeased says that a call came for a run that nobody holds.
+var errNotLeased = problem.New(problem.Conflict, "LeaseLost", "the run is not leased to this agent").Because(lease.ErrLost)

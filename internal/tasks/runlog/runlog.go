@@ -1,0 +1,136 @@
+// Package runlog keeps the logs of runs: one file each, appended while the run goes
+// on and read at any time. Whether a log is complete is the run's state, not the
+// log's: the state becomes final after the last byte.
+package runlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Key names a log: the registry's name and the run's ID.
+type Key struct{ Registry, RunID string }
+
+// Logs is a directory of logs. It is safe for concurrent use; the logs of one run
+// are appended by one agent at a time.
+type Logs struct {
+	dir string
+	mu  sync.Mutex
+}
+
+// ErrGap says that bytes are missing before the offset of an append.
+var ErrGap = errors.New("the log has a gap")
+
+// MaxSize is the largest log in bytes; what comes after is refused.
+const MaxSize = 256 << 20
+
+// ErrTooLarge says that a log has reached MaxSize.
+var ErrTooLarge = errors.New("the log is too large")
+
+// Open returns the logs in dir, which is made if needed.
+func Open(dir string) (*Logs, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the run logs: %w", err)
+	}
+	return &Logs{dir: dir}, nil
+}
+
+// file is where a log lives. Names of registries and runs are letters and digits.
+func (l *Logs) file(key Key) string {
+	return filepath.Join(l.dir, filepath.Base(strings.ToLower(key.Registry)), filepath.Base(strings.ToLower(key.RunID))+".log")
+}
+
+// Append writes p at offset. Bytes that are already there are not written again.
+func (l *Logs) Append(key Key, offset int64, p []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, size, err := l.open(key)
+	if err != nil {
+		return err
+	}
+	switch {
+	case offset > size:
+		err = fmt.Errorf("%w: it has %d bytes, the next begin at %d", ErrGap, size, offset)
+	case offset+int64(len(p)) > MaxSize:
+		err = ErrTooLarge
+	case offset+int64(len(p)) > size:
+		_, err = f.WriteAt(p[size-offset:], size)
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (l *Logs) open(key Key) (*os.File, int64, error) {
+	name := l.file(key)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			f, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// AppendLast writes text at the end, whatever the end is, and syncs: the last words
+// of a run whose agent is gone.
+func (l *Logs) AppendLast(key Key, text string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, size, err := l.open(key)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(text), size)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Sync makes a log durable. A log without a byte is none.
+func (l *Logs) Sync(key Key) error {
+	f, err := os.Open(l.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Size returns how many bytes a log has, and when it changed; a log not begun has none.
+func (l *Logs) Size(key Key) (int64, time.Time, error) {
+	info, err := os.Stat(l.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, time.Time{}, nil
+	}
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	return info.Size(), info.ModTime(), nil
+}
+
+// Copy writes n bytes from offset to w.
+func (l *Logs) Copy(w io.Writer, key Key, offset, n int64) error {
+	f, err := os.Open(l.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, io.NewSectionReader(f, offset, n))
+	return err
+}

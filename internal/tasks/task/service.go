@@ -1,0 +1,132 @@
+package task
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
+)
+
+// Task is a task as a resource.
+type Task = arm.Resource[Properties]
+
+// Canceler cancels the queued runs of a task.
+type Canceler interface {
+	CancelQueued(ctx context.Context, task arm.ID, now time.Time) error
+}
+
+// Service serves tasks.
+type Service struct {
+	*resource.Collection[Properties]
+	Secrets resource.Secrets
+	Managed *identity.Managed
+	Runs    Canceler
+}
+
+// NewService returns the service.
+func NewService(store resource.Store, secrets resource.Secrets, managed *identity.Managed, runs Canceler) *Service {
+	return &Service{Collection: &resource.Collection[Properties]{Kind: Kind, Store: store}, Secrets: secrets, Managed: managed, Runs: runs}
+}
+
+// Put creates or changes a task. Identities are attached or made, secrets are sealed
+// apart from the document.
+func (s *Service) Put(ctx context.Context, put resource.Put[Properties]) (Task, bool, error) {
+	if !namePattern.MatchString(put.ID.Name()) {
+		return Task{}, false, problem.New(problem.Invalid, "InvalidTaskName", "The task name '%s' is not valid: it has 5 to 50 letters, digits, '-' and '_'.", put.ID.Name()).On("name")
+	}
+	if err := put.Properties.normalise(); err != nil {
+		return Task{}, false, err
+	}
+	return s.PutResource(ctx, put, func(ctx context.Context, old, res *Task) error {
+		res.Properties.CreationDate = arm.Time(res.Created)
+		res.Properties.Step.BaseImages = nil
+		if old != nil && old.Properties.Step.Type == res.Properties.Step.Type {
+			res.Properties.Step.BaseImages = old.Properties.Step.BaseImages
+		}
+		var err error
+		if res.Identity, err = s.Managed.Resolve(ctx, res.ID, res.Identity, put.Identity, put.Now); err != nil {
+			return err
+		}
+		return s.seal(ctx, old, res)
+	})
+}
+
+// seal moves the secrets of res out of its document. Those that are marked secret
+// and not given keep what they were; the rest of the old ones is forgotten.
+func (s *Service) seal(ctx context.Context, old, res *Task) error {
+	found, kept := res.Properties.extractSecrets()
+	if old != nil && old.Properties.Step.ContextPath != res.Properties.Step.ContextPath {
+		delete(kept, contextToken) // a credential does not follow to another host
+	}
+	before, err := s.Secrets.Secrets(ctx, res.ID)
+	if err != nil {
+		return err
+	}
+	for name := range before {
+		if _, replaced := found[name]; !replaced && !kept[name] {
+			if err := s.Secrets.DeleteSecret(ctx, res.ID, name); err != nil {
+				return err
+			}
+		}
+	}
+	for name, value := range found {
+		if err := s.Secrets.PutSecret(ctx, res.ID, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes the task, its system identity and its queued runs. Runs that were
+// started go on to their end.
+func (s *Service) Delete(ctx context.Context, id arm.ID) (bool, error) {
+	existed := false
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if existed, err = s.Collection.Delete(ctx, id); err != nil || !existed {
+			return err
+		}
+		return s.Runs.CancelQueued(ctx, id, time.Now())
+	})
+	return existed, err
+}
+
+// Details returns the task with its secrets, for those who may see them and for runs.
+func (s *Service) Details(ctx context.Context, id arm.ID) (Task, error) {
+	res, err := s.Get(ctx, id)
+	if err != nil {
+		return res, err
+	}
+	secrets, err := s.Secrets.Secrets(ctx, res.ID)
+	if err != nil {
+		return res, err
+	}
+	res.Properties.restoreSecrets(secrets)
+	return res, nil
+}
+
+// Remember keeps the base images that a successful run of the task found.
+func (s *Service) Remember(ctx context.Context, id arm.ID, images []BaseImage) error {
+	return s.Store.InTx(ctx, func(ctx context.Context) error {
+		res, err := s.Get(ctx, id)
+		if problem.Is(err, problem.NotFound) {
+			return nil // deleted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		put := resource.Put[Properties]{ID: id, Location: res.Location, Tags: res.Tags, SKU: res.SKU, Properties: res.Properties, Caller: res.UpdatedBy, Now: time.Now()}
+		_, _, err = s.PutResource(ctx, put, func(_ context.Context, _, next *Task) error {
+			next.Properties.Step.BaseImages = images
+			return nil
+		})
+		return err
+	})
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
