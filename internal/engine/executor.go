@@ -73,6 +73,19 @@ type Scope interface {
 	Close() error
 }
 
+// Puller is a Scope that can pull an image before the container that needs it.
+// Where a Scope is none, Command.Pull does the same without output of its own.
+type Puller interface {
+	// Pull asks the registry for image, also if the run has it.
+	Pull(ctx context.Context, image string, out io.Writer) (PullResult, error)
+}
+
+// PullResult is how a pull ended.
+type PullResult struct {
+	OK     bool
+	Digest string
+}
+
 // Network is a network of the run.
 type Network struct {
 	Name   string
@@ -128,6 +141,7 @@ type Command struct {
 	Privileged    bool
 	Detach        bool
 	Keep          bool // keep the container until Close, so that its name stays taken
+	TTY           bool // docker run -t; nobody types, so an executor may do without
 	Pull          bool // ask the registry even if the run has the image
 	CPUs          float64
 	Memory        int64 // bytes

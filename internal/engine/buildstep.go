@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/tasks/taskfile"
+)
+
+// report is what is known of a build step, for the dependency report.
+type report struct {
+	dependencies []taskfile.Dependency
+	commit       string
+	bases        []BaseImage
+	remote       bool // digests come from registries: BuildKit or a cache was used
+}
+
+// scanLimit bounds the scan of one step, its download included.
+const scanLimit = 15 * time.Minute
+
+// prepareBuild scans a build step, fetches its context and reads its arguments.
+func (r *Run) prepareBuild(ctx context.Context, position int) (attempt, error) {
+	step := &r.Plan.Steps[position]
+	if text := strings.ToLower(step.Build.Context.Text); strings.Contains(text, "github") && !strings.Contains(text, ".git") {
+		r.Log.Printf("WARNING: %s might not be valid context. Valid Git repositories should end with .git.", text)
+	}
+	r.Log.Printf("Scanning for dependencies...")
+	if err := r.scan(ctx, position); err != nil {
+		var failure Failure
+		if !errors.As(err, &failure) {
+			return nil, err
+		}
+		r.Log.Printf("Output from dependency scanning: %s", failure)
+		return nil, Failure("failed to scan dependencies: exit status 1")
+	}
+	r.Log.Printf("Successfully scanned dependencies")
+	line, err := parseRunLine(step.CommandLine(r.Plan.SharedVolume))
+	if err != nil {
+		return nil, err
+	}
+	options, err := parseBuildLine(line.args[1:])
+	if err != nil {
+		return nil, err
+	}
+	build, err := r.build(step, line, options)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, out *finder) error {
+		return r.buildOnce(ctx, position, build, options.quiet, out)
+	}, nil
+}
+
+func (r *Run) buildOnce(ctx context.Context, position int, build Build, quiet bool, out *finder) error {
+	to := io.Writer(out)
+	if quiet {
+		to = io.Discard
+	}
+	result, err := r.Scope.Build(ctx, build, to)
+	if err != nil {
+		return err
+	}
+	if !result.OK {
+		r.hint(out, r.baseImages(position)...)
+		return exitStatus(max(1, result.ExitCode))
+	}
+	if quiet {
+		fmt.Fprintln(out, result.ImageID)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reports[position].bases = result.Bases
+	return nil
+}
+
+// baseImages lists the images that a build step begins with.
+func (r *Run) baseImages(position int) []string {
+	var images []string
+	for _, dependency := range r.reports[position].dependencies[:1] {
+		images = append(images, dependency.Runtime.Reference)
+		for _, base := range dependency.BuildTime {
+			images = append(images, base.Reference)
+		}
+	}
+	return images
+}
+
+// scan fetches a remote context and reads the base images from the Dockerfile.
+func (r *Run) scan(ctx context.Context, position int) error {
+	step := &r.Plan.Steps[position]
+	ctx, cancel := context.WithTimeoutCause(ctx, scanLimit, Failure("the scan took too long"))
+	defer cancel()
+	commit := r.Commit
+	if step.Build.Context.Remote() {
+		var err error
+		if commit, err = r.fetch(ctx, step); err != nil {
+			return err
+		}
+	}
+	name, shown := dockerfilePath(step)
+	text, err := workspace(r.Workspace).read(name)
+	if err != nil {
+		return Failure(fmt.Sprintf("error opening dockerfile: %s, error: open %s: %s", shown, shown, reason(err)))
+	}
+	dependencies, err := taskfile.Scan(text, step.Build.Tags, step.Build.Args, step.Build.Target)
+	if err != nil {
+		return Failure(err.Error())
+	}
+	found := &report{dependencies: dependencies, commit: commit, remote: step.Build.BuildKit || step.Build.Cached}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reports[position] = found
+	return nil
+}
+
+// fetch gets a remote context to where the step works.
+func (r *Run) fetch(ctx context.Context, step *taskfile.Step) (commit string, err error) {
+	if r.Fetch == nil {
+		return "", Failure("remote build contexts are not supported here: " + step.Build.Context.Text)
+	}
+	dir := filepath.Join(r.Scratch, step.ID)
+	if commit, err = r.Fetch(ctx, step.Build.Context, dir); err != nil {
+		return "", err
+	}
+	return commit, workspace(r.Workspace).place(dir, step.ID)
+}
+
+// dockerfilePath is where a step's Dockerfile is, and how the author calls it.
+func dockerfilePath(step *taskfile.Step) (name, shown string) {
+	workdir := buildDir(step)
+	switch {
+	case step.Build.Dockerfile != "":
+		shown = step.Build.Dockerfile
+	case step.Build.Context.Remote():
+		shown = "Dockerfile"
+	default:
+		shown = path.Join(step.Build.Context.Text, "Dockerfile")
+	}
+	return inStep(workdir, shown), shown
+}
+
+// buildDir is the directory in which the build client works.
+func buildDir(step *taskfile.Step) string {
+	if dir := step.Workdir(); dir != "" {
+		return dir
+	}
+	return taskfile.WorkspaceDir
+}
+
+// build makes what an Executor builds from the arguments of docker build.
+func (r *Run) build(step *taskfile.Step, line *runLine, options *buildLine) (Build, error) {
+	files := workspace(r.Workspace)
+	contextPath := inStep(buildDir(step), options.context)
+	contextDir, err := files.directory(contextPath)
+	if err != nil {
+		return Build{}, Failure(fmt.Sprintf("unable to prepare context: path %q not found", options.context))
+	}
+	dockerfile := path.Join(contextPath, "Dockerfile")
+	if options.file != "" {
+		dockerfile = inStep(buildDir(step), options.file)
+	}
+	dockerfile, err = files.resolve(dockerfile)
+	if err != nil {
+		return Build{}, Failure(fmt.Sprintf("unable to prepare context: unable to evaluate symlinks in Dockerfile path: %s", reason(err)))
+	}
+	secrets, err := r.secrets(step, line, options)
+	if err != nil {
+		return Build{}, err
+	}
+	return Build{
+		ContextDir: contextDir, Dockerfile: dockerfile, Tags: options.tags,
+		Args: pairs(options.args, line.env), Labels: pairs(options.labels, line.env), Target: options.target,
+		Platform: options.platform, NoCache: options.noCache, Pull: options.pull, AddHosts: options.hosts,
+		Network: options.network, Secrets: secrets, BuildKit: step.Build.BuildKit,
+	}, nil
+}
+
+// secrets reads the sources of --secret: a variable of the step, a file of a
+// mounted volume, or one of the workspace.
+func (r *Run) secrets(step *taskfile.Step, line *runLine, options *buildLine) (map[string][]byte, error) {
+	if len(options.secrets) == 0 {
+		return nil, nil
+	}
+	found := map[string][]byte{}
+	for _, option := range options.secrets {
+		id, file, variable, err := secretSource(option)
+		if err != nil {
+			return nil, err
+		}
+		content, err := r.secret(step, line, file, variable)
+		if err != nil {
+			return nil, Failure(fmt.Sprintf("could not read the secret %s: %s", id, reason(err)))
+		}
+		found[id] = content
+	}
+	return found, nil
+}
+
+func (r *Run) secret(step *taskfile.Step, line *runLine, file, variable string) ([]byte, error) {
+	if variable != "" {
+		return []byte(pairs([]string{variable}, line.env)[variable]), nil
+	}
+	file = inStep(buildDir(step), file)
+	for _, mount := range step.Mounts {
+		if content, ok := r.volumes[mount.Volume][path.Base(file)]; ok && path.Clean(mount.Path) == path.Dir(file) {
+			return content, nil
+		}
+	}
+	return workspace(r.Workspace).read(file)
+}

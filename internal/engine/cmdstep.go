@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/acrux/acrux/internal/tasks/taskfile"
+)
+
+// prepareCmd reads a cmd step and pulls its image if asked to.
+func (r *Run) prepareCmd(ctx context.Context, position int) (attempt, error) {
+	step := &r.Plan.Steps[position]
+	line, err := parseRunLine(step.CommandLine(r.Plan.SharedVolume))
+	if err != nil {
+		return nil, err
+	}
+	command, err := line.command(r.Plan)
+	if err != nil {
+		return nil, err
+	}
+	// A kept container would stand in the way of the next attempt.
+	command.Keep = command.Keep && step.Retries == 0 && step.Repeat == 0
+	if step.Pull {
+		if command.Pull, err = r.pull(ctx, step, command.Image); err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, out *finder) error {
+		result, err := r.Scope.Command(ctx, command, out)
+		if err != nil {
+			return err
+		}
+		if result.ExitCode == 0 && command.Detach {
+			fmt.Fprintln(out, result.ContainerID)
+		}
+		if result.ExitCode == dockerFailed {
+			r.hint(out, command.Image)
+		}
+		return exitStatus(result.ExitCode)
+	}, nil
+}
+
+// dockerFailed is the exit code of docker run if the container never started.
+const dockerFailed = 125
+
+// pull pulls ahead of the container. If the executor cannot, later says that the
+// container's own pull must do it.
+func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (later bool, err error) {
+	puller, ok := r.Scope.(Puller)
+	if !ok {
+		return true, nil
+	}
+	r.Log.Printf("Step specified pull. Performing an explicit pull...")
+	for left := step.DownloadRetries; ; left-- {
+		r.Log.Printf("Launching container with name: ")
+		output := r.Log.Output()
+		out := &finder{w: output}
+		result, err := puller.Pull(ctx, image, out)
+		if err == nil && !result.OK {
+			r.hint(out, image)
+		}
+		output.Close()
+		switch {
+		case err != nil:
+			return false, err
+		case result.OK:
+			r.Log.Printf("Successfully executed container: ")
+			return false, nil
+		case left == 0:
+			r.Log.Printf("Container failed during run: . No retries remaining.")
+			return false, exitStatus(1)
+		}
+		r.Log.Printf("Container failed during run: , waiting %s seconds before retrying...", seconds(step.DownloadRetryDelay))
+		if err := pause(ctx, step.DownloadRetryDelay); err != nil {
+			return false, err
+		}
+	}
+}
+
+// refused is how registries and clients say that they want other credentials.
+var refused = regexp.MustCompile(`(?i)unauthorized|authentication required|access denied|access forbidden|denied:|insufficient_scope|401|403`)
+
+// hint adds a line to the output of a failed attempt if a registry refused one of
+// these images and there is something to do about it.
+func (r *Run) hint(out *finder, images ...string) {
+	if r.Hint == nil || !refused.Match(out.tail) {
+		return
+	}
+	said := map[string]bool{}
+	for _, image := range images {
+		ref, err := taskfile.ParseReference(image)
+		if err != nil || said[ref.Registry] {
+			continue
+		}
+		said[ref.Registry] = true
+		if line := r.Hint(ref.Registry); line != "" {
+			if !strings.HasSuffix(string(out.tail), "\n") {
+				fmt.Fprintln(out)
+			}
+			fmt.Fprintln(out, line)
+		}
+	}
+}

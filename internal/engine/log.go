@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/secret"
+)
+
+// Log writes the log of a run: stamped lines of the runner and the output of
+// containers, masked, each line in one piece although steps run at the same time.
+// Lines end in LF. An error of the writer below is kept and ends nothing: the run
+// goes on although nobody can read of it.
+type Log struct {
+	mu   sync.Mutex
+	w    io.Writer
+	mask *secret.Mask
+}
+
+// NewLog returns a log that writes to w. Secrets may be added to mask at any time.
+func NewLog(w io.Writer, mask *secret.Mask) *Log { return &Log{w: w, mask: mask} }
+
+// stampFormat is the time at the start of a runner's line, in UTC.
+const stampFormat = "2006/01/02 15:04:05 "
+
+// Printf writes a stamped line.
+func (l *Log) Printf(format string, args ...any) {
+	l.write(time.Now().UTC().Format(stampFormat) + l.mask.Text(fmt.Sprintf(format, args...)) + "\n")
+}
+
+// Plain writes text, which may have several lines, without a stamp.
+func (l *Log) Plain(text string) { l.write(l.mask.Text(text) + "\n") }
+
+func (l *Log) write(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = io.WriteString(l.w, text)
+}
+
+// Output returns a stream for the output of one container. The caller closes it,
+// which ends an unfinished last line.
+func (l *Log) Output() *Output {
+	o := &Output{log: l}
+	o.masked = l.mask.Writer(lineWriter{o})
+	return o
+}
+
+// Output is the output of one container on its way to the log. It may be written
+// to from several goroutines.
+type Output struct {
+	log    *Log
+	mu     sync.Mutex
+	masked *secret.MaskWriter
+	line   []byte
+}
+
+// maxLine is how much of a line without an end is kept before it is passed on.
+const maxLine = 64 << 10
+
+// Write implements io.Writer. It never fails: a container does not end because its
+// output cannot be kept.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.masked.Write(p)
+}
+
+// Close writes what is left, with the line end that a log needs.
+func (o *Output) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_ = o.masked.Flush()
+	if len(o.line) > 0 {
+		o.log.write(string(o.line) + "\n")
+		o.line = nil
+	}
+}
+
+// lineWriter passes on whole lines.
+type lineWriter struct{ o *Output }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	o := w.o
+	o.line = append(o.line, p...)
+	if end := bytes.LastIndexByte(o.line, '\n') + 1; end > 0 {
+		o.log.write(string(o.line[:end]))
+		o.line = append(o.line[:0], o.line[end:]...)
+	}
+	if len(o.line) > maxLine {
+		o.log.write(string(o.line))
+		o.line = o.line[:0]
+	}
+	return len(p), nil
+}
+
+// finder looks for texts in the output of an attempt while it passes.
+type finder struct {
+	w       io.Writer
+	texts   []string
+	found   bool
+	overlap []byte // end of what has passed, in which a text may begin
+	tail    []byte // end of the output, for the hint after a failure
+}
+
+// maxTail is how much of the end of an attempt's output is kept.
+const maxTail = 16 << 10
+
+func (f *finder) Write(p []byte) (int, error) {
+	window := append(f.overlap, p...)
+	longest := 0
+	for _, text := range f.texts {
+		f.found = f.found || bytes.Contains(window, []byte(text))
+		longest = max(longest, len(text))
+	}
+	f.overlap = append([]byte(nil), window[max(0, len(window)-longest):]...)
+	f.tail = append(f.tail, p...)
+	if len(f.tail) > 2*maxTail {
+		f.tail = append(f.tail[:0], f.tail[len(f.tail)-maxTail:]...)
+	}
+	return f.w.Write(p)
+}

@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/acrux/acrux/internal/tasks/taskfile"
+)
+
+// Pushes of one image, and the pause after the first; each pause doubles.
+const (
+	pushAttempts = 3
+	pushPause    = 250 * time.Millisecond
+)
+
+// push pushes the images of a step, one after the other.
+func (r *Run) push(ctx context.Context, step *taskfile.Step) error {
+	for _, image := range step.Push {
+		if err := r.pushImage(ctx, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Run) pushImage(ctx context.Context, image string) error {
+	wait := pushPause
+	for try := 1; ; try++ {
+		r.Log.Printf("Pushing image: %s, attempt %d", image, try)
+		output := r.Log.Output()
+		result, err := r.Scope.Push(ctx, image, output)
+		output.Close()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		case result.OK:
+			r.Log.Printf("Successfully pushed image: %s", image)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.pushed[imageKey(image)] = result.Digest
+			return nil
+		case try == pushAttempts:
+			return Failure("failed to push images successfully")
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+		wait *= 2
+	}
+}
