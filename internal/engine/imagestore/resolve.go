@@ -74,14 +74,8 @@ func (r *Run) fetch(ctx context.Context, resolver remotes.Resolver, image refere
 		images.HandlerFunc(skip),
 		remotes.FetchHandler(r.store.content, fetcher),
 		source,
-		present(r.store.content, children),
+		images.SetChildrenLabels(r.store.content, children), // keep the collector away from them
 	), nil, target)
-}
-
-// present keeps the collector away from the children that are in the store, by
-// labels on their parent. Layers that were not fetched are no reason to fail.
-func present(store content.Store, children images.HandlerFunc) images.HandlerFunc {
-	return images.SetChildrenLabels(store, children)
 }
 
 // read reads manifest and configuration from the store.
@@ -138,6 +132,19 @@ func (r *Run) Read(ctx context.Context, image reference.Named, platform *ocispec
 		return Image{}, false, nil
 	}
 	return read, err == nil, err
+}
+
+// Built is Read for images that the run has built itself. Those it pulled are left
+// out: who asks for one of them must ask the registry.
+func (r *Run) Built(ctx context.Context, image reference.Named, platform *ocispec.Platform) (Image, bool, error) {
+	record, err := r.store.images.Get(r.within(ctx), r.Name(image))
+	if errdefs.IsNotFound(err) || err == nil && record.Labels[pulledLabel] != "" {
+		return Image{}, false, nil
+	}
+	if err != nil {
+		return Image{}, false, fmt.Errorf("looking up %s: %w", reference.FamiliarString(image), err)
+	}
+	return r.Read(ctx, image, platform)
 }
 
 // config decodes the configuration.

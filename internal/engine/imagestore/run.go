@@ -92,9 +92,12 @@ func (r *Run) Local(ctx context.Context, image reference.Named) (ocispec.Descrip
 	return record.Target, true, nil
 }
 
-// set gives a name to an image.
+// pulledLabel marks names of images that came from a registry.
+const pulledLabel = "acrux.pulled"
+
+// set gives a name to a pulled image.
 func (s *Store) set(ctx context.Context, name string, target ocispec.Descriptor) error {
-	image := images.Image{Name: name, Target: target}
+	image := images.Image{Name: name, Target: target, Labels: map[string]string{pulledLabel: "true"}}
 	_, err := s.images.Create(ctx, image)
 	if errdefs.IsAlreadyExists(err) {
 		_, err = s.images.Update(ctx, image)

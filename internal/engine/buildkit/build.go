@@ -1,0 +1,244 @@
+//go:build linux && cgo
+
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/client"
+	dockerfilefrontend "github.com/moby/buildkit/frontend/dockerfile/builder"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/acrux/acrux/internal/engine/buildlog"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+)
+
+// Request is one build. The fields are those of engine.Build.
+type Request struct {
+	RunID  string
+	Images *imagestore.Run
+	Login  imagestore.Login
+
+	ContextDir string
+	Dockerfile string
+	Tags       []string
+	Args       map[string]string
+	Labels     map[string]string
+	Target     string
+	Platform   string
+	NoCache    bool
+	AddHosts   []string
+	NoNetwork  bool
+	Secrets    map[string][]byte
+	Plain      bool // plain BuildKit output instead of the classic one
+}
+
+// Result is how a build ended. If it is not OK, the reason was printed.
+type Result struct {
+	OK      bool
+	ImageID string // digest of the configuration
+	Digest  string // digest of the manifest
+	Bases   []Base
+}
+
+// Base is an image that the Dockerfile named and a registry resolved.
+type Base struct {
+	Reference string // as written, arguments replaced
+	Digest    string
+}
+
+// userError is a mistake in the request or in the Dockerfile, in docker's words.
+type userError struct{ text string }
+
+func (e userError) Error() string { return e.text }
+
+// Build builds an image, prints its progress to out and keeps it under its tags for
+// the run. An error is not the user's fault, or ctx's cause.
+func (b *Builder) Build(ctx context.Context, r Request, out io.Writer) (Result, error) {
+	p, err := prepare(r)
+	if err == nil {
+		return b.build(ctx, p, out)
+	}
+	var user userError
+	if errors.As(err, &user) {
+		_, err = fmt.Fprintln(out, user.text)
+		return Result{}, err
+	}
+	return Result{}, err
+}
+
+// prepared is a request whose parts were looked at.
+type prepared struct {
+	Request
+	platform *ocispec.Platform
+	tags     []reference.Named
+	source   []byte
+	file     *dockerfile
+}
+
+func prepare(r Request) (*prepared, error) {
+	p := &prepared{Request: r}
+	for _, tag := range r.Tags {
+		named, err := imagestore.Parse(tag)
+		if err != nil {
+			return nil, userError{fmt.Sprintf("invalid argument %q for \"-t, --tag\" flag: invalid reference format", tag)}
+		}
+		p.tags = append(p.tags, named)
+	}
+	if r.Platform != "" {
+		platform, err := platforms.Parse(r.Platform)
+		if err != nil {
+			return nil, userError{fmt.Sprintf("invalid platform %q: %v", r.Platform, err)}
+		}
+		platform = platforms.Normalize(platform)
+		p.platform = &platform
+	}
+	if info, err := os.Stat(r.ContextDir); err != nil || !info.IsDir() {
+		return nil, userError{fmt.Sprintf("unable to prepare context: path %q not found", r.ContextDir)}
+	}
+	var err error
+	if p.source, err = os.ReadFile(r.Dockerfile); err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, userError{fmt.Sprintf("unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat %s: %v", r.Dockerfile, err)}
+	}
+	return p, nil
+}
+
+func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result, error) {
+	if !p.Plain {
+		size, err := contextSize(ctx, p.ContextDir, p.Dockerfile)
+		if err != nil {
+			return Result{}, err
+		}
+		fmt.Fprint(out, buildlog.Context(size))
+	}
+	var err error
+	if p.file, err = parseDockerfile(p.source, p.Target, p.Args, p.platform); err != nil {
+		_, err = fmt.Fprintf(out, "Error response from daemon: %v\n", err)
+		return Result{}, err
+	}
+	show := newDisplay(p, out)
+	found := &findings{resolved: map[string]digest.Digest{}, commands: map[string][]string{}}
+	options, err := p.options()
+	if err != nil {
+		return Result{}, err
+	}
+	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+		return dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, observer: show, findings: found})
+	}
+	response, err := b.client.Build(ctx, options, "acrux", run, show.start())
+	show.wait()
+	if ctx.Err() != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return Result{Bases: p.bases(found)}, show.failed(err, found)
+	}
+	result := Result{
+		OK:      true,
+		ImageID: response.ExporterResponse["containerimage.config.digest"],
+		Digest:  response.ExporterResponse["containerimage.digest"],
+		Bases:   p.bases(found),
+	}
+	return result, show.succeeded(result)
+}
+
+// bases lists the images that the registry resolved, by the names in the file.
+func (p *prepared) bases(found *findings) []Base {
+	var bases []Base
+	for _, name := range p.file.bases {
+		named, err := imagestore.Parse(name)
+		if err != nil {
+			continue
+		}
+		if d, ok := found.resolved[named.String()]; ok {
+			bases = append(bases, Base{Reference: name, Digest: d.String()})
+		}
+	}
+	return bases
+}
+
+// options puts the request in BuildKit's terms.
+func (p *prepared) options() (client.SolveOpt, error) {
+	contextDir, err := fsutil.NewFS(p.ContextDir)
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("opening the build context: %w", err)
+	}
+	dockerfileDir, err := fsutil.NewFS(filepath.Dir(p.Dockerfile))
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("opening the Dockerfile's directory: %w", err)
+	}
+	var names []string
+	for _, tag := range p.tags {
+		names = append(names, p.Images.Name(tag))
+	}
+	return client.SolveOpt{
+		Exports: []client.ExportEntry{{
+			Type:  client.ExporterImage,
+			Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
+		}},
+		LocalMounts: map[string]fsutil.FS{"context": contextDir, "dockerfile": dockerfileDir},
+		// What was sent before under the same key is sent again only if its size or time
+		// differ. So runs must not share a key, or one could hand its files to another.
+		SharedKey:     p.RunID,
+		FrontendAttrs: p.attributes(),
+		Session: []session.Attachable{
+			&logins{login: p.Login},
+			secretsprovider.FromMap(p.Secrets),
+		},
+	}, nil
+}
+
+// attributes are the frontend's options.
+func (p *prepared) attributes() map[string]string {
+	attrs := map[string]string{
+		"filename": filepath.Base(p.Dockerfile),
+		"target":   p.Target,
+		// Lets the image names of this run be found in the image store.
+		"image-resolve-mode": "local",
+	}
+	if p.platform != nil {
+		attrs["platform"] = platforms.Format(*p.platform)
+	}
+	if p.NoCache {
+		attrs["no-cache"] = ""
+	}
+	if p.NoNetwork {
+		attrs["force-network-mode"] = "none"
+	}
+	for key, value := range p.Args {
+		attrs["build-arg:"+key] = value
+	}
+	for key, value := range p.Labels {
+		attrs["label:"+key] = value
+	}
+	var hosts []string
+	for _, host := range p.AddHosts {
+		name, address, _ := strings.Cut(host, ":")
+		hosts = append(hosts, name+"="+address)
+	}
+	if len(hosts) > 0 {
+		attrs["add-hosts"] = strings.Join(hosts, ",")
+	}
+	// After the user's arguments, which must not decide these: cache mounts are a run's
+	// own, and hints about style are not what a build log is read for.
+	attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] = p.RunID
+	attrs["build-arg:BUILDKIT_DOCKERFILE_CHECK"] = "skip=all"
+	return attrs
+}

@@ -1,0 +1,170 @@
+//go:build linux && cgo
+
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/core/diff/apply"
+	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/plugins/diff/walking"
+	"github.com/containerd/platforms"
+	cachemetadata "github.com/moby/buildkit/cache/metadata"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/cmd/buildkitd/config"
+	"github.com/moby/buildkit/control"
+	"github.com/moby/buildkit/session"
+	containerdsnapshot "github.com/moby/buildkit/snapshot/containerd"
+	"github.com/moby/buildkit/solver"
+	"github.com/moby/buildkit/solver/bboltcachestorage"
+	"github.com/moby/buildkit/util/db/boltutil"
+	"github.com/moby/buildkit/util/leaseutil"
+	"github.com/moby/buildkit/worker"
+	"github.com/moby/buildkit/worker/base"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	bolt "go.etcd.io/bbolt"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+)
+
+// Options say what a builder works on. All of it belongs to the caller and must
+// outlive the builder.
+type Options struct {
+	Root       string // directory of the builder's own
+	Store      *imagestore.Store
+	Registries *imagestore.Registries
+	Dialer     *egress.Dialer
+	Runtime    *container.Runtime
+	Network    Network // of RUN instructions
+	ResolvConf string  // file that RUN instructions see as /etc/resolv.conf
+	CacheBytes int64   // how much the build cache may take; 0 is DefaultCacheBytes
+	Log        *slog.Logger
+}
+
+// Builder builds images. It is safe for concurrent use.
+type Builder struct {
+	store      *imagestore.Store
+	controller *control.Controller
+	server     *grpc.Server
+	client     *client.Client
+	served     chan struct{}
+}
+
+// Open composes BuildKit. The caller closes the builder.
+func Open(ctx context.Context, o Options) (_ *Builder, err error) {
+	quiet(o.Log)
+	if err := os.MkdirAll(o.Root, 0o700); err != nil {
+		return nil, fmt.Errorf("making the builder's directory: %w", err)
+	}
+	b := &Builder{store: o.Store, served: make(chan struct{})}
+	w, err := newWorker(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("opening the build worker: %w", err)
+	}
+	if b.controller, err = newController(o.Root, w); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the build controller: %w", err), w.Close())
+	}
+	listener := bufconn.Listen(1 << 20)
+	b.server = grpc.NewServer()
+	b.controller.Register(b.server)
+	go func() { defer close(b.served); b.server.Serve(listener) }()
+	dial := func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }
+	// The scheme keeps gRPC from looking the name up.
+	if b.client, err = client.New(ctx, "passthrough:///embedded", client.WithContextDialer(dial)); err != nil {
+		return nil, errors.Join(fmt.Errorf("connecting to the builder: %w", err), b.Close())
+	}
+	return b, nil
+}
+
+// Close ends the builder. Builds must have ended.
+func (b *Builder) Close() error {
+	var err error
+	if b.client != nil {
+		err = b.client.Close()
+	}
+	b.server.Stop()
+	<-b.served
+	return errors.Join(err, b.controller.Close())
+}
+
+// newWorker makes the part of BuildKit that knows images, layers and containers. It
+// follows BuildKit's own worker for runc, with an executor and an image store of ours.
+func newWorker(ctx context.Context, o Options) (*base.Worker, error) {
+	mdb := o.Store.Metadata()
+	blobs := containerdsnapshot.NewContentStore(mdb.ContentStore(), imagestore.Namespace)
+	id, err := base.ID(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	executor, err := newExecutor(o)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := cachemetadata.NewStore(filepath.Join(o.Root, "refs.db"))
+	if err != nil {
+		return nil, err
+	}
+	w, err := base.NewWorker(ctx, base.WorkerOpt{
+		ID:             id,
+		Root:           o.Root,
+		MetadataStore:  refs,
+		Executor:       executor,
+		Snapshotter:    containerdsnapshot.NewSnapshotter(imagestore.Snapshotter, mdb.Snapshotter(imagestore.Snapshotter), imagestore.Namespace, nil),
+		ContentStore:   blobs,
+		Applier:        apply.NewFileSystemApplier(blobs),
+		Differ:         walking.NewWalkingDiff(blobs),
+		ImageStore:     namespaced{metadata.NewImageStore(mdb)},
+		RegistryHosts:  o.Registries.Hosts(nil),
+		Platforms:      []ocispec.Platform{platforms.Normalize(platforms.DefaultSpec())},
+		LeaseManager:   leaseutil.WithNamespace(metadata.NewLeaseManager(mdb), imagestore.Namespace),
+		GarbageCollect: mdb.GarbageCollect,
+		GCPolicy:       collection(o.CacheBytes),
+		MountPoolRoot:  filepath.Join(o.Root, "cachemounts"),
+	})
+	if err != nil {
+		return nil, errors.Join(err, refs.Close())
+	}
+	return w, guardSources(w, o.Dialer)
+}
+
+func newController(root string, w *base.Worker) (*control.Controller, error) {
+	workers := &worker.Controller{}
+	if err := workers.Add(w); err != nil {
+		return nil, err
+	}
+	sessions, err := session.NewManager()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := bboltcachestorage.NewStore(filepath.Join(root, "cache.db"))
+	if err != nil {
+		return nil, err
+	}
+	options := &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true}
+	history, err := boltutil.SafeOpen(filepath.Join(root, "history.db"), 0o600, options)
+	if err != nil {
+		return nil, errors.Join(err, cache.Close())
+	}
+	noHistory := int64(0) // runs keep their own logs
+	return control.NewController(control.Opt{
+		SessionManager:   sessions,
+		WorkerController: workers,
+		CacheManager:     solver.NewCacheManager(context.Background(), "local", cache, worker.NewCacheResultStorage(workers)),
+		HistoryDB:        history,
+		HistoryConfig:    &config.HistoryConfig{MaxEntries: &noHistory},
+		CacheStore:       cache,
+		LeaseManager:     w.LeaseManager(),
+		ContentStore:     w.ContentStore(),
+		GarbageCollect:   w.GarbageCollect,
+	})
+}

@@ -1,0 +1,244 @@
+//go:build linux && cgo
+
+package buildkit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/client"
+	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/solver/pb"
+
+	"github.com/acrux/acrux/internal/engine/buildlog"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+)
+
+// display prints one build: as the classic builder, or as BuildKit does.
+type display struct {
+	*prepared
+	out     io.Writer
+	classic *buildlog.Classic // one of the two is nil
+	plain   *buildlog.Plain
+	done    chan struct{}
+}
+
+func newDisplay(p *prepared, out io.Writer) *display {
+	d := &display{prepared: p, out: out, done: make(chan struct{})}
+	if p.Plain {
+		d.plain = buildlog.NewPlain(out)
+		return d
+	}
+	d.classic = buildlog.NewClassic(out)
+	d.classic.Begin(p.file.log())
+	return d
+}
+
+// start returns the channel that BuildKit reports to, and closes at the end.
+func (d *display) start() chan *client.SolveStatus {
+	reports := make(chan *client.SolveStatus, 16)
+	go func() {
+		defer close(d.done)
+		if d.classic != nil {
+			d.follow(reports)
+		} else {
+			d.followPlain(reports)
+		}
+	}()
+	return reports
+}
+
+// wait waits until all reports are printed.
+func (d *display) wait() { <-d.done }
+
+// follow passes on what a classic log shows. Output comes before the end of what gave
+// it: both may be in one report.
+func (d *display) follow(reports chan *client.SolveStatus) {
+	for report := range reports {
+		for _, log := range report.Logs {
+			d.classic.Log(log.Vertex.String(), log.Data)
+		}
+		for _, v := range report.Vertexes {
+			if v.Completed != nil && v.Error == "" {
+				d.classic.Done(v.Digest.String(), v.Cached)
+			}
+		}
+	}
+}
+
+// followPlain passes on what BuildKit's own output shows, with the names that people
+// know in place of those of the run.
+func (d *display) followPlain(reports chan *client.SolveStatus) {
+	for report := range reports {
+		for _, v := range report.Vertexes {
+			if v.Completed == nil {
+				d.plain.Vertex(d.vertex(v))
+			}
+		}
+		for _, log := range report.Logs {
+			d.plain.Log(log.Vertex.String(), log.Timestamp, log.Data)
+		}
+		for _, v := range report.Vertexes {
+			d.plain.Vertex(d.vertex(v))
+		}
+	}
+}
+
+func (d *display) vertex(v *client.Vertex) buildlog.Vertex {
+	out := buildlog.Vertex{ID: v.Digest.String(), Name: d.human(v.Name), Cached: v.Cached, Error: v.Error}
+	if v.Started != nil {
+		out.Started = *v.Started
+	}
+	if v.Completed != nil {
+		out.Stopped = *v.Completed
+	}
+	return out
+}
+
+// human replaces the names under which the run keeps images.
+func (d *display) human(text string) string {
+	for _, tag := range d.tags {
+		text = strings.ReplaceAll(text, d.Images.Name(tag), tag.String())
+	}
+	for _, name := range d.file.bases {
+		if named, err := imagestore.Parse(name); err == nil {
+			text = strings.ReplaceAll(text, d.Images.Name(named), named.String())
+		}
+	}
+	return text
+}
+
+// base implements observer.
+func (d *display) base(image reference.Named, found imagestore.Image, local bool) {
+	if d.classic == nil {
+		return
+	}
+	intro := ""
+	if !local {
+		intro = imagestore.PullStart(image) + imagestore.PullEnd(image, found.Target.Digest, found.Complete)
+	}
+	for i, step := range d.file.steps {
+		if step.base == image.String() {
+			d.classic.Base(i, intro, found.Config.Encoded()[:12])
+		}
+	}
+}
+
+// defined implements observer. The definition says which lines a vertex comes from.
+// Definitions that come from no file are the frontend's own, for reading the context.
+func (d *display) defined(definition *pb.Definition) {
+	if d.classic == nil || definition.Source == nil {
+		return
+	}
+	found := false
+	for vertex, locations := range definition.Source.Locations {
+		for _, location := range locations.Locations {
+			if len(location.Ranges) == 0 {
+				continue
+			}
+			if step, ok := d.file.at(int(location.Ranges[0].Start.Line)); ok {
+				d.classic.Locate(vertex, step)
+				found = true
+			}
+		}
+	}
+	if found {
+		d.classic.Located()
+	}
+}
+
+func (d *display) succeeded(result Result) error {
+	if d.classic == nil {
+		return nil
+	}
+	d.classic.End()
+	_, id, _ := strings.Cut(result.ImageID, ":")
+	text := fmt.Sprintf("Successfully built %s\n", id[:min(12, len(id))])
+	for _, tag := range d.tags {
+		text += fmt.Sprintf("Successfully tagged %s\n", reference.FamiliarString(tag))
+	}
+	_, err := io.WriteString(d.out, text)
+	return err
+}
+
+// failed prints why the build failed.
+func (d *display) failed(err error, found *findings) error {
+	text := d.human(d.reason(err, found))
+	if d.classic == nil {
+		text = "ERROR: " + text
+	}
+	_, err = fmt.Fprintln(d.out, text)
+	return err
+}
+
+// reason is what a docker client prints, and takes the classic log to the step that
+// failed.
+func (d *display) reason(err error, found *findings) string {
+	step, located := d.failedStep(err, found)
+	if d.classic != nil && located {
+		d.classic.Failed(step)
+	}
+	var exit *gatewayapi.ExitError
+	var vertex *errdefs.VertexError
+	switch {
+	case found.failure != nil:
+		return found.failure.Error()
+	case errors.As(err, &exit) && errors.As(err, &vertex):
+		command := strings.Join(found.commands[vertex.Digest], " ")
+		return fmt.Sprintf("The command '%s' returned a non-zero code: %d", command, exit.ExitCode)
+	case located && (d.file.steps[step].name == "copy" || d.file.steps[step].name == "add"):
+		if missing := missingFile.FindStringSubmatch(err.Error()); missing != nil {
+			return fmt.Sprintf("%s failed: file not found in build context or excluded by .dockerignore: stat %s: file does not exist",
+				strings.ToUpper(d.file.steps[step].name), strings.TrimPrefix(missing[1], "/"))
+		}
+	}
+	return plainReason(err)
+}
+
+var missingFile = regexp.MustCompile(`"([^"]+)": not found`)
+
+// failedStep finds the step at fault.
+func (d *display) failedStep(err error, found *findings) (int, bool) {
+	if found.failure != nil {
+		for i, step := range d.file.steps {
+			if step.base == found.failed {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	var vertex *errdefs.VertexError
+	if errors.As(err, &vertex) && d.classic != nil {
+		if step, ok := d.classic.StepOf(vertex.Digest); ok {
+			return step, true
+		}
+	}
+	for _, source := range errdefs.Sources(err) {
+		for _, r := range source.Ranges {
+			if step, ok := d.file.at(int(r.Start.Line)); ok {
+				return step, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// plainReason drops what the libraries put before the reason.
+func plainReason(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"failed to run Build function: ", "failed to solve: ", "rpc error: code = Unknown desc = "} {
+		for {
+			cut := strings.TrimPrefix(text, prefix)
+			if cut == text {
+				break
+			}
+			text = cut
+		}
+	}
+	return text
+}

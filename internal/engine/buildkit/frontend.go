@@ -1,0 +1,193 @@
+//go:build linux && cgo
+
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	dockerfilefrontend "github.com/moby/buildkit/frontend/dockerfile/builder"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrux/acrux/internal/engine/imagestore"
+)
+
+// frontend stands between the Dockerfile frontend and BuildKit, for one build: see the
+// package comment for what it sees to.
+type frontend struct {
+	gateway.Client
+	run      *imagestore.Run
+	observer observer
+	options  map[string]string // instead of the client's, if not nil
+
+	*findings
+}
+
+// observer is told what a log needs to know.
+type observer interface {
+	// base: an image was resolved for this name, by the registry or, if local, by the
+	// run's own images.
+	base(image reference.Named, found imagestore.Image, local bool)
+	// defined: the graph of the build is known.
+	defined(*pb.Definition)
+}
+
+// findings is what was learned on the way.
+type findings struct {
+	mu       sync.Mutex
+	resolved map[string]digest.Digest // by normalized name; only what a registry resolved
+	failed   string                   // normalized name of the base image that could not be had
+	failure  error
+	commands map[string][]string // arguments of RUN by digest of their vertex
+}
+
+// ResolveImageConfig implements gateway.Client.
+func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	if opt.OCILayoutOpt != nil {
+		return "", "", nil, fmt.Errorf("%s: images from an OCI layout are not supported", ref)
+	}
+	named, err := imagestore.Parse(ref)
+	if err != nil {
+		return "", "", nil, err
+	}
+	var platform *ocispec.Platform
+	if opt.ImageOpt != nil {
+		platform = opt.ImageOpt.Platform
+	}
+	own, ok, err := f.run.Built(ctx, named, platform)
+	if err != nil {
+		return "", "", nil, err
+	}
+	if ok {
+		f.observer.base(named, own, true)
+		return f.run.Name(named), own.Target.Digest, own.JSON, nil
+	}
+	image, err := f.run.Resolve(ctx, named, platform)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		if f.failure == nil {
+			f.failed, f.failure = named.String(), err
+		}
+		return "", "", nil, err
+	}
+	f.resolved[named.String()] = image.Target.Digest
+	f.observer.base(named, image, false)
+	return ref, image.Target.Digest, image.JSON, nil
+}
+
+// BuildOpts implements gateway.Client.
+func (f *frontend) BuildOpts() gateway.BuildOpts {
+	opts := f.Client.BuildOpts()
+	if f.options != nil {
+		opts.Opts = f.options
+	}
+	return opts
+}
+
+// Solve implements gateway.Client. Whoever asks for another frontend gets the one we
+// have, if that is what it means.
+func (f *frontend) Solve(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
+	if req.Frontend != "" {
+		return f.forward(ctx, req)
+	}
+	if req.Definition != nil {
+		ops, err := readDefinition(req.Definition)
+		if err != nil {
+			return nil, err
+		}
+		forgetSecrets(req.Definition, ops)
+		f.note(ops)
+		f.observer.defined(req.Definition)
+	}
+	return f.Client.Solve(ctx, req)
+}
+
+func (f *frontend) forward(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
+	image := req.FrontendOpt["source"]
+	named, err := imagestore.Parse(image)
+	if err != nil {
+		return nil, err
+	}
+	switch name := reference.FamiliarName(named); {
+	case req.Frontend != "gateway.v0",
+		name != "docker/dockerfile" && name != "docker/dockerfile-upstream" && !strings.HasSuffix(name, "/moby/buildkit/dockerfile"):
+		return nil, fmt.Errorf("the syntax directive names the frontend %s: only docker/dockerfile is supported", image)
+	}
+	inner := *f
+	inner.options = maps.Clone(f.BuildOpts().Opts)
+	maps.Copy(inner.options, req.FrontendOpt) // has "cmdline", which says that this was done
+	return dockerfilefrontend.Build(ctx, &inner)
+}
+
+// note remembers the commands for the message of a failing one.
+func (f *frontend) note(ops []operation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, op := range ops {
+		if exec := op.GetExec(); exec != nil {
+			f.commands[op.digest.String()] = exec.GetMeta().GetArgs()
+		}
+	}
+}
+
+// operation is one vertex of a definition.
+type operation struct {
+	*pb.Op
+	digest digest.Digest
+}
+
+// readDefinition decodes the vertices. Inputs come before what uses them.
+func readDefinition(definition *pb.Definition) ([]operation, error) {
+	var ops []operation
+	for _, data := range definition.Def {
+		op := &pb.Op{}
+		if err := op.UnmarshalVT(data); err != nil {
+			return nil, fmt.Errorf("reading the definition of a build: %w", err)
+		}
+		ops = append(ops, operation{op, digest.FromBytes(data)})
+	}
+	return ops, nil
+}
+
+// forgetSecrets makes BuildKit run what uses a secret, and all that comes of it, each
+// time anew.
+func forgetSecrets(definition *pb.Definition, ops []operation) {
+	secret := map[string]bool{}
+	for _, op := range ops {
+		tainted := usesSecret(op.GetExec())
+		for _, input := range op.Inputs {
+			tainted = tainted || secret[input.Digest]
+		}
+		if !tainted {
+			continue
+		}
+		secret[op.digest.String()] = true
+		if definition.Metadata == nil {
+			definition.Metadata = map[string]*pb.OpMetadata{}
+		}
+		metadata := definition.Metadata[op.digest.String()]
+		if metadata == nil {
+			metadata = &pb.OpMetadata{}
+			definition.Metadata[op.digest.String()] = metadata
+		}
+		metadata.IgnoreCache = true
+	}
+}
+
+func usesSecret(exec *pb.ExecOp) bool {
+	for _, mount := range exec.GetMounts() {
+		if mount.MountType == pb.MountType_SECRET || mount.MountType == pb.MountType_SSH {
+			return true
+		}
+	}
+	return len(exec.GetSecretenv()) > 0
+}

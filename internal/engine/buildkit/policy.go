@@ -1,0 +1,128 @@
+//go:build linux && cgo
+
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/solver"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/source"
+	"github.com/moby/buildkit/source/http"
+	"github.com/moby/buildkit/worker/base"
+	"github.com/sirupsen/logrus"
+
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+)
+
+// DefaultCacheBytes is how much the build cache may take by default.
+const DefaultCacheBytes = 10 << 30
+
+// collection is what the build cache lets go of: what is of use to a single build
+// soon, everything else when it takes too much.
+func collection(bytes int64) []client.PruneInfo {
+	if bytes == 0 {
+		bytes = DefaultCacheBytes
+	}
+	return []client.PruneInfo{
+		{
+			Filter:       []string{"type==source.local,type==exec.cachemount,type==source.git.checkout"},
+			KeepDuration: time.Hour,
+		},
+		{KeepDuration: 30 * 24 * time.Hour, MaxUsedSpace: bytes},
+		{All: true, MaxUsedSpace: bytes},
+	}
+}
+
+// guardSources replaces what BuildKit would fetch ADD's sources with: URLs go through
+// the guarded dialer, and git repositories are refused, because BuildKit would run the
+// git program, whose connections nobody guards.
+func guardSources(w *base.Worker, dialer *egress.Dialer) error {
+	web, err := http.NewSource(http.Opt{CacheAccessor: w.CacheMgr, Transport: dialer.Transport()})
+	if err != nil {
+		return err
+	}
+	w.SourceManager.Register(web)
+	w.SourceManager.Register(refusedSource{"git"})
+	return nil
+}
+
+// refusedSource stands for a kind of source that builds may not use.
+type refusedSource struct{ scheme string }
+
+var errRefusedSource = fmt.Errorf("ADD from a git repository is not supported: use the repository as the build context, or fetch it in a step before")
+
+// Schemes implements source.Source.
+func (r refusedSource) Schemes() []string { return []string{r.scheme} }
+
+// Identifier implements source.Source.
+func (r refusedSource) Identifier(string, string, map[string]string, *pb.Platform) (source.Identifier, error) {
+	return nil, errRefusedSource
+}
+
+// Resolve implements source.Source.
+func (r refusedSource) Resolve(context.Context, source.Identifier, *session.Manager, solver.Vertex) (source.SourceInstance, error) {
+	return nil, errRefusedSource
+}
+
+// namespaced is an image store that needs no namespace in the context: BuildKit gives
+// none.
+type namespaced struct{ images.Store }
+
+func in(ctx context.Context) context.Context {
+	return namespaces.WithNamespace(ctx, imagestore.Namespace)
+}
+
+func (n namespaced) Get(ctx context.Context, name string) (images.Image, error) {
+	return n.Store.Get(in(ctx), name)
+}
+
+func (n namespaced) List(ctx context.Context, filters ...string) ([]images.Image, error) {
+	return n.Store.List(in(ctx), filters...)
+}
+
+func (n namespaced) Create(ctx context.Context, image images.Image) (images.Image, error) {
+	return n.Store.Create(in(ctx), image)
+}
+
+func (n namespaced) Update(ctx context.Context, image images.Image, fields ...string) (images.Image, error) {
+	return n.Store.Update(in(ctx), image, fields...)
+}
+
+func (n namespaced) Delete(ctx context.Context, name string, opts ...images.DeleteOpt) error {
+	return n.Store.Delete(in(ctx), name, opts...)
+}
+
+var quietOnce sync.Once
+
+// quiet takes the libraries' own logging, which goes to a logger that all of the
+// process shares, to our debug log.
+func quiet(log *slog.Logger) {
+	quietOnce.Do(func() {
+		logger := logrus.StandardLogger()
+		logger.SetOutput(io.Discard)
+		logger.SetLevel(logrus.WarnLevel)
+		logger.AddHook(toSlog{log})
+	})
+}
+
+type toSlog struct{ log *slog.Logger }
+
+// Levels implements logrus.Hook.
+func (toSlog) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook.
+func (t toSlog) Fire(entry *logrus.Entry) error {
+	t.log.Debug(entry.Message, "library", "buildkit", "level", entry.Level.String())
+	return nil
+}

@@ -1,0 +1,116 @@
+package buildlog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Plain prints one build as BuildKit's plain output does: a number for each vertex,
+// every line led by the number of its vertex. It is safe for concurrent use; writing
+// errors are not reported.
+type Plain struct {
+	mu       sync.Mutex
+	out      io.Writer
+	vertices map[string]*plainVertex
+	current  *plainVertex // the one that printed last
+}
+
+type plainVertex struct {
+	number  int
+	name    string
+	begun   time.Time
+	partial []byte // of a line
+	ended   bool
+}
+
+// Vertex is how far a vertex of the build is.
+type Vertex struct {
+	ID, Name         string
+	Started, Stopped time.Time // zero if not yet
+	Cached           bool
+	Error            string
+}
+
+// NewPlain returns a printer to out.
+func NewPlain(out io.Writer) *Plain { return &Plain{out: out, vertices: map[string]*plainVertex{}} }
+
+// Vertex tells about a vertex; it may be told again and again.
+func (p *Plain) Vertex(v Vertex) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v.Started.IsZero() {
+		return
+	}
+	seen := p.vertices[v.ID]
+	if seen == nil {
+		seen = &plainVertex{number: len(p.vertices) + 1, name: v.Name}
+		p.vertices[v.ID] = seen
+	}
+	if seen.ended {
+		return
+	}
+	if seen.begun.IsZero() {
+		seen.begun = v.Started
+	}
+	p.turn(seen)
+	if v.Stopped.IsZero() {
+		return
+	}
+	seen.ended = true
+	p.flush(seen)
+	switch {
+	case v.Error != "":
+		fmt.Fprintf(p.out, "#%d ERROR: %s\n", seen.number, v.Error)
+	case v.Cached:
+		fmt.Fprintf(p.out, "#%d CACHED\n", seen.number)
+	default:
+		fmt.Fprintf(p.out, "#%d DONE %.1fs\n", seen.number, v.Stopped.Sub(v.Started).Seconds())
+	}
+}
+
+// turn makes v the vertex that prints, with its name at the first time.
+func (p *Plain) turn(v *plainVertex) {
+	if p.current == v {
+		return
+	}
+	if p.current != nil {
+		if !p.current.ended {
+			fmt.Fprintf(p.out, "#%d ...\n", p.current.number)
+		}
+		fmt.Fprintln(p.out)
+	}
+	p.current = v
+	fmt.Fprintf(p.out, "#%d %s\n", v.number, v.name)
+}
+
+// Log gives a piece of a vertex's output, written at a time.
+func (p *Plain) Log(vertexID string, at time.Time, data []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.vertices[vertexID]
+	if v == nil || v.ended {
+		return
+	}
+	p.turn(v)
+	data = append(v.partial, data...)
+	for {
+		line, rest, found := bytes.Cut(data, []byte("\n"))
+		if !found {
+			v.partial = data
+			return
+		}
+		fmt.Fprintf(p.out, "#%d %.3f %s\n", v.number, max(0, at.Sub(v.begun).Seconds()), line)
+		data = rest
+	}
+}
+
+// flush prints a last line without an end.
+func (p *Plain) flush(v *plainVertex) {
+	if len(v.partial) > 0 {
+		fmt.Fprintf(p.out, "#%d %s\n", v.number, v.partial)
+		v.partial = nil
+	}
+}
