@@ -14,11 +14,11 @@ import (
 
 // Pull pulls image, tells out about it as a docker client would, and keeps it under
 // its name for this run. A registry that refuses gives a *Refusal.
-func (r *Run) Pull(ctx context.Context, image reference.Named, out io.Writer) error {
+func (r *Run) Pull(ctx context.Context, image reference.Named, out io.Writer) (Image, error) {
 	fmt.Fprint(out, PullStart(image))
 	resolved, err := r.Resolve(ctx, image, nil)
 	if err != nil {
-		return err
+		return Image{}, err
 	}
 	here := map[digest.Digest]bool{}
 	for _, layer := range resolved.Layers {
@@ -27,7 +27,7 @@ func (r *Run) Pull(ctx context.Context, image reference.Named, out io.Writer) er
 	}
 	ctx = r.within(ctx)
 	if err := r.fetch(ctx, r.resolver(nil), image, resolved.Target, platforms.Default(), true); err != nil {
-		return r.refused(ctx, image, pulling, err)
+		return Image{}, r.refused(ctx, image, pulling, err)
 	}
 	for _, layer := range resolved.Layers {
 		state := "Pull complete"
@@ -37,13 +37,13 @@ func (r *Run) Pull(ctx context.Context, image reference.Named, out io.Writer) er
 		fmt.Fprintf(out, "%s: %s\n", short(layer.Digest), state)
 	}
 	if err := r.store.set(ctx, r.Name(image), resolved.Target); err != nil {
-		return err
+		return Image{}, err
 	}
 	if err := r.store.remember(ctx, resolved.Target); err != nil {
-		return err
+		return Image{}, err
 	}
 	fmt.Fprint(out, PullEnd(image, resolved.Target.Digest, resolved.Complete))
-	return nil
+	return resolved, nil
 }
 
 // PullStart is the first line of a pull.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -31,6 +32,15 @@ type Refusal struct {
 
 // Error implements error.
 func (r *Refusal) Error() string { return strings.Join(r.Lines, "\n") }
+
+// AtRegistry reports whether err came about at a registry or on the way to it, as
+// opposed to in the store: a *Refusal, an unreachable host, an answer of no use.
+func AtRegistry(err error) bool {
+	var refusal *Refusal
+	var request *url.Error
+	var status remoteerrors.ErrUnexpectedStatus
+	return errors.As(err, &refusal) || errors.As(err, &request) || errors.As(err, &status)
+}
 
 type direction int
 
@@ -109,8 +119,8 @@ func (r *Run) probe(ctx context.Context, image reference.Named, way direction) (
 	if way == pushing {
 		method, path = http.MethodPost, "/blobs/uploads/"
 	}
-	url := host.Scheme + "://" + host.Host + host.Path + "/" + reference.Path(image) + path
-	code, body, err := ask(ctx, host, method, url)
+	address := host.Scheme + "://" + host.Host + host.Path + "/" + reference.Path(image) + path
+	code, body, err := ask(ctx, host, method, address)
 	var status remoteerrors.ErrUnexpectedStatus
 	if errors.As(err, &status) { // the token service refused
 		return status.StatusCode, status.Body, nil
@@ -119,9 +129,9 @@ func (r *Run) probe(ctx context.Context, image reference.Named, way direction) (
 }
 
 // ask sends one request, with what authorization the registry wants.
-func ask(ctx context.Context, host docker.RegistryHost, method, url string) (int, []byte, error) {
+func ask(ctx context.Context, host docker.RegistryHost, method, address string) (int, []byte, error) {
 	for attempt := 0; ; attempt++ {
-		req, err := http.NewRequestWithContext(ctx, method, url, nil)
+		req, err := http.NewRequestWithContext(ctx, method, address, nil)
 		if err != nil {
 			return 0, nil, err
 		}

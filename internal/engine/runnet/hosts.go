@@ -12,6 +12,18 @@ import (
 // localNames open every hosts file.
 const localNames = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
+// HostsFile is the content of a hosts file with entries "name:address".
+func HostsFile(hosts []string) string {
+	var b strings.Builder
+	b.WriteString(localNames)
+	for _, host := range hosts {
+		if name, addr, ok := strings.Cut(host, ":"); ok {
+			fmt.Fprintf(&b, "%s\t%s\n", strings.Trim(addr, "[]"), name)
+		}
+	}
+	return b.String()
+}
+
 // writeHosts brings the hosts files of all members up to date.
 func (n *Network) writeHosts() error {
 	n.mu.Lock()
@@ -33,12 +45,7 @@ func (n *Network) writeHosts() error {
 // not replace it: the container holds on to the file, not to its name.
 func (e *Endpoint) writeHosts(members []*Endpoint) error {
 	var b strings.Builder
-	b.WriteString(localNames)
-	for _, host := range e.container.Hosts {
-		if name, addr, ok := strings.Cut(host, ":"); ok {
-			fmt.Fprintf(&b, "%s\t%s\n", strings.Trim(addr, "[]"), name)
-		}
-	}
+	b.WriteString(HostsFile(e.container.Hosts))
 	if e.Addr.IsValid() && e.container.Hostname != "" {
 		fmt.Fprintf(&b, "%s\t%s\n", e.Addr, e.container.Hostname)
 	}

@@ -1,0 +1,184 @@
+//go:build linux && cgo
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/engine/runnet"
+)
+
+// bundle is a container with all that is made for it.
+type bundle struct {
+	scope   *Scope
+	command engine.Command
+	id      string
+	dir     string
+
+	rootfs   *imagestore.Rootfs
+	endpoint *runnet.Endpoint // nil if it uses another's network
+	spec     *specs.Spec
+}
+
+// prepare makes everything but the process.
+func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
+	rootfs := filepath.Join(b.dir, "rootfs")
+	if err := os.MkdirAll(rootfs, 0o711); err != nil {
+		return fmt.Errorf("preparing a container: %w", err)
+	}
+	var err error
+	if b.rootfs, err = b.scope.images.Mount(ctx, image, b.id, rootfs); err != nil {
+		return err
+	}
+	namespace, hosts, err := b.connect()
+	if err != nil {
+		return err
+	}
+	mounts, err := b.mounts(hosts)
+	if err != nil {
+		return err
+	}
+	b.scope.note(b.command.Name, b.id, namespace, hosts)
+	c := b.command
+	b.spec, err = container.NewSpec(ctx, container.Command{
+		ID: b.id, Rootfs: rootfs, Image: b.rootfs.Config,
+		Args: c.Args, Entrypoint: c.Entrypoint, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User,
+		Mounts: mounts, NetworkNS: namespace, CgroupPath: b.scope.executor.runtime.CgroupPath(b.id),
+		Privileged: c.Privileged, CPUs: c.CPUs, Memory: c.Memory,
+	})
+	if err != nil {
+		return daemonError("%v", err) // an unknown user, no command: the image's or the caller's mistake
+	}
+	return nil
+}
+
+// note keeps where a container's network is, for others that want to join it.
+func (s *Scope) note(name, id, namespace, hosts string) {
+	if name == "" {
+		name = id
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.containers[name]; c != nil {
+		c.namespace, c.hosts = namespace, hosts
+	}
+}
+
+// connect gives the container its network: the file of the namespace and the one of
+// its hosts.
+func (b *bundle) connect() (namespace, hosts string, err error) {
+	s, c := b.scope, b.command
+	self := runnet.Container{ID: b.id, Hostname: b.id[:12], Hosts: c.Hosts}
+	if c.Name != "" {
+		self.Names = []string{c.Name}
+	}
+	switch other, joins := strings.CutPrefix(c.Network, "container:"); {
+	case joins:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if target := s.containers[other]; target != nil && target.namespace != "" {
+			return target.namespace, target.hosts, nil
+		}
+		return "", "", daemonError("No such container: %s", other)
+	case c.Network == "none":
+		b.endpoint, err = s.router.Detached(self)
+	case c.Network == "host":
+		// A run's host is its own router: it sees all networks of the run, and nothing
+		// of the machine's.
+		hosts, err = b.writeFile("hosts", runnet.HostsFile(c.Hosts))
+		return s.router.Namespace(), hosts, err
+	default:
+		var n *runnet.Network
+		if n, err = s.network(c.Network); err == nil {
+			b.endpoint, err = n.Connect(self)
+		}
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return b.endpoint.Namespace, b.endpoint.HostsFile, nil
+}
+
+// network finds a network of the run. The one without a name is made when it is first
+// wanted.
+func (s *Scope) network(name string) (*runnet.Network, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.networks[name]; n != nil {
+		return n, nil
+	}
+	if name != "" {
+		return nil, daemonError("network %s not found", name)
+	}
+	n, err := s.router.AddNetwork(runnet.Options{})
+	if err == nil {
+		s.networks[""] = n
+	}
+	return n, err
+}
+
+// mounts are the run's directories, the command's volumes, and the files that a
+// container engine provides.
+func (b *bundle) mounts(hosts string) ([]specs.Mount, error) {
+	hostname, err := b.writeFile("hostname", b.id[:12]+"\n")
+	if err != nil {
+		return nil, err
+	}
+	mounts := []specs.Mount{
+		bind(hosts, "/etc/hosts", "ro"),
+		bind(hostname, "/etc/hostname", "ro"),
+		bind(b.scope.executor.resolvConf, "/etc/resolv.conf", "ro"),
+	}
+	if b.scope.spec.Workspace != "" {
+		mounts = append(mounts, bind(b.scope.spec.Workspace, "/workspace", "rw"))
+	}
+	if b.scope.spec.Home != "" {
+		mounts = append(mounts, bind(b.scope.spec.Home, "/acb/home", "rw"))
+	}
+	b.scope.mu.Lock()
+	defer b.scope.mu.Unlock()
+	for _, m := range b.command.Mounts {
+		dir := b.scope.volumes[m.Volume]
+		if dir == "" {
+			return nil, daemonError("get %s: no such volume", m.Volume)
+		}
+		if !filepath.IsAbs(m.Path) {
+			return nil, daemonError("invalid mount path: '%s' mount path must be absolute", m.Path)
+		}
+		mounts = append(mounts, bind(dir, m.Path, "ro"))
+	}
+	return mounts, nil
+}
+
+// run runs the process to its end.
+func (b *bundle) run(ctx context.Context, stdout, stderr io.Writer, started func()) (container.Exit, error) {
+	exit, err := b.scope.executor.runtime.Run(ctx, container.Process{
+		ID: b.id, Spec: b.spec, Stdin: b.command.Stdin, Stdout: stdout, Stderr: stderr,
+		Grace: engine.KillGrace, Started: started,
+	})
+	return exit, startError(err)
+}
+
+// remove takes away what was made.
+func (b *bundle) remove() error {
+	b.scope.note(b.command.Name, b.id, "", "")
+	var errs []error
+	if b.endpoint != nil {
+		errs = append(errs, b.endpoint.Close())
+	}
+	if b.rootfs != nil {
+		errs = append(errs, b.rootfs.Remove(context.Background()))
+	}
+	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+}

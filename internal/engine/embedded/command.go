@@ -1,0 +1,234 @@
+//go:build linux && cgo
+
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/distribution/reference"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+)
+
+// refused is an outcome: what a docker client would print, and exit with.
+type refused struct {
+	code int
+	text string
+}
+
+func (r *refused) Error() string { return r.text }
+
+// daemonError is what a docker client prints when the daemon could not start a
+// container.
+func daemonError(format string, args ...any) error {
+	return &refused{code: 125, text: "docker: Error response from daemon: " + fmt.Sprintf(format, args...)}
+}
+
+// running is a container of the run, as long as its name is taken.
+type running struct {
+	id        string
+	namespace string // of its network; empty once it has ended
+	hosts     string
+}
+
+// Command implements engine.Scope.
+func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return engine.CommandResult{}, err
+	}
+	defer done()
+	if out == nil {
+		out = io.Discard
+	}
+	result, err := s.command(ctx, c, out)
+	var no *refused
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return result, context.Cause(ctx)
+	case errors.As(err, &no):
+		if _, err := fmt.Fprintln(out, no.text); err != nil {
+			return result, fmt.Errorf("writing to the log: %w", err)
+		}
+		result.ExitCode = no.code
+		return result, nil
+	}
+	return result, err
+}
+
+func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
+	if err := check(c); err != nil {
+		return engine.CommandResult{}, err
+	}
+	id := newID()
+	release, err := s.takeName(c.Name, id)
+	if err != nil {
+		return engine.CommandResult{}, err
+	}
+	b := &bundle{scope: s, command: c, id: id, dir: filepath.Join(s.dir, id)}
+	image, err := s.image(ctx, c, out)
+	if err == nil {
+		err = b.prepare(ctx, image)
+	}
+	if err != nil {
+		err = errors.Join(err, b.remove())
+		release()
+		return engine.CommandResult{}, err
+	}
+	finish := func() error {
+		err := b.remove()
+		if !c.Keep {
+			release()
+		}
+		return err
+	}
+	if c.Detach {
+		return s.detach(ctx, b, finish)
+	}
+	exit, err := b.run(ctx, out, out, func() {})
+	if e := finish(); err == nil {
+		err = e
+	}
+	return engine.CommandResult{ExitCode: exit.Code, OOMKilled: exit.OOM, ContainerID: id}, err
+}
+
+// detach starts the container and leaves it to the scope.
+func (s *Scope) detach(ctx context.Context, b *bundle, finish func() error) (engine.CommandResult, error) {
+	started := make(chan struct{})
+	ended := make(chan error, 1)
+	// The caller's context ends with the call; the container lives as long as the scope.
+	life, cancel := context.WithCancelCause(s.life)
+	s.work.Go(func() {
+		defer cancel(nil)
+		_, err := b.run(life, nil, nil, func() { close(started) })
+		if e := finish(); e != nil && err == nil {
+			err = e
+		}
+		select {
+		case <-started:
+			if err != nil && !errors.Is(err, ErrClosed) {
+				s.executor.log.Warn("a detached container ended badly", "run", s.spec.ID, "container", b.id, "error", err)
+			}
+		default:
+			ended <- err
+		}
+	})
+	select {
+	case <-started:
+		return engine.CommandResult{ContainerID: b.id}, nil
+	case err := <-ended:
+		return engine.CommandResult{}, err
+	case <-ctx.Done():
+		cancel(context.Cause(ctx))
+		return engine.CommandResult{}, context.Cause(ctx)
+	}
+}
+
+var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// check refuses what cannot be done, before anything is.
+func check(c engine.Command) error {
+	switch {
+	case len(c.Ports) > 0:
+		return daemonError("publishing ports on the host is not supported yet: %s", strings.Join(c.Ports, ", "))
+	case c.Name != "" && !containerName.MatchString(c.Name):
+		return daemonError("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed.", c.Name)
+	case c.WorkingDir != "" && !filepath.IsAbs(c.WorkingDir):
+		return daemonError("the working directory '%s' is invalid, it needs to be an absolute path.", c.WorkingDir)
+	case c.CPUs < 0:
+		return daemonError("range of CPUs is from 0.01 up: %v", c.CPUs)
+	case c.Memory < 0:
+		return daemonError("Minimum memory limit allowed is 6MB")
+	}
+	for _, host := range c.Hosts {
+		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {
+			return &refused{code: 125, text: fmt.Sprintf("invalid argument %q for \"--add-host\" flag: bad format for add-host: %q", host, host)}
+		}
+	}
+	return nil
+}
+
+// newID is 64 hex digits, as docker has them.
+func newID() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// takeName reserves the container's name. A container without one takes its ID.
+func (s *Scope) takeName(name, id string) (release func(), err error) {
+	if name == "" {
+		name = id
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other := s.containers[name]; other != nil {
+		return nil, daemonError("Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove (or rename) that container to be able to reuse that name.", name, other.id)
+	}
+	s.containers[name] = &running{id: id}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.containers, name)
+	}, nil
+}
+
+// image finds the command's image and pulls it if need be.
+func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (imagestore.Image, error) {
+	named, err := imagestore.Parse(c.Image)
+	if err != nil {
+		return imagestore.Image{}, &refused{code: 125, text: "docker: invalid reference format: " + c.Image}
+	}
+	image, ok, err := s.images.Read(ctx, named, nil)
+	if err != nil || ok && !c.Pull {
+		return image, err
+	}
+	if !ok && !c.Pull {
+		fmt.Fprintf(out, "Unable to find image '%s' locally\n", reference.FamiliarString(named))
+	}
+	image, err = s.images.Pull(ctx, named, out)
+	return image, pullError(err)
+}
+
+// pullError makes an outcome of a pull that the registry would not or could not serve:
+// a docker client prints it and exits.
+func pullError(err error) error {
+	if imagestore.AtRegistry(err) || errors.Is(err, imagestore.ErrNoPlatform) {
+		return daemonError("%v", err)
+	}
+	return err
+}
+
+// writeFile writes a small file into the bundle and returns its path.
+func (b *bundle) writeFile(name, content string) (string, error) {
+	path := filepath.Join(b.dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		return "", fmt.Errorf("preparing a container: %w", err)
+	}
+	return path, nil
+}
+
+func bind(source, target string, options ...string) specs.Mount {
+	return specs.Mount{Type: "bind", Source: source, Destination: target, Options: append([]string{"rbind"}, options...)}
+}
+
+// startError makes an outcome of a container that would not start.
+func startError(err error) error {
+	var start *container.StartError
+	if errors.As(err, &start) {
+		return &refused{code: start.Code, text: "docker: Error response from daemon: failed to create task for container: " + err.Error()}
+	}
+	return err
+}

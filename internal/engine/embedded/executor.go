@@ -1,0 +1,207 @@
+//go:build linux && cgo
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/buildkit"
+	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/engine/runnet"
+)
+
+var _ engine.Executor = (*Executor)(nil)
+
+// Executor runs the steps of runs in this process. It is safe for concurrent use.
+type Executor struct {
+	root       string
+	log        *slog.Logger
+	lock       *os.File
+	runtime    *container.Runtime
+	networks   *runnet.Manager
+	buildNet   *runnet.Network // shared by all RUN instructions, which cannot see each other
+	buildRoute *runnet.Router
+	store      *imagestore.Store
+	registries *imagestore.Registries
+	builder    *buildkit.Builder
+	resolvConf string
+
+	mu     sync.Mutex
+	scopes map[string]*Scope
+	closed bool
+}
+
+// Open opens an executor and removes what a killed one left in its directory. The
+// caller closes it.
+func Open(ctx context.Context, o Options) (_ *Executor, err error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("the embedded executor needs root, for namespaces and mounts")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Dialer == nil {
+		o.Dialer = &egress.Dialer{}
+	}
+	e := &Executor{log: o.Log, scopes: map[string]*Scope{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	if err := e.take(o.Root); err != nil {
+		return nil, err
+	}
+	if err := e.clean(); err != nil {
+		return nil, fmt.Errorf("removing what a former process left: %w", err)
+	}
+	if err := e.openNetworks(o); err != nil {
+		return nil, err
+	}
+	if e.store, err = imagestore.Open(ctx, e.path("images")); err != nil {
+		return nil, err
+	}
+	e.registries = imagestore.NewRegistries(o.Dialer)
+	if e.builder, err = buildkit.Open(ctx, buildkit.Options{
+		Root: e.path("build"), Store: e.store, Registries: e.registries, Dialer: o.Dialer,
+		Runtime: e.runtime, Network: e.connectBuild, ResolvConf: e.resolvConf,
+		CacheBytes: o.CacheBytes, Log: o.Log,
+	}); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// take makes the directory and locks it. Its path is made real, since mounts are
+// listed by real paths.
+func (e *Executor) take(root string) error {
+	if root == "" {
+		return errors.New("the executor needs a directory")
+	}
+	if err := os.MkdirAll(root, 0o711); err != nil {
+		return fmt.Errorf("making the executor's directory: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return fmt.Errorf("finding the executor's directory: %w", err)
+	}
+	if e.root, err = filepath.Abs(real); err != nil {
+		return fmt.Errorf("finding the executor's directory: %w", err)
+	}
+	lock, err := os.OpenFile(e.path("lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the executor's lock: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return fmt.Errorf("%s is in use by another process: %w", e.root, err)
+	}
+	e.lock = lock
+	return nil
+}
+
+func (e *Executor) path(elem ...string) string {
+	return filepath.Join(append([]string{e.root}, elem...)...)
+}
+
+// clean removes what a killed process left: first what runs, then what is mounted,
+// then the files.
+func (e *Executor) clean() error {
+	var err error
+	if e.runtime, err = container.New(e.path("containers")); err != nil {
+		return err
+	}
+	if err := e.runtime.Cleanup(); err != nil {
+		return err
+	}
+	if err := unmountLeft(e.root); err != nil {
+		return err
+	}
+	if e.networks, err = runnet.NewManager(e.path("net")); err != nil {
+		return err
+	}
+	if err := e.networks.Cleanup(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(e.path("runs")); err != nil {
+		return err
+	}
+	return os.MkdirAll(e.path("runs"), 0o711)
+}
+
+func (e *Executor) openNetworks(o Options) error {
+	e.resolvConf = e.path("resolv.conf")
+	if err := os.WriteFile(e.resolvConf, nil, 0o644); err != nil {
+		return fmt.Errorf("writing resolv.conf: %w", err)
+	}
+	var err error
+	if e.buildRoute, err = e.networks.Open("build"); err != nil {
+		return err
+	}
+	e.buildNet, err = e.buildRoute.AddNetwork(runnet.Options{Isolated: true})
+	return err
+}
+
+// connectBuild gives a RUN instruction its network.
+func (e *Executor) connectBuild(id string) (string, func() error, error) {
+	endpoint, err := e.buildNet.Connect(runnet.Container{ID: id})
+	if err != nil {
+		return "", nil, err
+	}
+	return endpoint.Namespace, endpoint.Close, nil
+}
+
+// Close closes all scopes and the executor.
+func (e *Executor) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	var scopes []*Scope
+	for _, s := range e.scopes {
+		scopes = append(scopes, s)
+	}
+	e.mu.Unlock()
+	var errs []error
+	for _, s := range scopes {
+		errs = append(errs, s.Close())
+	}
+	if e.builder != nil {
+		errs = append(errs, e.builder.Close())
+	}
+	if e.registries != nil {
+		e.registries.Close()
+	}
+	if e.store != nil {
+		errs = append(errs, e.store.Close())
+	}
+	if e.buildRoute != nil {
+		errs = append(errs, e.buildRoute.Close())
+	}
+	if e.runtime != nil {
+		errs = append(errs, e.runtime.Close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// forget takes a closed scope off the list, and lets go of images that were not used
+// for long.
+func (e *Executor) forget(ctx context.Context, id string) error {
+	e.mu.Lock()
+	delete(e.scopes, id)
+	e.mu.Unlock()
+	return e.store.Forget(ctx, imagestore.DefaultKeep, time.Now())
+}

@@ -1,0 +1,24 @@
+package embedded
+
+import (
+	"log/slog"
+
+	"github.com/acrux/acrux/internal/egress"
+)
+
+// Options say how an Executor works.
+type Options struct {
+	// Root is the executor's directory; it is made if need be. No other process may
+	// use it at the same time.
+	Root string
+	// Dialer is the way to registries, and to what Dockerfiles fetch. Nil refuses
+	// what a zero egress.Dialer refuses.
+	Dialer *egress.Dialer
+	// Log takes what goes wrong where nobody waits for an answer. Nil discards it.
+	Log *slog.Logger
+	// Egress lets steps and RUN instructions reach the machine's networks, translated
+	// to the machine's address. Without it they reach their run only.
+	Egress bool
+	// CacheBytes is how much the build cache may take; 0 is 10 GiB.
+	CacheBytes int64
+}
