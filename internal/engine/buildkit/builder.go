@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/solver/bboltcachestorage"
 	"github.com/moby/buildkit/util/db/boltutil"
+	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/moby/buildkit/util/leaseutil"
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
@@ -48,7 +48,6 @@ type Options struct {
 	Network    Network // of RUN instructions
 	ResolvConf string  // file that RUN instructions see as /etc/resolv.conf
 	CacheBytes int64   // how much the build cache may take; 0 is DefaultCacheBytes
-	Log        *slog.Logger
 }
 
 // Builder builds images. It is safe for concurrent use.
@@ -62,7 +61,6 @@ type Builder struct {
 
 // Open composes BuildKit. The caller closes the builder.
 func Open(ctx context.Context, o Options) (_ *Builder, err error) {
-	quiet(o.Log)
 	if err := os.MkdirAll(o.Root, 0o700); err != nil {
 		return nil, fmt.Errorf("making the builder's directory: %w", err)
 	}
@@ -75,7 +73,11 @@ func Open(ctx context.Context, o Options) (_ *Builder, err error) {
 		return nil, errors.Join(fmt.Errorf("opening the build controller: %w", err), w.Close())
 	}
 	listener := bufconn.Listen(1 << 20)
-	b.server = grpc.NewServer()
+	// The interceptors carry what an error knows over gRPC: which vertex, which exit code.
+	b.server = grpc.NewServer(
+		grpc.UnaryInterceptor(grpcerrors.UnaryServerInterceptor),
+		grpc.StreamInterceptor(grpcerrors.StreamServerInterceptor),
+	)
 	b.controller.Register(b.server)
 	go func() { defer close(b.served); b.server.Serve(listener) }()
 	dial := func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }

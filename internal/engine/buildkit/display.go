@@ -83,6 +83,11 @@ func (d *display) followPlain(reports chan *client.SolveStatus) {
 		for _, log := range report.Logs {
 			d.plain.Log(log.Vertex.String(), log.Timestamp, log.Data)
 		}
+		for _, status := range report.Statuses {
+			if status.Completed != nil {
+				d.plain.Status(status.Vertex.String(), d.human(status.ID))
+			}
+		}
 		for _, v := range report.Vertexes {
 			d.plain.Vertex(d.vertex(v))
 		}

@@ -5,9 +5,6 @@ package buildkit
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -19,7 +16,6 @@ import (
 	"github.com/moby/buildkit/source"
 	"github.com/moby/buildkit/source/http"
 	"github.com/moby/buildkit/worker/base"
-	"github.com/sirupsen/logrus"
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine/imagestore"
@@ -101,28 +97,4 @@ func (n namespaced) Update(ctx context.Context, image images.Image, fields ...st
 
 func (n namespaced) Delete(ctx context.Context, name string, opts ...images.DeleteOpt) error {
 	return n.Store.Delete(in(ctx), name, opts...)
-}
-
-var quietOnce sync.Once
-
-// quiet takes the libraries' own logging, which goes to a logger that all of the
-// process shares, to our debug log.
-func quiet(log *slog.Logger) {
-	quietOnce.Do(func() {
-		logger := logrus.StandardLogger()
-		logger.SetOutput(io.Discard)
-		logger.SetLevel(logrus.WarnLevel)
-		logger.AddHook(toSlog{log})
-	})
-}
-
-type toSlog struct{ log *slog.Logger }
-
-// Levels implements logrus.Hook.
-func (toSlog) Levels() []logrus.Level { return logrus.AllLevels }
-
-// Fire implements logrus.Hook.
-func (t toSlog) Fire(entry *logrus.Entry) error {
-	t.log.Debug(entry.Message, "library", "buildkit", "level", entry.Level.String())
-	return nil
 }

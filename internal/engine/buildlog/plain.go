@@ -107,6 +107,16 @@ func (p *Plain) Log(vertexID string, at time.Time, data []byte) {
 	}
 }
 
+// Status says that a part of a vertex's work, such as the transfer of a layer, is done.
+func (p *Plain) Status(vertexID, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v := p.vertices[vertexID]; v != nil && !v.ended {
+		p.turn(v)
+		fmt.Fprintf(p.out, "#%d %s done\n", v.number, text)
+	}
+}
+
 // flush prints a last line without an end.
 func (p *Plain) flush(v *plainVertex) {
 	if len(v.partial) > 0 {

@@ -16,6 +16,7 @@ func TestPlain(t *testing.T) {
 	p.Vertex(Vertex{ID: "a", Name: "[1/2] FROM x", Started: start, Stopped: start, Cached: true})
 	p.Log("b", start.Add(time.Second), []byte("one\ntw"))
 	p.Log("b", end, []byte("o\nrest"))
+	p.Status("b", "part")
 	p.Vertex(Vertex{ID: "b", Name: "[2/2] RUN y", Started: start, Stopped: end, Error: "broken"})
 	want := `#1 [1/2] FROM x
 #1 ...
@@ -29,6 +30,7 @@ func TestPlain(t *testing.T) {
 #2 [2/2] RUN y
 #2 1.000 one
 #2 1.500 two
+#2 part done
 #2 rest
 #2 ERROR: broken
 `

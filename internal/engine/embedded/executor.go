@@ -55,6 +55,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if o.Dialer == nil {
 		o.Dialer = &egress.Dialer{}
 	}
+	quiet(o.Log)
 	e := &Executor{log: o.Log, scopes: map[string]*Scope{}}
 	defer func() {
 		if err != nil {
@@ -77,7 +78,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if e.builder, err = buildkit.Open(ctx, buildkit.Options{
 		Root: e.path("build"), Store: e.store, Registries: e.registries, Dialer: o.Dialer,
 		Runtime: e.runtime, Network: e.connectBuild, ResolvConf: e.resolvConf,
-		CacheBytes: o.CacheBytes, Log: o.Log,
+		CacheBytes: o.CacheBytes,
 	}); err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (s *suite) testBuildLog() {
 	if !result.OK || result.ExitCode != 0 {
 		s.Fatalf("result %+v\n%s", result, out)
 	}
-	order(s, out, "Sending build context to Docker daemon  3.584kB\n",
+	order(s, out, "Sending build context to Docker daemon  3.072kB\n",
 		"Step 1/6 : ARG REGISTRY_NAME\n",
 		"Step 2/6 : FROM ${REGISTRY_NAME}/baseimages/busybox:1\n",
 		"1: Pulling from baseimages/busybox\n", "Digest: sha256:",

@@ -53,7 +53,7 @@ func (s *suite) testCommandExitCodes() {
 		{"own", []string{"sh", "-c", "exit 7"}, 7},
 		{"not found", []string{"no-such-program"}, 127},
 		{"not executable", []string{"/etc/passwd"}, 126},
-		{"killed", []string{"sh", "-c", "sh -c 'kill -9 $$'"}, 137},
+		{"killed", []string{"sh", "-c", "sh -c 'kill -9 $$'; exit $?"}, 137},
 	} {
 		if result, out := r.command(engine.Command{Args: test.args}); result.ExitCode != test.code {
 			s.Errorf("%s: exit code %d, want %d\n%s", test.name, result.ExitCode, test.code, out)
