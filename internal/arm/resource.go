@@ -50,13 +50,21 @@ type systemData struct {
 
 // MarshalJSON renders the resource as Resource Manager does.
 func (r Resource[P]) MarshalJSON() ([]byte, error) {
-	e := envelope{ID: r.ID.String(), Name: r.ID.Name(), Type: r.ID.Kind().String(), Location: r.Location,
+	e := envelope{ID: r.ID.String(), Name: r.ID.Name(), Type: r.typ(), Location: r.Location,
 		Tags: r.Tags, SKU: r.SKU, Identity: r.Identity, Properties: r.Properties}
 	if !r.Created.IsZero() {
 		e.SystemData = &systemData{CreatedBy: r.CreatedBy, CreatedByType: "Application", CreatedAt: Time(r.Created),
 			LastModifiedBy: r.UpdatedBy, LastModifiedByType: "Application", LastModifiedAt: Time(r.Updated)}
 	}
 	return json.Marshal(e)
+}
+
+// typ is the resource type; groups, which have none in their ID, have one as well.
+func (r Resource[P]) typ() string {
+	if r.ID.Namespace == "" {
+		return "Microsoft.Resources/resourceGroups"
+	}
+	return r.ID.Kind().String()
 }
 
 // Time renders a time as Resource Manager does: UTC, seven fractional digits.

@@ -132,6 +132,10 @@ func (c *Collection[P]) next(ctx context.Context, put Put[P], old *arm.Resource[
 		}
 		return res, nil
 	}
+	if c.Kind.Key() == Groups.Key() {
+		res.ID = put.ID // the ID of a group has no type
+		return res, nil
+	}
 	group, err := c.parents(ctx, put.ID)
 	if err != nil {
 		return res, err

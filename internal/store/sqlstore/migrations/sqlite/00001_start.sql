@@ -202,16 +202,17 @@ CREATE INDEX runs_queued ON runs (created) WHERE status = 'Queued';
 CREATE INDEX runs_leased ON runs (lease_until) WHERE status IN ('Started', 'Running');
 CREATE INDEX runs_by_task ON runs (task);
 
--- Long-running operations of the control plane.
+-- Long-running operations of the control plane: imports.
 CREATE TABLE operations (
-    id       TEXT PRIMARY KEY,
-    resource TEXT NOT NULL, -- key of the resource it works on
-    kind     TEXT NOT NULL,
-    request  BLOB NOT NULL, -- sealed: it may hold credentials
-    status   TEXT NOT NULL,
-    progress TEXT NOT NULL DEFAULT '',
-    error    TEXT NOT NULL DEFAULT '',
-    created  INTEGER NOT NULL,
-    updated  INTEGER NOT NULL
+    id          TEXT PRIMARY KEY,
+    resource    TEXT NOT NULL, -- key of the registry's ID
+    resource_id TEXT NOT NULL,
+    request     BLOB,          -- sealed: it may hold credentials; gone when it is over
+    status      TEXT NOT NULL,
+    progress    TEXT NOT NULL DEFAULT '',
+    code        TEXT NOT NULL DEFAULT '',
+    message     TEXT NOT NULL DEFAULT '',
+    created     INTEGER NOT NULL,
+    updated     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX operations_open ON operations (created) WHERE status = 'InProgress';

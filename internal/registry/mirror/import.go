@@ -1,0 +1,248 @@
+// Package mirror brings images from elsewhere into registries of the installation.
+//
+// An import from another registry of the same installation moves no bytes: the
+// repository gets links to what is there already, and the import is done when the
+// call answers. What must be fetched becomes an operation: a row that a background
+// duty works on, that clients poll, and that is taken up again after a crash, blob by
+// blob, since blobs that arrived are kept.
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+// Request asks for an import, as Resource Manager's importImage has it.
+type Request struct {
+	Source struct {
+		RegistryURI string `json:"registryUri"`
+		ResourceID  string `json:"resourceId"`
+		SourceImage string `json:"sourceImage"`
+		Credentials *struct {
+			Username string `json:"username"`
+			Password string `json:"password"`
+		} `json:"credentials"`
+	} `json:"source"`
+	TargetTags []string `json:"targetTags"`
+	Untagged   []string `json:"untaggedTargetRepositories"`
+	Mode       string   `json:"mode"` // NoForce, Force
+}
+
+// Source is where an import comes from: a registry of this installation, or a host.
+type Source struct {
+	Registry arm.ID // zero if it is a host
+	Host     string
+	Image    oci.Reference
+}
+
+// Own reports whether the source is a registry of this installation.
+func (s Source) Own() bool { return !s.Registry.IsRoot() }
+
+// Imports serves imports. Its fields are set once; it is safe for concurrent use.
+type Imports struct {
+	Registries *registry.Registries
+	Content    *registry.Content
+	Dialer     *egress.Dialer
+	Store      Store
+	Sealer     *secret.Sealer
+
+	wake chan struct{}
+}
+
+// New returns the service.
+func New(registries *registry.Registries, content *registry.Content, dialer *egress.Dialer, store Store, sealer *secret.Sealer) *Imports {
+	return &Imports{Registries: registries, Content: content, Dialer: dialer, Store: store, Sealer: sealer, wake: make(chan struct{}, 1)}
+}
+
+func invalid(member, format string, args ...any) *problem.Error {
+	return problem.New(problem.Invalid, "InvalidParameterValue", format, args...).On(member)
+}
+
+// Resolve says what the source of a request is. The caller then checks whether it
+// may be read.
+func (m *Imports) Resolve(ctx context.Context, req Request) (Source, error) {
+	image, err := oci.ParseName(req.Source.SourceImage)
+	if err != nil {
+		return Source{}, invalid("source.sourceImage", "The source image '%s' is not valid: it is repository:tag or repository@digest.", req.Source.SourceImage).Because(err)
+	}
+	src := Source{Image: image}
+	if (req.Source.ResourceID == "") == (req.Source.RegistryURI == "") {
+		return src, invalid("source", "Exactly one of source.registryUri and source.resourceId is needed.")
+	}
+	if req.Source.ResourceID != "" {
+		return m.byID(ctx, src, req.Source.ResourceID)
+	}
+	src.Host = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(req.Source.RegistryURI), "https://"), "http://"), "/")
+	name, ours := m.Registries.NameOf(src.Host)
+	if !ours || req.Source.Credentials != nil {
+		return src, nil
+	}
+	reg, err := m.Registries.ByName(ctx, name)
+	switch {
+	case errors.Is(err, resource.ErrNotFound) && src.Host == m.Registries.LoginServer(name):
+		return src, problem.New(problem.NotFound, "RegistryNotFound", "The source registry '%s' does not exist.", src.Host).On("source.registryUri")
+	case errors.Is(err, resource.ErrNotFound):
+		return src, nil // an alias only stands for registries that are here
+	}
+	src.Registry = reg.ID
+	return src, err
+}
+
+func (m *Imports) byID(ctx context.Context, src Source, text string) (Source, error) {
+	id, err := arm.ParseID(text)
+	if err != nil || id.Kind().Key() != registry.Kind.Key() {
+		return src, invalid("source.resourceId", "'%s' is not the resource ID of a registry.", text)
+	}
+	reg, err := m.Registries.Get(ctx, id)
+	src.Registry = reg.ID
+	return src, err
+}
+
+// target is a tag, or no tag, in a repository of the importing registry.
+type target struct {
+	Repository string
+	Tag        string
+}
+
+func targets(req Request, src Source) ([]target, error) {
+	var all []target
+	names := req.TargetTags
+	if len(names)+len(req.Untagged) == 0 {
+		names = []string{src.Image.Repository + ":" + src.Image.Tag}
+		if src.Image.Tag == "" {
+			names, req.Untagged = nil, []string{src.Image.Repository}
+		}
+	}
+	for _, name := range names {
+		ref, err := oci.ParseName(name)
+		if err != nil || ref.Digest != "" {
+			return nil, invalid("targetTags", "The target tag '%s' is not valid: it is repository:tag.", name).Because(err)
+		}
+		all = append(all, target{Repository: ref.Repository, Tag: ref.Tag})
+	}
+	for _, name := range req.Untagged {
+		if !oci.ValidRepository(name) {
+			return nil, invalid("untaggedTargetRepositories", "The target repository '%s' is not valid.", name)
+		}
+		all = append(all, target{Repository: name})
+	}
+	return all, nil
+}
+
+// Start begins an import whose source the caller may read. It returns the ID of an
+// operation, or an empty one if the import is done.
+func (m *Imports) Start(ctx context.Context, into arm.ID, src Source, req Request, caller string, now time.Time) (string, error) {
+	reg, err := m.Registries.Get(ctx, into)
+	if err != nil {
+		return "", err
+	}
+	goals, err := targets(req, src)
+	if err != nil {
+		return "", err
+	}
+	if !strings.EqualFold(req.Mode, "Force") {
+		if err := m.checkFree(ctx, reg, goals); err != nil {
+			return "", err
+		}
+	}
+	if src.Own() {
+		return "", m.link(ctx, reg, src, goals, caller, now)
+	}
+	return m.queue(ctx, reg.ID, src, req, goals, caller, now)
+}
+
+func (m *Imports) checkFree(ctx context.Context, reg arm.Resource[registry.Properties], goals []target) error {
+	for _, goal := range goals {
+		if goal.Tag == "" {
+			continue
+		}
+		_, err := m.Content.Tag(ctx, repositoryOf(reg.ID, goal.Repository), goal.Tag)
+		if err == nil {
+			return problem.New(problem.Conflict, "Conflict", "Tag %s:%s already exists in target registry %s.", goal.Repository, goal.Tag, reg.Properties.LoginServer).
+				Hint("import again with --force to replace it")
+		}
+		if !problem.Is(err, problem.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+func repositoryOf(id arm.ID, repository string) registry.Name {
+	return registry.Name{Registry: strings.ToLower(id.Name()), Repository: repository}
+}
+
+// link imports from a registry of the installation.
+func (m *Imports) link(ctx context.Context, reg arm.Resource[registry.Properties], src Source, goals []target, caller string, now time.Time) error {
+	reference := src.Image.Tag
+	if src.Image.Digest != "" {
+		reference = src.Image.Digest.String()
+	}
+	return m.Content.Store.InTx(ctx, func(ctx context.Context) error {
+		for _, goal := range goals {
+			var tags []string
+			if goal.Tag != "" {
+				tags = []string{goal.Tag}
+			}
+			_, err := m.Content.Copy(ctx, repositoryOf(src.Registry, src.Image.Repository), reference, repositoryOf(reg.ID, goal.Repository), tags, caller, now)
+			if problem.Is(err, problem.NotFound) {
+				return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found in registry '%s'.", src.Image.Name(), src.Registry.Name()).On("source.sourceImage").Because(err)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// order is what the background duty needs to know; sealed, for it has credentials.
+type order struct {
+	Source   Source
+	Targets  []target
+	Username string
+	Password string
+	Caller   string
+}
+
+func (m *Imports) queue(ctx context.Context, into arm.ID, src Source, req Request, goals []target, caller string, now time.Time) (string, error) {
+	o := order{Source: src, Targets: goals, Caller: caller}
+	if c := req.Source.Credentials; c != nil {
+		o.Username, o.Password = c.Username, c.Password
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return "", err
+	}
+	op := Operation{ID: uuid.NewString(), Registry: into, Status: InProgress, Created: now, Updated: now}
+	op.Request = m.Sealer.Seal(text, "operation#"+op.ID)
+	if err := m.Store.PutOperation(ctx, op); err != nil {
+		return "", err
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default: // it is awake
+	}
+	return op.ID, nil
+}
+
+func (m *Imports) order(op Operation) (o order, err error) {
+	text, err := m.Sealer.Open(op.Request, "operation#"+op.ID)
+	if err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal(text, &o)
+}

@@ -1,0 +1,157 @@
+package armapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/resource"
+)
+
+// Options are what types differ in on the wire.
+type Options struct {
+	// OldestVersion is the oldest date of an api-version.
+	OldestVersion string
+	// CreatedIsOK answers 200 where others answer 201 for a new resource: the stock
+	// CLI takes nothing else for tasks.
+	CreatedIsOK bool
+	// KeepNulls ignores null members of a PATCH instead of removing what they name.
+	KeepNulls bool
+	// Actions is what rbac actions on the type begin with, where it is not the type.
+	Actions string
+}
+
+// Mount serves a resource type with its provider.
+func Mount[P any](s *Server, k arm.Kind, provider resource.Provider[P], opts Options) {
+	m := mounted[P]{provider: provider, opts: opts, server: s}
+	s.add(&kind{Kind: k, prefix: opts.Actions, oldest: opts.OldestVersion, actions: map[string]action{},
+		get: m.get, list: m.list, put: m.put, patch: m.patch, delete: m.delete})
+}
+
+// Action adds an action, a POST below a resource, to a mounted type.
+func Action(s *Server, k arm.Kind, name string, fn func(ctx context.Context, c *Call) (any, error)) {
+	s.kinds[k.Key()].actions[strings.ToLower(name)] = action{name: name, method: http.MethodPost, fn: fn}
+}
+
+// Reading adds an action that is a GET, as a few of Azure's are.
+func Reading(s *Server, k arm.Kind, name string, fn func(ctx context.Context, c *Call) (any, error)) {
+	s.kinds[k.Key()].actions[strings.ToLower(name)] = action{name: name, method: http.MethodGet, fn: fn}
+}
+
+func (s *Server) add(k *kind) {
+	if s.kinds == nil {
+		s.kinds = map[string]*kind{}
+	}
+	if k.prefix == "" {
+		k.prefix = k.String()
+	}
+	s.kinds[k.Key()] = k
+	s.ordered = append(s.ordered, k)
+}
+
+// mounted adapts a typed provider to requests.
+type mounted[P any] struct {
+	provider resource.Provider[P]
+	opts     Options
+	server   *Server
+}
+
+func (m mounted[P]) get(ctx context.Context, c *Call) (any, error) {
+	res, err := m.provider.Get(ctx, c.ID)
+	c.tag(res.ETag)
+	return res, err
+}
+
+func (c *Call) tag(etag string) {
+	if etag != "" {
+		c.Header.Set("ETag", etag)
+	}
+}
+
+func (m mounted[P]) list(ctx context.Context, c *Call) ([]item, error) {
+	all, err := m.provider.List(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item, len(all))
+	for i, res := range all {
+		items[i] = item{id: res.ID, value: res}
+	}
+	return items, nil
+}
+
+// request is the body of a PUT or PATCH.
+type request[P any] struct {
+	Location   string              `json:"location"`
+	Tags       map[string]string   `json:"tags"`
+	SKU        *arm.SKU            `json:"sku"`
+	Identity   *arm.IdentityChange `json:"identity"`
+	Properties P                   `json:"properties"`
+}
+
+func (m mounted[P]) put(ctx context.Context, c *Call) (answer, error) {
+	var req request[P]
+	if err := c.Decode(&req); err != nil {
+		return answer{}, err
+	}
+	return m.write(ctx, c, req, c.Request.Header.Get("If-Match"), m.createdStatus())
+}
+
+func (m mounted[P]) createdStatus() int {
+	if m.opts.CreatedIsOK {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
+func (m mounted[P]) write(ctx context.Context, c *Call, req request[P], ifMatch string, createdStatus int) (answer, error) {
+	if req.Identity != nil {
+		if err := m.mayAssign(ctx, c, req.Identity); err != nil {
+			return answer{}, err
+		}
+	}
+	res, created, err := m.provider.Put(ctx, resource.Put[P]{ID: c.ID, Location: req.Location, Tags: req.Tags, SKU: req.SKU, Identity: req.Identity,
+		Properties: req.Properties, IfMatch: ifMatch, Caller: string(c.Caller.ObjectID), Now: c.Now})
+	if err != nil {
+		return answer{}, err
+	}
+	c.tag(res.ETag)
+	status := http.StatusOK
+	if created {
+		status = createdStatus
+	}
+	return answer{status: status, body: res}, nil
+}
+
+// mayAssign checks that the caller may use the user-assigned identities he wants the
+// resource to have. Without this, whoever may write a task could act as anyone.
+func (m mounted[P]) mayAssign(ctx context.Context, c *Call, change *arm.IdentityChange) error {
+	have := map[string]bool{}
+	if old, err := m.provider.Get(ctx, c.ID); err == nil {
+		for _, id := range old.Identity.UserIDs() {
+			have[strings.ToLower(id)] = true
+		}
+	}
+	for _, text := range change.Assign {
+		id, err := arm.ParseID(text)
+		if err != nil || have[strings.ToLower(text)] {
+			continue // the provider says what is wrong with an ID
+		}
+		if err := m.server.allow(ctx, c, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m mounted[P]) delete(ctx context.Context, c *Call) (answer, error) {
+	existed, err := m.provider.Delete(ctx, c.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	if !existed {
+		return answer{status: http.StatusNoContent}, nil
+	}
+	return answer{status: http.StatusOK}, nil
+}

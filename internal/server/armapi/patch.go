@@ -1,0 +1,128 @@
+package armapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sort"
+
+	"github.com/acrux/acrux/internal/arm"
+)
+
+// patch is GET, merge, PUT under the read ETag: there is one way to write.
+func (m mounted[P]) patch(ctx context.Context, c *Call) (answer, error) {
+	old, err := m.provider.Get(ctx, c.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	var change struct {
+		Tags       *map[string]string  `json:"tags"`
+		SKU        *arm.SKU            `json:"sku"`
+		Identity   *arm.IdentityChange `json:"identity"`
+		Properties map[string]any      `json:"properties"`
+	}
+	if err := c.Decode(&change); err != nil {
+		return answer{}, err
+	}
+	req := request[P]{Location: old.Location, Tags: old.Tags, SKU: old.SKU, Identity: mergeIdentity(old.Identity, change.Identity)}
+	if change.Tags != nil {
+		req.Tags = *change.Tags
+	}
+	if change.SKU != nil && change.SKU.Name != "" {
+		req.SKU = change.SKU
+	}
+	if req.Properties, err = mergeProperties(old.Properties, change.Properties, m.opts.KeepNulls); err != nil {
+		return answer{}, err
+	}
+	return m.write(ctx, c, req, old.ETag, http.StatusOK)
+}
+
+// mergeIdentity applies a change to the block as it is: the map of user-assigned
+// identities is merged, the type replaces.
+func mergeIdentity(old *arm.Identity, change *arm.IdentityChange) *arm.IdentityChange {
+	if change == nil {
+		return nil
+	}
+	merged := &arm.IdentityChange{System: change.System, Users: change.Users}
+	if !change.Users {
+		return merged
+	}
+	ids := map[string]bool{}
+	for _, id := range old.UserIDs() {
+		ids[id] = true
+	}
+	for _, id := range change.Assign {
+		ids[id] = true
+	}
+	for _, id := range change.Remove {
+		deleteFold(ids, id)
+	}
+	for id := range ids {
+		merged.Assign = append(merged.Assign, id)
+	}
+	sort.Strings(merged.Assign)
+	return merged
+}
+
+// mergeProperties merges a JSON object into properties as RFC 7386 does, with the
+// exceptions Azure makes: an entry of customRegistries replaces the old one whole,
+// and where keepNulls is set, null changes nothing.
+func mergeProperties[P any](old P, change map[string]any, keepNulls bool) (merged P, err error) {
+	text, err := json.Marshal(old)
+	if err != nil {
+		return merged, err
+	}
+	var base map[string]any
+	if err := json.Unmarshal(text, &base); err != nil {
+		return merged, err
+	}
+	mergeObject(base, change, keepNulls)
+	if text, err = json.Marshal(base); err != nil {
+		return merged, err
+	}
+	if err := json.Unmarshal(text, &merged); err != nil {
+		return merged, badContent(err)
+	}
+	return merged, nil
+}
+
+func mergeObject(base, change map[string]any, keepNulls bool) {
+	for name, value := range change {
+		object, isObject := value.(map[string]any)
+		below, hasObject := base[name].(map[string]any)
+		switch {
+		case value == nil && keepNulls:
+		case value == nil:
+			delete(base, name)
+		case isObject && name == "customRegistries":
+			base[name] = replaceEntries(below, object)
+		case isObject && hasObject && !sameKind(below, object):
+			base[name] = object
+		case isObject && hasObject:
+			mergeObject(below, object, keepNulls)
+		case isObject && len(object) == 0: // {} says nothing
+		default:
+			base[name] = value
+		}
+	}
+}
+
+// sameKind is false for a step that changes its type: nothing of the old one stays.
+func sameKind(old, change map[string]any) bool {
+	typ, given := change["type"]
+	return !given || old["type"] == nil || typ == old["type"]
+}
+
+func replaceEntries(old, change map[string]any) map[string]any {
+	merged := map[string]any{}
+	for name, value := range old {
+		merged[name] = value
+	}
+	for name, value := range change {
+		deleteFold(merged, name)
+		if value != nil {
+			merged[name] = value
+		}
+	}
+	return merged
+}

@@ -1,0 +1,215 @@
+package armapi
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/access/tenant"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+var groupKind = tenant.Groups
+
+// Services are the services behind the control plane.
+type Services struct {
+	Groups     *tenant.GroupService
+	Identities *identity.Managed
+	Registries *registry.Registries
+	Imports    *mirror.Imports
+	Tasks      *task.Service
+	Runs       *run.Service
+	// LogURL makes a signed URL under which the log of a run can be read.
+	LogURL func(registryID, runID string, now time.Time) string
+}
+
+// MountAll is the control plane's table of contents.
+func (s *Server) MountAll(services Services) {
+	s.services = services
+	h := handlers{Services: services, server: s}
+
+	Mount(s, tenant.Groups, services.Groups, Options{OldestVersion: "2014-01-01", Actions: "Microsoft.Resources/subscriptions/resourceGroups"})
+
+	Mount(s, identity.UserAssigned, services.Identities, Options{OldestVersion: "2015-08-31"})
+
+	Mount(s, registry.Kind, services.Registries, Options{OldestVersion: "2017-03-01", KeepNulls: true})
+	Action(s, registry.Kind, "importImage", h.importImage)
+	Action(s, registry.Kind, "scheduleRun", h.scheduleRun)
+
+	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
+	Action(s, task.Kind, "listDetails", h.taskDetails)
+
+	s.add(&kind{Kind: run.Kind, oldest: "2018-02-01", actions: map[string]action{}, get: h.run, list: h.runs, patch: h.patchRun})
+	Action(s, run.Kind, "cancel", h.cancelRun)
+	Action(s, run.Kind, "listLogSasUrl", h.logURL)
+}
+
+// handlers are the actions, and the types that are tables.
+type handlers struct {
+	Services
+	server *Server
+}
+
+func (s *Server) checkName(ctx context.Context, c *Call) (answer, error) {
+	var body struct {
+		Name string `json:"name"`
+	}
+	if err := c.Decode(&body); err != nil {
+		return answer{}, err
+	}
+	a, err := s.services.Registries.CheckAvailability(ctx, body.Name)
+	return answer{status: http.StatusOK, body: a}, err
+}
+
+// importImage imports at once where no bytes have to move, and queues what must be
+// fetched. It needs the right to import here and, if the source
+// is a registry of this installation, to pull there.
+func (h handlers) importImage(ctx context.Context, c *Call) (any, error) {
+	var req mirror.Request
+	if err := c.Decode(&req); err != nil {
+		return nil, err
+	}
+	source, err := h.Imports.Resolve(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if source.Own() {
+		if err := c.Allow(ctx, rbac.ActionPull, source.Registry); err != nil {
+			return nil, err
+		}
+	}
+	op, err := h.Imports.Start(ctx, c.ID, source, req, string(c.Caller.ObjectID), c.Now)
+	if err != nil {
+		return nil, err
+	}
+	if op == "" {
+		return answer{status: http.StatusOK}, nil
+	}
+	return h.server.accepted(op), nil
+}
+
+// retryAfter is sent with every answer about a long-running operation: without it
+// some clients wait for 30 s between two looks.
+const retryAfter = "1"
+
+func (s *Server) accepted(operation string) answer {
+	url := s.Endpoints.Management + "/subscriptions/" + s.Subscription + "/providers/Microsoft.ContainerRegistry/operations/" + operation + "?api-version=2023-07-01"
+	return answer{status: http.StatusAccepted, header: http.Header{"Location": {url}, "Azure-Asyncoperation": {url + "&form=status"}, "Retry-After": {retryAfter}}}
+}
+
+// operation tells how an import goes. Under Location a client waits for something
+// else than 202; under Azure-AsyncOperation it reads the status.
+func (s *Server) operation(id string) serveFunc {
+	return func(ctx context.Context, c *Call) (answer, error) {
+		op, err := s.services.Imports.Operation(ctx, id)
+		if err != nil {
+			return answer{}, err
+		}
+		if err := s.allow(ctx, c, rbac.ActionImport, op.Registry); err != nil {
+			return answer{}, err
+		}
+		head := http.Header{}
+		if op.Status == mirror.InProgress {
+			head.Set("Retry-After", retryAfter)
+		}
+		if c.Query("form") == "status" {
+			return answer{status: http.StatusOK, header: head, body: op.Body()}, nil
+		}
+		switch op.Status {
+		case mirror.InProgress:
+			return answer{status: http.StatusAccepted, header: head, body: op.Body()}, nil
+		case mirror.Failed:
+			return answer{}, op.Problem()
+		}
+		return answer{status: http.StatusOK}, nil
+	}
+}
+
+func (h handlers) scheduleRun(ctx context.Context, c *Call) (any, error) {
+	var req run.Request
+	if err := c.Decode(&req); err != nil {
+		return nil, err
+	}
+	return h.Runs.Schedule(ctx, c.ID, req, c.Now)
+}
+
+func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {
+	return h.Tasks.Details(ctx, c.ID)
+}
+
+func (h handlers) run(ctx context.Context, c *Call) (any, error) { return h.Runs.Get(ctx, c.ID) }
+
+var (
+	taskFilter   = regexp.MustCompile(`(?i)TaskName\s+eq\s+'([^']*)'`)
+	statusFilter = regexp.MustCompile(`(?i)Status\s+eq\s+'([^']*)'`)
+	runFilter    = regexp.MustCompile(`(?i)RunId\s+eq\s+'([^']*)'`)
+)
+
+// maxRuns is how many runs a list shows if the client does not say.
+const maxRuns = 1000
+
+func (h handlers) runs(ctx context.Context, c *Call) ([]item, error) {
+	if len(c.ID.Names) != 1 {
+		return nil, notRouted(c.ID.String() + "/runs")
+	}
+	text := c.Query("$filter")
+	filter := run.Filter{Task: matched(taskFilter, text), Status: matched(statusFilter, text), RunID: matched(runFilter, text), Top: maxRuns}
+	if top := c.Query("$top"); top != "" {
+		n, err := strconv.Atoi(top)
+		if err != nil || n < 1 {
+			return nil, problem.New(problem.Invalid, "InvalidParameterValue", "The value '%s' of $top is not a positive number.", top).On("$top")
+		}
+		filter.Top = min(n, maxRuns)
+	}
+	all, err := h.Runs.List(ctx, c.ID, filter)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item, len(all))
+	for i, r := range all {
+		items[i] = item{id: r.ID, value: r}
+	}
+	return items, nil
+}
+
+func matched(pattern *regexp.Regexp, text string) string {
+	if m := pattern.FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+func (h handlers) patchRun(ctx context.Context, c *Call) (answer, error) {
+	var body struct {
+		IsArchiveEnabled *bool `json:"isArchiveEnabled"`
+	}
+	if err := c.Decode(&body); err != nil {
+		return answer{}, err
+	}
+	if body.IsArchiveEnabled == nil {
+		r, err := h.Runs.Get(ctx, c.ID)
+		return answer{status: http.StatusOK, body: r}, err
+	}
+	r, err := h.Runs.SetArchived(ctx, c.ID, *body.IsArchiveEnabled, c.Now)
+	return answer{status: http.StatusOK, body: r}, err
+}
+
+func (h handlers) cancelRun(ctx context.Context, c *Call) (any, error) {
+	return answer{status: http.StatusOK}, h.Runs.Cancel(ctx, c.ID, c.Now)
+}
+
+func (h handlers) logURL(ctx context.Context, c *Call) (any, error) {
+	r, err := h.Runs.Get(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"logLink": h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Now)}, nil
+}

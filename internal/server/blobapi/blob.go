@@ -1,0 +1,209 @@
+// Package blobapi is the storage host, ACCOUNT.blob.DOMAIN: what Azure keeps in
+// storage accounts and hands out by signed URLs. Here that is the logs of runs.
+//
+// A URL carries its own permission: an HMAC over account, path, permission and
+// expiry. There is no other authentication.
+package blobapi
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/xml"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/runlog"
+)
+
+// LogAccount is the account that logs are read from.
+const LogAccount = "acrlogs"
+
+// container is the one container of the account: clients allow for exactly one
+// segment in front of a blob's path.
+const container = "logs"
+
+// urlTTL is how long a signed URL may be used: the longest run, and some time after.
+const urlTTL = 12 * time.Hour
+
+// Server is the storage host.
+type Server struct {
+	Log    *slog.Logger
+	Runs   *run.Service
+	Logs   *runlog.Logs
+	Domain string // "acrux.localhost:8443"
+	Key    []byte // signs URLs
+}
+
+// LogURL returns a signed URL for reading the log of a run.
+func (s *Server) LogURL(registryID, runID string, now time.Time) string {
+	path := "/" + container + strings.ToLower(registryID) + "/" + strings.ToLower(runID) + ".log"
+	query := url.Values{"sv": {"2021-12-02"}, "sp": {"r"}, "sr": {"b"}, "se": {now.Add(urlTTL).UTC().Format(time.RFC3339)}}
+	query.Set("sig", s.sign(LogAccount, path, query))
+	return "https://" + LogAccount + ".blob." + s.Domain + path + "?" + query.Encode()
+}
+
+func (s *Server) sign(account, path string, q url.Values) string {
+	mac := hmac.New(sha256.New, s.Key)
+	fmt.Fprintf(mac, "%s\n%s\n%s\n%s", account, path, q.Get("sp"), q.Get("se"))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if version := r.Header.Get("x-ms-version"); len(version) <= 16 {
+		w.Header().Set("x-ms-version", version)
+	}
+	if err := s.serve(w, r); err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+var (
+	errSignature = problem.New(problem.Denied, "AuthenticationFailed", "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.")
+	errNoBlob    = problem.New(problem.NotFound, "BlobNotFound", "The specified blob does not exist.")
+)
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
+	account, _, _ := strings.Cut(edge.HostName(r.Host), ".")
+	query := r.URL.Query()
+	expiry, err := time.Parse(time.RFC3339, query.Get("se"))
+	switch {
+	case err != nil || time.Now().After(expiry):
+		return errSignature
+	case !hmac.Equal([]byte(s.sign(account, r.URL.Path, query)), []byte(query.Get("sig"))):
+		return errSignature
+	case account != LogAccount:
+		return errNoBlob
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return problem.New(problem.NotAllowed, "UnsupportedHttpVerb", "The resource doesn't support the specified HTTP verb.")
+	}
+	return s.log(w, r)
+}
+
+// complete maps final states to the word that ends a log, run-semantics 4.1.
+var complete = map[run.Status]string{"Succeeded": "successful", "Failed": "failed", "Timeout": "timedout", "Canceled": "canceled", "Error": "internalerror"}
+
+// log answers HEAD and GET of a run's log. The state is read before the size: a log
+// that is said to be complete is all there.
+func (s *Server) log(w http.ResponseWriter, r *http.Request) error {
+	id, ok := logID(r.URL.Path)
+	if !ok {
+		return errNoBlob
+	}
+	state, err := s.Runs.Get(r.Context(), id)
+	if problem.Is(err, problem.NotFound) {
+		return errNoBlob
+	}
+	if err != nil {
+		return err
+	}
+	key := runlog.Key{Registry: id.Parent().Name(), RunID: id.Name()}
+	size, modified, err := s.Logs.Size(key)
+	if err != nil {
+		return err
+	}
+	if word, ok := complete[state.Properties.Status]; ok {
+		w.Header().Set("x-ms-meta-Complete", word)
+	}
+	if modified.IsZero() {
+		modified = time.Now()
+	}
+	s.headers(w, size, modified)
+	return s.content(w, r, key, size)
+}
+
+func (s *Server) headers(w http.ResponseWriter, size int64, modified time.Time) {
+	head := w.Header()
+	head.Set("Content-Type", "text/plain; charset=utf-8")
+	head.Set("x-ms-blob-type", "AppendBlob")
+	head.Set("Accept-Ranges", "bytes")
+	head.Set("ETag", fmt.Sprintf(`"0x%X"`, size))
+	head.Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
+	head.Set("Cache-Control", "no-cache")
+}
+
+func (s *Server) content(w http.ResponseWriter, r *http.Request, key runlog.Key, size int64) error {
+	text := r.Header.Get("x-ms-range")
+	if text == "" {
+		text = r.Header.Get("Range")
+	}
+	if text == "" || r.Method == http.MethodHead {
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+		if r.Method == http.MethodHead {
+			return nil
+		}
+		return s.Logs.Copy(w, key, 0, size)
+	}
+	from, to, ok := parseRange(text, size)
+	if !ok {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+		return problem.New(problem.Invalid, "InvalidRange", "The range specified is invalid for the current size of the resource.")
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, size))
+	w.Header().Set("Content-Length", strconv.FormatInt(to-from+1, 10))
+	w.WriteHeader(http.StatusPartialContent)
+	return s.Logs.Copy(w, key, from, to-from+1)
+}
+
+// parseRange reads bytes=A-B or bytes=A-; B is clamped.
+func parseRange(text string, size int64) (from, to int64, ok bool) {
+	spec, found := strings.CutPrefix(text, "bytes=")
+	a, b, cut := strings.Cut(spec, "-")
+	from, err := strconv.ParseInt(a, 10, 64)
+	if !found || !cut || err != nil || from < 0 || from >= size {
+		return 0, 0, false
+	}
+	to = size - 1
+	if b != "" {
+		if to, err = strconv.ParseInt(b, 10, 64); err != nil || to < from {
+			return 0, 0, false
+		}
+	}
+	return from, min(to, size-1), true
+}
+
+// fail renders an error as storage does, in XML.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem.From(err)
+	status := p.Kind.Status()
+	if p.Code == "InvalidRange" {
+		status = http.StatusRequestedRangeNotSatisfiable
+	}
+	if p.Kind == problem.Internal && r.Context().Err() == nil {
+		s.Log.Error("request failed", "id", w.Header().Get("x-ms-request-id"), "path", r.URL.Path, "err", err)
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("x-ms-error-code", p.Code)
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	_, _ = fmt.Fprint(w, xml.Header)
+	_ = xml.NewEncoder(w).Encode(struct {
+		XMLName xml.Name `xml:"Error"`
+		Code    string   `xml:"Code"`
+		Message string   `xml:"Message"`
+	}{Code: p.Code, Message: p.Message})
+}
+
+// logID is the ID of the run whose log a path names: the registry's ID stands in the
+// path, then the run's.
+func logID(path string) (arm.ID, bool) {
+	rest, ok := strings.CutPrefix(path, "/"+container)
+	i := strings.LastIndex(rest, "/")
+	if !ok || i < 0 || !strings.HasSuffix(rest, ".log") {
+		return arm.ID{}, false
+	}
+	registry, err := arm.ParseID(rest[:i])
+	return registry.Child("runs", strings.TrimSuffix(rest[i+1:], ".log")), err == nil && len(registry.Names) == 1
+}

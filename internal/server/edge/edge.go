@@ -1,0 +1,135 @@
+// Package edge is what every request passes first: routing by host, request ids,
+// the access log, limits and the last resort for panics. One listener serves all
+// hosts of the installation.
+package edge
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Router sends requests to handlers by the Host header; case and port do not count.
+// It is set up once and then safe for concurrent use.
+type Router struct {
+	Log   *slog.Logger
+	hosts map[string]http.Handler
+	below []suffix
+}
+
+type suffix struct {
+	text    string // ".azurecr.acrux.localhost"
+	handler http.Handler
+}
+
+// Host serves one host.
+func (r *Router) Host(name string, h http.Handler) {
+	if r.hosts == nil {
+		r.hosts = map[string]http.Handler{}
+	}
+	r.hosts[strings.ToLower(name)] = h
+}
+
+// Below serves every host one label below domain.
+func (r *Router) Below(domain string, h http.Handler) {
+	r.below = append(r.below, suffix{text: "." + strings.ToLower(domain), handler: h})
+}
+
+// ServeHTTP implements http.Handler.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	began := time.Now()
+	id := uuid.NewString()
+	head := w.Header()
+	head.Set("x-ms-request-id", id)
+	head.Set("x-ms-correlation-request-id", id)
+	head.Set("X-Content-Type-Options", "nosniff")
+	if client := req.Header.Get("x-ms-client-request-id"); client != "" && len(client) <= 128 {
+		head.Set("x-ms-client-request-id", client)
+	}
+	seen := &statusWriter{ResponseWriter: w}
+	defer func() {
+		if p := recover(); p != nil {
+			r.panicked(seen, req, id, p)
+		}
+		r.Log.Debug("request", "id", id, "host", req.Host, "method", req.Method, "path", req.URL.Path,
+			"status", seen.status, "took", time.Since(began), "from", req.RemoteAddr)
+	}()
+	r.handler(req.Host).ServeHTTP(seen, req)
+}
+
+func (r *Router) handler(host string) http.Handler {
+	host = HostName(host)
+	if h, ok := r.hosts[host]; ok {
+		return h
+	}
+	for _, s := range r.below {
+		label, ok := strings.CutSuffix(host, s.text)
+		if ok && label != "" && !strings.Contains(label, ".") {
+			return s.handler
+		}
+	}
+	return http.HandlerFunc(unknownHost)
+}
+
+// HostName is host in lower case without its port.
+func HostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(host)
+}
+
+func unknownHost(w http.ResponseWriter, req *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte(`{"error":{"code":"UnknownHost","message":"This server has no host of that name."}}` + "\n"))
+}
+
+func (r *Router) panicked(w *statusWriter, req *http.Request, id string, p any) {
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	r.Log.Error("a handler panicked", "id", id, "method", req.Method, "path", req.URL.Path, "panic", p)
+	if w.status == 0 {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(`{"error":{"code":"InternalServerError","message":"internal error, request ` + id + `"}}` + "\n"))
+	}
+}
+
+// statusWriter remembers the status. It hands the connection's ReadFrom through, so
+// that files still reach the socket by sendfile.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps the short cut from a file to a socket.
+func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return io.Copy(w.ResponseWriter, r)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

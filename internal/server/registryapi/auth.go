@@ -1,0 +1,235 @@
+package registryapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+)
+
+// tokenUser is the user name that goes with a refresh token as the password.
+const tokenUser = "00000000-0000-0000-0000-000000000000"
+
+// authorize lets a request pass whose token covers what it takes and whose subject
+// may still do it.
+func (c *call) authorize() error {
+	need, needed := c.req.need(c.Method)
+	subject, granted, err := c.identify()
+	if err != nil {
+		return err
+	}
+	c.subject = subject
+	if !needed {
+		return nil
+	}
+	for _, action := range need.Actions {
+		if err := c.check(subject, action); err != nil {
+			return err
+		}
+	}
+	if granted != nil && !covered(granted, need) {
+		return c.challenge("insufficient_scope", "the access token does not cover the request")
+	}
+	return nil
+}
+
+func covered(granted []oci.Access, need oci.Access) bool {
+	for _, access := range granted {
+		if access.Covers(need) {
+			return true
+		}
+	}
+	return false
+}
+
+// identify finds who is asking. With Basic there is no token and so no list of what
+// it covers: granted is nil.
+func (c *call) identify() (subject token.Subject, granted []oci.Access, err error) {
+	head := c.Header.Get("Authorization")
+	if text, ok := strings.CutPrefix(head, "Bearer "); ok {
+		subject, granted, err = c.server.Issuer.VerifyAccess(text, c.name)
+		if granted == nil {
+			granted = []oci.Access{}
+		}
+		if err != nil {
+			return subject, nil, c.challenge("invalid_token", err.Error())
+		}
+		return subject, granted, nil
+	}
+	if user, password, ok := c.BasicAuth(); ok {
+		subject, err := c.login(user, password)
+		return subject, nil, err
+	}
+	return subject, nil, c.challenge("", "")
+}
+
+// challenge is the answer to who has not said who he is, distribution's token
+// specification. On /v2/ it names no scope: the stock CLI reads it word by word.
+func (c *call) challenge(code, reason string) error {
+	text := fmt.Sprintf(`Bearer realm="https://%s/oauth2/token",service="%s"`, c.host, c.host)
+	if need, ok := c.req.need(c.Method); ok {
+		text += fmt.Sprintf(`,scope="%s"`, need)
+	}
+	if code != "" && c.req.Kind != base {
+		text += fmt.Sprintf(`,error="%s"`, code)
+	}
+	c.w.Header().Set("WWW-Authenticate", text)
+	p := problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required, visit https://aka.ms/acr/authorization for more information.")
+	if reason != "" {
+		p.Because(errors.New(reason))
+	}
+	return p
+}
+
+// login finds who signs in with a user name and a password: a refresh token, or a
+// service principal's client ID and secret.
+func (c *call) login(user, password string) (token.Subject, error) {
+	if user == tokenUser {
+		return c.refresh(password)
+	}
+	p, err := c.server.Directory.Authenticate(c.Context(), identity.ClientID(user), secret.New(password))
+	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrWrongSecret) {
+		return token.Subject{}, errBadLogin.Because(err)
+	}
+	return token.Subject{Principal: p.ObjectID}, err
+}
+
+var errBadLogin = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong")
+
+func (c *call) refresh(text string) (token.Subject, error) {
+	subject, err := c.server.Issuer.VerifyRefresh(text, c.name)
+	if err != nil {
+		return subject, problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the refresh token is not valid for this registry: %v", err).Because(err)
+	}
+	return subject, nil
+}
+
+// maxForm bounds the body of a token request, in bytes.
+const maxForm = 64 << 10
+
+func (c *call) form() error {
+	if c.Method != http.MethodPost {
+		return problem.New(problem.NotAllowed, "UNSUPPORTED", "the operation is unsupported")
+	}
+	c.Body = http.MaxBytesReader(c.w, c.Body, maxForm)
+	if err := c.ParseForm(); err != nil {
+		return problem.New(problem.Invalid, "INVALID_REQUEST", "the request body is not a form").Because(err)
+	}
+	return nil
+}
+
+// exchange gives a refresh token for an identity token. Who may do nothing at all
+// with this registry gets none, and is told what is missing.
+func (c *call) exchange() error {
+	if err := c.form(); err != nil {
+		return err
+	}
+	switch grant := c.PostForm.Get("grant_type"); grant {
+	case "access_token", "access_token_refresh_token":
+	default:
+		return problem.New(problem.Invalid, "UNSUPPORTED_GRANT_TYPE", "the grant type %q is not available", grant)
+	}
+	caller, err := c.server.Issuer.VerifyIdentity(c.PostForm.Get("access_token"), c.server.Audiences)
+	if err != nil {
+		return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the access token is not valid here: %v", err).Because(err)
+	}
+	subject := token.Subject{Principal: caller.ObjectID}
+	if err := c.mayAnything(subject); err != nil {
+		return err
+	}
+	text, err := c.server.Issuer.Refresh(c.name, subject, c.now, token.RefreshTTL)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, map[string]string{"refresh_token": text})
+}
+
+// mayAnything returns the denial of pulling if the subject may do nothing here.
+func (c *call) mayAnything(subject token.Subject) error {
+	for action := range rbacActions {
+		err := c.check(subject, action)
+		if err == nil || !problem.Is(err, problem.Denied) {
+			return err
+		}
+	}
+	return c.check(subject, oci.Pull)
+}
+
+// token gives an access token: GET with Basic, or POST with a refresh token or a
+// password. What is asked for and not allowed is left out; the request that needs it
+// is refused later, with the reason.
+func (c *call) token() error {
+	subject, scopes, err := c.tokenRequest()
+	if err != nil {
+		return err
+	}
+	granted, err := c.grant(subject, oci.ParseAccess(scopes))
+	if err != nil {
+		return err
+	}
+	text, err := c.server.Issuer.Access(c.name, subject, granted, c.now)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, map[string]any{"access_token": text, "token": text, "expires_in": int(token.AccessTTL.Seconds()),
+		"issued_at": c.now.UTC().Format("2006-01-02T15:04:05Z")})
+}
+
+func (c *call) tokenRequest() (subject token.Subject, scopes []string, err error) {
+	if c.Method == http.MethodGet {
+		user, password, ok := c.BasicAuth()
+		if !ok {
+			return subject, nil, errNoCredential
+		}
+		subject, err = c.login(user, password)
+		return subject, c.URL.Query()["scope"], err
+	}
+	if err := c.form(); err != nil {
+		return subject, nil, err
+	}
+	switch grant := c.PostForm.Get("grant_type"); grant {
+	case "refresh_token":
+		subject, err = c.refresh(c.PostForm.Get("refresh_token"))
+	case "password":
+		subject, err = c.login(c.PostForm.Get("username"), c.PostForm.Get("password"))
+	default:
+		err = problem.New(problem.Invalid, "UNSUPPORTED_GRANT_TYPE", "the grant type %q is not available", grant)
+	}
+	return subject, c.PostForm["scope"], err
+}
+
+var errNoCredential = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required: this registry does not allow anonymous access")
+
+// grant keeps of what is asked for what is allowed now.
+func (c *call) grant(subject token.Subject, asked []oci.Access) ([]oci.Access, error) {
+	granted := []oci.Access{}
+	verdicts := map[oci.Action]error{}
+	for _, access := range asked {
+		var allowed []oci.Action
+		for _, action := range access.Actions {
+			if (access.Type == "registry") != (action == oci.Catalog) {
+				continue
+			}
+			verdict, known := verdicts[action]
+			if !known {
+				verdict = c.check(subject, action)
+				verdicts[action] = verdict
+			}
+			if verdict == nil {
+				allowed = append(allowed, action)
+			} else if !problem.Is(verdict, problem.Denied) {
+				return nil, verdict
+			}
+		}
+		if len(allowed) > 0 {
+			granted = append(granted, oci.Access{Type: access.Type, Name: access.Name, Actions: allowed})
+		}
+	}
+	return granted, nil
+}

@@ -1,0 +1,263 @@
+package registryapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+func parseDigest(text string) (digest.Digest, error) {
+	d := digest.Digest(text)
+	if err := d.Validate(); err != nil {
+		return d, problem.New(problem.Invalid, "DIGEST_INVALID", "invalid digest %q", text).On(text).Because(err)
+	}
+	return d, nil
+}
+
+// getBlob serves a blob, whole or in part, from the file to the socket.
+func (c *call) getBlob() error {
+	d, err := parseDigest(c.req.Reference)
+	if err != nil {
+		return err
+	}
+	b, err := c.server.Content.Blob(c.Context(), c.repository(), d)
+	if err != nil {
+		return err
+	}
+	head := c.w.Header()
+	head.Set("Docker-Content-Digest", d.String())
+	head.Set("ETag", `"`+d.String()+`"`)
+	head.Set("Content-Type", "application/octet-stream")
+	head.Set("Accept-Ranges", "bytes")
+	head.Set("Cache-Control", "max-age=31536000")
+	offset, n, status, err := c.byteRange(b.Size)
+	if err != nil {
+		return err
+	}
+	head.Set("Content-Length", strconv.FormatInt(n, 10))
+	if c.Method == http.MethodHead {
+		c.w.WriteHeader(status)
+		return nil
+	}
+	return c.sendBlob(b, offset, n, status)
+}
+
+func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
+	content, err := c.server.Content.OpenBlob(c.Context(), b)
+	if err != nil {
+		c.w.Header().Del("Content-Length")
+		return fmt.Errorf("opening blob %s: %w", b.Digest, err)
+	}
+	defer content.Close()
+	c.w.WriteHeader(status)
+	_, _ = content.WriteTo(c.w, offset, n) // the client is gone if this fails: the length tells it
+	return nil
+}
+
+var rangePattern = regexp.MustCompile(`^bytes=(\d*)-(\d*)$`)
+
+// byteRange reads a Range header of one range; several at once are ignored, as RFC
+// 9110 section 14.2 permits.
+func (c *call) byteRange(size int64) (offset, n int64, status int, err error) {
+	m := rangePattern.FindStringSubmatch(c.Header.Get("Range"))
+	if m == nil || m[1] == "" && m[2] == "" {
+		return 0, size, http.StatusOK, nil
+	}
+	from, errFrom := strconv.ParseInt(m[1], 10, 64)
+	to, errTo := strconv.ParseInt(m[2], 10, 64)
+	switch {
+	case m[1] == "": // the last so many bytes
+		from, to = max(0, size-to), size-1
+	case m[2] == "" || to >= size:
+		to = size - 1
+	}
+	if m[1] != "" && errFrom != nil || m[2] != "" && errTo != nil || from >= size || from > to {
+		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+		return 0, 0, 0, problem.New(problem.Invalid, "RANGE_INVALID", "the range %q does not lie in the blob of %d bytes", c.Header.Get("Range"), size)
+	}
+	c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, size))
+	return from, to - from + 1, http.StatusPartialContent, nil
+}
+
+func (c *call) deleteBlob() error {
+	d, err := parseDigest(c.req.Reference)
+	if err != nil {
+		return err
+	}
+	if err := c.server.Content.UnlinkBlob(c.Context(), c.repository(), d); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// location is absolute: some clients do not resolve relative ones.
+func (c *call) location(path string) {
+	c.w.Header().Set("Location", "https://"+c.host+path)
+}
+
+func (c *call) blobCreated(d digest.Digest) {
+	c.location("/v2/" + c.req.Repository + "/blobs/" + d.String())
+	c.w.Header().Set("Docker-Content-Digest", d.String())
+	c.w.Header().Set("Content-Length", "0")
+	c.w.WriteHeader(http.StatusCreated)
+}
+
+// startUpload begins an upload, unless the request mounts a blob or brings it whole.
+func (c *call) startUpload() error {
+	q := c.URL.Query()
+	if mount := q.Get("mount"); mount != "" {
+		mounted, err := c.mount(mount, q.Get("from"))
+		if err != nil || mounted {
+			return err
+		}
+	}
+	if whole := q.Get("digest"); whole != "" {
+		d, err := parseDigest(whole)
+		if err != nil {
+			return err
+		}
+		if _, err := c.server.Content.AddBlob(c.Context(), c.repository(), c.Body, d, c.now); err != nil {
+			return c.uploadError(err)
+		}
+		c.blobCreated(d)
+		return nil
+	}
+	u, err := c.server.Content.StartUpload(c.Context(), c.repository(), c.now)
+	if err != nil {
+		return err
+	}
+	return c.uploadAccepted(u)
+}
+
+// mount links a blob of another repository of this registry, if the caller may pull
+// there. Whatever the reason why not, the answer is the same as for a blob that is
+// not there: an upload begins.
+func (c *call) mount(text, from string) (bool, error) {
+	d, err := parseDigest(text)
+	if err != nil || from == "" {
+		return false, err
+	}
+	if denied := c.check(c.subject, oci.Pull); denied != nil {
+		return false, nil
+	}
+	mounted, err := c.server.Content.Mount(c.Context(), c.repository(), registry.Name{Registry: c.name, Repository: from}, d, c.now)
+	if mounted {
+		c.blobCreated(d)
+	}
+	return mounted, err
+}
+
+// uploadAccepted tells where an upload goes on and how far it is. The range of an
+// empty one is 0-0, by tradition.
+func (c *call) uploadAccepted(u registry.Upload) error {
+	c.uploadHeaders(u)
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (c *call) uploadHeaders(u registry.Upload) {
+	c.location("/v2/" + c.req.Repository + "/blobs/uploads/" + u.ID)
+	c.w.Header().Set("Docker-Upload-UUID", u.ID)
+	c.w.Header().Set("Range", fmt.Sprintf("0-%d", max(0, u.State.Size-1)))
+	c.w.Header().Set("Content-Length", "0")
+}
+
+func (c *call) currentUpload() (registry.Upload, error) {
+	return c.server.Content.Upload(c.Context(), c.repository(), c.req.Reference)
+}
+
+func (c *call) uploadStatus() error {
+	u, err := c.currentUpload()
+	if err != nil {
+		return err
+	}
+	c.uploadHeaders(u)
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+var contentRange = regexp.MustCompile(`^(?:bytes )?(\d+)-(\d+)(?:/.*)?$`)
+
+// inOrder refuses a chunk that does not begin where the upload ends. Without a
+// Content-Range the body is the rest, or a stream.
+func (c *call) inOrder(u registry.Upload) error {
+	text := c.Header.Get("Content-Range")
+	if text == "" {
+		return nil
+	}
+	m := contentRange.FindStringSubmatch(text)
+	if m != nil {
+		from, err1 := strconv.ParseInt(m[1], 10, 64)
+		to, err2 := strconv.ParseInt(m[2], 10, 64)
+		length := c.ContentLength
+		if err1 == nil && err2 == nil && from == u.State.Size && (length < 0 || to-from+1 == length) {
+			return nil
+		}
+	}
+	c.uploadHeaders(u)
+	return problem.New(problem.Invalid, "RANGE_INVALID", "the chunk %q does not begin at byte %d, where the upload goes on", text, u.State.Size)
+}
+
+func (c *call) appendUpload() error {
+	u, err := c.currentUpload()
+	if err != nil {
+		return err
+	}
+	if err := c.inOrder(u); err != nil {
+		return err
+	}
+	if u, err = c.server.Content.Append(c.Context(), u, c.Body, c.now); err != nil {
+		return c.uploadError(err)
+	}
+	return c.uploadAccepted(u)
+}
+
+func (c *call) finishUpload() error {
+	u, err := c.currentUpload()
+	if err != nil {
+		return err
+	}
+	d, err := parseDigest(c.URL.Query().Get("digest"))
+	if err != nil {
+		return err
+	}
+	if err := c.inOrder(u); err != nil {
+		return err
+	}
+	if _, err := c.server.Content.Finish(c.Context(), u, c.Body, d, c.now); err != nil {
+		return c.uploadError(err)
+	}
+	c.blobCreated(d)
+	return nil
+}
+
+// uploadError tells a body that broke off from a fault of ours.
+func (c *call) uploadError(err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) && (c.Context().Err() != nil || strings.Contains(err.Error(), "unexpected EOF")) {
+		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "the request body ended too early").Because(err)
+	}
+	return err
+}
+
+func (c *call) cancelUpload() error {
+	u, err := c.currentUpload()
+	if err != nil {
+		return err
+	}
+	if err := c.server.Content.CancelUpload(c.Context(), u); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}

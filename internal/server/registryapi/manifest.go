@@ -1,0 +1,142 @@
+package registryapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+func (c *call) getManifest() error {
+	m, err := c.server.Content.Manifest(c.Context(), c.repository(), c.req.Reference)
+	if err != nil {
+		return err
+	}
+	head := c.w.Header()
+	head.Set("Content-Type", m.MediaType)
+	head.Set("Docker-Content-Digest", m.Digest.String())
+	head.Set("ETag", `"`+m.Digest.String()+`"`)
+	head.Set("Content-Length", strconv.Itoa(len(m.Body)))
+	c.w.WriteHeader(http.StatusOK)
+	if c.Method != http.MethodHead {
+		_, _ = c.w.Write(m.Body) // the client is gone if this fails
+	}
+	return nil
+}
+
+func (c *call) putManifest() error {
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, registry.MaxManifest))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return problem.New(problem.TooLarge, "SIZE_INVALID", "a manifest has at most %d bytes", registry.MaxManifest).Because(err)
+	}
+	if err != nil {
+		return c.uploadError(err)
+	}
+	m, err := c.server.Content.PutManifest(c.Context(), registry.Push{Name: c.repository(), Reference: c.req.Reference,
+		MediaType: c.Header.Get("Content-Type"), Body: body, Actor: c.actor(), Now: c.now})
+	if err != nil {
+		return err
+	}
+	c.location("/v2/" + c.req.Repository + "/manifests/" + m.Digest.String())
+	c.w.Header().Set("Docker-Content-Digest", m.Digest.String())
+	if m.Subject != "" {
+		c.w.Header().Set("OCI-Subject", m.Subject.String())
+	}
+	c.w.Header().Set("Content-Length", "0")
+	c.w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// deleteManifest removes a manifest by digest with its tags, or a tag alone.
+func (c *call) deleteManifest() error {
+	d := digest.Digest(c.req.Reference)
+	if d.Validate() != nil {
+		return c.deleteTag()
+	}
+	if err := c.server.Content.DeleteManifest(c.Context(), c.repository(), d, c.actor(), c.now); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// listReferrers answers with an index of the manifests that have this one as their
+// subject; for anything unknown with an empty one, never 404.
+func (c *call) listReferrers() error {
+	d, err := parseDigest(c.req.Reference)
+	if err != nil {
+		return err
+	}
+	all, err := c.server.Content.Referrers(c.Context(), c.repository(), d)
+	if err != nil {
+		return err
+	}
+	only := c.URL.Query().Get("artifactType")
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
+	for _, m := range all {
+		if only == "" || m.ArtifactType == only {
+			index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size,
+				ArtifactType: m.ArtifactType, Annotations: m.Annotations})
+		}
+	}
+	if only != "" {
+		c.w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	c.w.Header().Set("Content-Type", v1.MediaTypeImageIndex)
+	return c.json(http.StatusOK, index)
+}
+
+func (c *call) listTags() error {
+	p, err := c.page(0)
+	if err != nil {
+		return err
+	}
+	tags := []string{}
+	zero := c.URL.Query().Get("n") == "0"
+	all, err := c.tags(registry.TagQuery{Page: p})
+	if err != nil {
+		return err
+	}
+	if !zero {
+		for _, t := range cut(c, all, p.N, tagName) {
+			tags = append(tags, t.Name)
+		}
+	}
+	return c.json(http.StatusOK, map[string]any{"name": c.req.Repository, "tags": tags})
+}
+
+func tagName(t registry.Tag) string { return t.Name }
+
+// tags asks for one more than the page has, to know whether there is a next one.
+func (c *call) tags(q registry.TagQuery) ([]registry.Tag, error) {
+	if q.N > 0 {
+		q.N++
+	}
+	return c.server.Content.Tags(c.Context(), c.repository(), q)
+}
+
+func (c *call) listRepositories() error {
+	p, err := c.page(defaultPage)
+	if err != nil {
+		return err
+	}
+	ask := p
+	ask.N++
+	all, err := c.server.Content.Repositories(c.Context(), c.name, ask)
+	if err != nil {
+		return err
+	}
+	names := cut(c, all, p.N, func(name string) string { return name })
+	if names == nil {
+		names = []string{}
+	}
+	return c.json(http.StatusOK, map[string][]string{"repositories": names})
+}

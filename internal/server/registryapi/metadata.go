@@ -1,0 +1,156 @@
+package registryapi
+
+import (
+	"net/http"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+// attributes are the switches of a repository, tag or manifest on the wire.
+type attributes struct {
+	Delete bool `json:"deleteEnabled"`
+	Write  bool `json:"writeEnabled"`
+	Read   bool `json:"readEnabled"`
+	List   bool `json:"listEnabled"`
+}
+
+func switches(a registry.Attributes) attributes {
+	return attributes{Delete: a&registry.DeleteEnabled != 0, Write: a&registry.WriteEnabled != 0,
+		Read: a&registry.ReadEnabled != 0, List: a&registry.ListEnabled != 0}
+}
+
+// about is what every answer of the metadata API begins with.
+func (c *call) about() map[string]any {
+	return map[string]any{"registry": c.server.Registries.LoginServer(c.name), "imageName": c.req.Repository}
+}
+
+func (c *call) showRepository() error {
+	repo, err := c.server.Content.Repository(c.Context(), c.repository())
+	if err != nil {
+		return err
+	}
+	body := c.about()
+	body["createdTime"], body["lastUpdateTime"] = arm.Time(repo.Created), arm.Time(repo.Updated)
+	body["manifestCount"], body["tagCount"] = repo.Manifests, repo.Tags
+	body["changeableAttributes"] = switches(repo.Attributes)
+	return c.json(http.StatusOK, body)
+}
+
+func (c *call) deleteRepository() error {
+	manifests, tags, err := c.server.Content.DeleteRepository(c.Context(), c.repository(), c.actor(), c.now)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusAccepted, map[string]any{"manifestsDeleted": orEmpty(manifests), "tagsDeleted": orEmpty(tags)})
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func tagBody(t registry.Tag) map[string]any {
+	return map[string]any{"name": t.Name, "digest": t.Digest, "createdTime": arm.Time(t.Created), "lastUpdateTime": arm.Time(t.Updated),
+		"signed": false, "changeableAttributes": switches(t.Attributes)}
+}
+
+func (c *call) showTags() error {
+	p, err := c.page(defaultPage)
+	if err != nil {
+		return err
+	}
+	q := registry.TagQuery{Page: p, Order: registry.Order(c.URL.Query().Get("orderby"))}
+	switch q.Order {
+	case registry.ByName, registry.TimeAsc, registry.TimeDesc:
+	default:
+		return problem.New(problem.Invalid, "INVALID_PARAMETER", "orderby=%s is neither timeasc nor timedesc", q.Order).On("orderby")
+	}
+	if text := c.URL.Query().Get("digest"); text != "" {
+		if q.Digest, err = parseDigest(text); err != nil {
+			return err
+		}
+	}
+	all, err := c.tags(q)
+	if err != nil {
+		return err
+	}
+	tags := []any{}
+	for _, t := range cut(c, all, p.N, tagName) {
+		tags = append(tags, tagBody(t))
+	}
+	body := c.about()
+	body["tags"] = tags
+	return c.json(http.StatusOK, body)
+}
+
+func (c *call) showTag() error {
+	t, err := c.server.Content.Tag(c.Context(), c.repository(), c.req.Reference)
+	if err != nil {
+		return err
+	}
+	body := c.about()
+	body["tag"] = tagBody(t)
+	return c.json(http.StatusOK, body)
+}
+
+func (c *call) deleteTag() error {
+	if err := c.server.Content.DeleteTag(c.Context(), c.repository(), c.req.Reference, c.actor(), c.now); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func manifestBody(m registry.Manifest) map[string]any {
+	return map[string]any{"digest": m.Digest, "imageSize": m.ImageSize, "createdTime": arm.Time(m.Created), "lastUpdateTime": arm.Time(m.Updated),
+		"architecture": m.Architecture, "os": m.OS, "mediaType": m.MediaType, "configMediaType": m.ConfigType, "tags": orEmpty(m.Tags),
+		"changeableAttributes": switches(m.Attributes)}
+}
+
+func (c *call) showManifests() error {
+	p, err := c.page(defaultPage)
+	if err != nil {
+		return err
+	}
+	if order := c.URL.Query().Get("orderby"); order != "" {
+		return problem.New(problem.Unsupported, "UNSUPPORTED", "ordering manifests by time is not available in this version of Acrux").On("orderby")
+	}
+	ask := p
+	ask.N++
+	all, err := c.server.Content.Manifests(c.Context(), c.repository(), ask)
+	if err != nil {
+		return err
+	}
+	manifests := []any{}
+	for _, m := range cut(c, all, p.N, func(m registry.Manifest) string { return m.Digest.String() }) {
+		manifests = append(manifests, manifestBody(m))
+	}
+	body := c.about()
+	body["manifests"] = manifests
+	return c.json(http.StatusOK, body)
+}
+
+func (c *call) showManifest() error {
+	d, err := parseDigest(c.req.Reference)
+	if err != nil {
+		return err
+	}
+	m, err := c.server.Content.Manifest(c.Context(), c.repository(), d.String())
+	if err != nil {
+		return err
+	}
+	all, err := c.server.Content.Tags(c.Context(), c.repository(), registry.TagQuery{Digest: d})
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		m.Tags = append(m.Tags, t.Name)
+	}
+	body := c.about()
+	body["manifest"] = manifestBody(m)
+	return c.json(http.StatusOK, body)
+}

@@ -1,0 +1,104 @@
+package registryapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+func (c *call) json(status int, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	head := c.w.Header()
+	if head.Get("Content-Type") == "" {
+		head.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	head.Set("Content-Length", strconv.Itoa(len(text)))
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(text) // the client is gone if this fails
+	return nil
+}
+
+// ociError is an error as the OCI Distribution specification has it. The detail of a
+// refusal says what would help.
+type ociError struct {
+	Code    string     `json:"code"`
+	Message string     `json:"message"`
+	Detail  *ociDetail `json:"detail,omitempty"`
+}
+
+type ociDetail struct {
+	Name  string   `json:"name,omitempty"`
+	Hints []string `json:"hints,omitempty"`
+}
+
+// fail renders an error. What is not a problem is ours: logged, and shown by its id.
+func (c *call) fail(err error) {
+	p := problem.From(err)
+	message := p.Message
+	if p.Kind == problem.Internal {
+		if c.Context().Err() != nil {
+			return // the client is gone
+		}
+		id := c.w.Header().Get("x-ms-request-id")
+		c.server.Log.Error("request failed", "id", id, "host", c.host, "method", c.Method, "path", c.URL.Path, "err", err)
+		p = &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"}
+		message = fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
+	}
+	out := ociError{Code: p.Code, Message: message}
+	if p.Target != "" || len(p.Hints) > 0 {
+		out.Detail = &ociDetail{Name: p.Target, Hints: p.Hints}
+	}
+	status := p.Kind.Status()
+	if p.Code == "RANGE_INVALID" {
+		status = http.StatusRequestedRangeNotSatisfiable
+	}
+	_ = c.json(status, map[string][]ociError{"errors": {out}}) // always encodes
+}
+
+// Bounds of a page.
+const (
+	defaultPage = 100
+	maxPage     = 10_000
+)
+
+// page reads n and last of a listing. Without n a listing is whole, up to fallback.
+func (c *call) page(fallback int) (registry.Page, error) {
+	q := c.URL.Query()
+	p := registry.Page{Last: q.Get("last"), N: fallback}
+	text := q.Get("n")
+	if text == "" {
+		return p, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return p, problem.New(problem.Invalid, "PAGINATION_NUMBER_INVALID", "invalid number of results requested: n=%q", text).On("n")
+	}
+	p.N = min(n, maxPage)
+	return p, nil
+}
+
+// next links to the page after last.
+func (c *call) next(n int, last string) {
+	q := c.URL.Query()
+	q.Set("n", strconv.Itoa(n))
+	q.Set("last", last)
+	u := url.URL{Path: c.URL.Path, RawQuery: q.Encode()}
+	c.w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, u.String()))
+}
+
+// cut takes one more entry than the page has: if it is there, there is a next page.
+func cut[T any](c *call, all []T, n int, nameOf func(T) string) []T {
+	if n > 0 && len(all) > n {
+		all = all[:n]
+		c.next(n, nameOf(all[n-1]))
+	}
+	return all
+}
