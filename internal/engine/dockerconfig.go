@@ -32,9 +32,15 @@ func newDockerConfig(home string) *dockerConfig {
 }
 
 func (c *dockerConfig) login(registry string, credential Credential) error {
-	text := credential.Username + ":" + credential.Password.Reveal()
-	c.Auths[registry] = auth{base64.StdEncoding.EncodeToString([]byte(text))}
+	c.Auths[registry] = auth{DockerAuth(credential)}
 	return c.write()
+}
+
+// DockerAuth is a credential as docker's configuration has it. It is as secret as
+// the password.
+func DockerAuth(credential Credential) string {
+	text := credential.Username + ":" + credential.Password.Reveal()
+	return base64.StdEncoding.EncodeToString([]byte(text))
 }
 
 // write is called before the first step, so nobody else has touched the home yet.

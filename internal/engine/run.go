@@ -84,8 +84,9 @@ type Outcome struct {
 	Dependencies []lease.Dependency
 }
 
-// runFailed ends every run that failed, as a process of Azure's runner would.
-const runFailed = "failed during run, err: exit status 1"
+// RunFailed is the message of every run that failed: the exit status is that of
+// Azure's runner, whatever the step's was.
+const RunFailed = "failed during run, err: exit status 1"
 
 // Execute runs the plan: networks, logins, volumes, steps, report. Everything up
 // to the run's last but one line is in the log afterwards. An error means that the
@@ -102,7 +103,7 @@ func (r *Run) Execute(ctx context.Context) (Outcome, error) {
 		return Outcome{}, context.Cause(ctx)
 	case errors.As(err, &failure):
 		r.Log.Plain(failure.Error())
-		return Outcome{Message: runFailed}, nil
+		return Outcome{Message: RunFailed}, nil
 	case err != nil:
 		return Outcome{}, err
 	}

@@ -68,12 +68,13 @@ func (w workspace) read(stepPath string) ([]byte, error) {
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	return readBelow(string(w), inside)
+	return ReadBelow(string(w), inside)
 }
 
-// readBelow reads a file below dir. A pipe or device is refused without opening it
+// ReadBelow reads a small file below dir, whatever its name says and whichever links
+// lie there. A pipe or device is refused without opening it
 // in a way that could wait.
-func readBelow(dir, name string) ([]byte, error) {
+func ReadBelow(dir, name string) ([]byte, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err

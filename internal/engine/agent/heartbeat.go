@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/acrux/acrux/internal/tasks/lease"
+)
+
+// renewPause is how long to wait after a failed renewal.
+const renewPause = time.Second
+
+// heartbeat renews a lease until ctx ends, and ends the run with the cause if it
+// is canceled or the lease is lost. A control plane that does not answer is
+// tolerated for as long as the last term lasts: after that the lease is gone, and
+// somebody else may have been told so.
+func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end context.CancelCauseFunc) {
+	term := time.Until(l.Deadline)
+	deadline := l.Deadline
+	for {
+		asked := time.Now()
+		err := leaser.Renew(ctx, l.Key)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			deadline = asked.Add(term)
+		case errors.Is(err, lease.ErrCanceled), errors.Is(err, lease.ErrLost):
+			end(err)
+			return
+		case time.Now().After(deadline):
+			end(lease.ErrLost)
+			return
+		default:
+			_ = sleep(ctx, renewPause)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/tasks/lease"
+)
+
+// audience is of tokens that a registry exchanges.
+const audience = "https://containerregistry.azure.net"
+
+// credentials are those of a run, by registry. It implements engine.Credentials.
+type credentials struct {
+	mu     sync.Mutex
+	byHost map[string]engine.Credential
+}
+
+// Credential implements engine.Credentials.
+func (c *credentials) Credential(host string) (engine.Credential, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	credential, ok := c.byHost[egress.CanonicalHost(host)]
+	return credential, ok
+}
+
+func (c *credentials) set(host string, credential engine.Credential) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byHost == nil {
+		c.byHost = map[string]engine.Credential{}
+	}
+	c.byHost[egress.CanonicalHost(host)] = credential
+}
+
+// resolveLogins finds a credential for each registry of the job: the one that is
+// given, or a refresh token for one of the task's identities.
+func (r *run) resolveLogins(ctx context.Context) error {
+	for _, login := range r.job.Logins {
+		credential := engine.Credential{Username: login.Username.Reveal(), Password: login.Password}
+		if login.Identity != "" {
+			var err error
+			if credential, err = r.identityLogin(ctx, login); err != nil {
+				return err
+			}
+		}
+		r.mask.Add(credential.Password, dockerAuth(credential))
+		for _, host := range append([]string{login.Registry}, login.Aliases...) {
+			r.credentials.set(host, credential)
+		}
+	}
+	return nil
+}
+
+// resolving is how the runner calls this stage when it fails.
+const resolving = "failed to unmarshal task before running: failed to resolve secrets: "
+
+func (r *run) identityLogin(ctx context.Context, login lease.Login) (engine.Credential, error) {
+	identity, err := r.identity(login)
+	if err != nil {
+		return engine.Credential{}, err
+	}
+	token, err := r.leaser.Token(ctx, r.lease.Key, lease.TokenRequest{Audience: audience, ClientID: identity.ClientID})
+	if err != nil {
+		return engine.Credential{}, explainToken(err)
+	}
+	r.mask.Add(token.Token)
+	refresh, err := r.registries.exchange(ctx, login.Registry, token.Token)
+	if err != nil {
+		return engine.Credential{}, r.explainExchange(ctx, login.Registry, err)
+	}
+	return engine.Credential{Username: refreshUser, Password: refresh}, nil
+}
+
+// explainToken is for a control plane that gives no token.
+func explainToken(err error) error {
+	var p *problem.Error
+	if errors.As(err, &p) && p.Kind != problem.Internal {
+		return engine.Failure(resolving + p.Text())
+	}
+	return err
+}
+
+// explainExchange says why a registry took no token: first what the registry itself
+// has to say, then the runner's own words.
+func (r *run) explainExchange(ctx context.Context, registry string, err error) error {
+	var refused *refusal
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case !errors.As(err, &refused):
+		return engine.Failure(fmt.Sprintf("%sfailed to get ACR refresh token from %s, error: %v", resolving, registry, err))
+	}
+	for _, line := range refused.explain() {
+		r.log.Plain(line)
+	}
+	return engine.Failure(resolving + "failed to get ACR refresh token, exchange API response code: " + refused.status)
+}
+
+// identity finds the identity that a login names.
+func (r *run) identity(login lease.Login) (lease.Identity, error) {
+	name := strings.Trim(strings.ToLower(login.Identity), "[]")
+	for _, identity := range r.job.Identities {
+		if name == lease.SystemIdentity && identity.System || name != lease.SystemIdentity && strings.EqualFold(identity.ClientID, login.Identity) {
+			return identity, nil
+		}
+	}
+	return lease.Identity{}, engine.Failure(resolving + r.unknownIdentity(login))
+}
+
+// unknownIdentity explains a login for an identity that the task does not have.
+func (r *run) unknownIdentity(login lease.Login) string {
+	fix := func(clientID string) string {
+		return fmt.Sprintf("az acr task credential update --name %s --registry %s --login-server %s --use-identity %s",
+			r.job.TaskName, r.job.RegistryName, login.Registry, clientID)
+	}
+	for _, identity := range r.job.Identities {
+		if strings.EqualFold(identity.PrincipalID, login.Identity) {
+			use := identity.ClientID
+			if identity.System {
+				use = "[system]"
+			}
+			return fmt.Sprintf("the credential for %s names %s, which is the principal ID of the identity %s; --use-identity takes its client ID, %s\nhint: %s",
+				login.Registry, login.Identity, identity.Name, use, fix(use))
+		}
+	}
+	text := fmt.Sprintf("the credential for %s names the identity %s, which is not assigned to the task", login.Registry, login.Identity)
+	for _, identity := range r.job.Identities {
+		use := identity.ClientID
+		if identity.System {
+			use = "[system]"
+		}
+		text += fmt.Sprintf("\nhint: the task has the identity %s: %s", identity.Name, fix(use))
+	}
+	return text
+}
+
+// logins makes the logins of the engine's run, in the job's order.
+func (r *run) logins() []engine.Login {
+	var logins []engine.Login
+	for _, login := range r.job.Logins {
+		credential, _ := r.credentials.Credential(login.Registry)
+		logins = append(logins, engine.Login{Registry: login.Registry, Verify: func(ctx context.Context) (engine.Credential, error) {
+			err := r.registries.verify(ctx, login.Registry, credential)
+			return credential, explainLogin(ctx, login.Registry, err)
+		}})
+	}
+	return logins
+}
+
+// explainLogin words a refused login as docker's client and the runner do.
+func explainLogin(ctx context.Context, registry string, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	text := err.Error()
+	var refused *refusal
+	if errors.As(err, &refused) {
+		if lines := refused.explain(); len(lines) > 0 {
+			text = strings.Join(lines, "\n")
+		} else if refused.code == 401 {
+			text = "unauthorized: authentication required"
+		}
+	}
+	return engine.Failure(fmt.Sprintf("failed to login, ran out of retries: failed to set docker credentials: "+
+		"Error response from daemon: Get %q: %s\n: exit status 1", "https://"+registry+"/v2/", text))
+}
+
+// hint says what to do about a refusal of a registry for which there is no login.
+func (r *run) hint(host string) string {
+	if _, known := r.credentials.Credential(host); known {
+		return ""
+	}
+	host = egress.CanonicalHost(host)
+	text := fmt.Sprintf("hint: this run has no login for %s", host)
+	if r.job.TaskName == "" {
+		return text
+	}
+	use := "--use-identity [system]"
+	for _, identity := range r.job.Identities {
+		if !identity.System {
+			use = "--use-identity " + identity.ClientID
+		}
+	}
+	if host == "docker.io" {
+		use = "--username USER --password PASSWORD"
+	}
+	return fmt.Sprintf("%s; to add one: az acr task credential add --name %s --registry %s --login-server %s %s",
+		text, r.job.TaskName, r.job.RegistryName, host, use)
+}
+
+// dockerAuth is a credential as docker's configuration has it: a secret as well.
+func dockerAuth(credential engine.Credential) secret.String {
+	return secret.New(engine.DockerAuth(credential))
+}

@@ -1,0 +1,124 @@
+// Package imds is the identity endpoint that the steps of a run see at
+// 169.254.169.254. Being reachable is the proof of identity: an executor serves it
+// inside the network of one run and nowhere else.
+package imds
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/tasks/lease"
+)
+
+// tokenPath is the one document there is.
+const tokenPath = "/metadata/identity/oauth2/token"
+
+// Handler answers requests for tokens of one run's identities.
+type Handler struct {
+	// Identities are those the task has; others do not exist here.
+	Identities []lease.Identity
+	// Token asks the control plane.
+	Token func(ctx context.Context, request lease.TokenRequest) (lease.AccessToken, error)
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path != tokenPath:
+		refuse(w, http.StatusNotFound, "not_found", "There is no such document")
+		return
+	case r.Method != http.MethodGet:
+		refuse(w, http.StatusMethodNotAllowed, "invalid_request", "Only GET is supported")
+		return
+	case !strings.EqualFold(r.Header.Get("Metadata"), "true"):
+		refuse(w, http.StatusBadRequest, "invalid_request", "Required metadata header not specified")
+		return
+	}
+	query := r.URL.Query()
+	if query.Get("resource") == "" {
+		refuse(w, http.StatusBadRequest, "invalid_request", "Required query variable 'resource' is missing")
+		return
+	}
+	identity, text := h.choose(query)
+	if text != "" {
+		refuse(w, http.StatusBadRequest, "invalid_request", text)
+		return
+	}
+	token, err := h.Token(r.Context(), lease.TokenRequest{Audience: query.Get("resource"), ClientID: identity.ClientID})
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	write(w, http.StatusOK, answer(token, query.Get("resource")))
+}
+
+// Texts of refusals.
+const (
+	notFound = "Identity not found"
+	several  = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
+)
+
+// choose finds the identity that is asked for, or says why there is none. Without
+// a selector it is the system-assigned one, else the only one there is.
+func (h *Handler) choose(query url.Values) (lease.Identity, string) {
+	client, principal := query.Get("client_id"), query.Get("object_id")
+	resource := query.Get("msi_res_id")
+	if resource == "" {
+		resource = query.Get("mi_res_id")
+	}
+	for _, identity := range h.Identities {
+		switch {
+		case client != "" && strings.EqualFold(client, identity.ClientID),
+			principal != "" && strings.EqualFold(principal, identity.PrincipalID),
+			resource != "" && strings.EqualFold(resource, identity.ResourceID),
+			client+principal+resource == "" && (identity.System || len(h.Identities) == 1):
+			return identity, ""
+		}
+	}
+	if client+principal+resource == "" && len(h.Identities) > 1 {
+		return lease.Identity{}, several
+	}
+	return lease.Identity{}, notFound
+}
+
+// fail answers a request that the control plane did not.
+func (h *Handler) fail(w http.ResponseWriter, err error) {
+	var p *problem.Error
+	if errors.As(err, &p) && p.Kind != problem.Internal {
+		refuse(w, p.Kind.Status(), "invalid_request", p.Text())
+		return
+	}
+	if errors.Is(err, lease.ErrLost) {
+		refuse(w, http.StatusBadRequest, "invalid_request", notFound)
+		return
+	}
+	refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "The identity service does not answer")
+}
+
+// answer is a token as clients expect it: numbers are texts.
+func answer(token lease.AccessToken, resource string) map[string]string {
+	seconds := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+	left := strconv.FormatInt(max(0, int64(time.Until(token.ExpiresAt)/time.Second)), 10)
+	return map[string]string{
+		"access_token": token.Token.Reveal(), "client_id": token.ClientID, "resource": resource, "token_type": "Bearer",
+		"expires_in": left, "ext_expires_in": left, "expires_on": seconds(token.ExpiresAt), "not_before": seconds(token.NotBefore),
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code, description string) {
+	write(w, status, map[string]string{"error": code, "error_description": description})
+}
+
+func write(w http.ResponseWriter, status int, body map[string]string) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client went away; nobody is left to tell
+}
