@@ -1,9 +1,12 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +16,10 @@ import (
 
 // Sealer encrypts what is kept at rest, with AES-256-GCM under the installation's
 // master key. It is safe for concurrent use.
-type Sealer struct{ aead cipher.AEAD }
+type Sealer struct {
+	aead cipher.AEAD
+	key  []byte
+}
 
 // keySize is the length of the master key in bytes.
 const keySize = 32
@@ -28,7 +34,13 @@ func NewSealer(key []byte) (*Sealer, error) {
 		return nil, err
 	}
 	aead, err := cipher.NewGCM(block)
-	return &Sealer{aead: aead}, err
+	return &Sealer{aead: aead, key: bytes.Clone(key)}, err
+}
+
+// Derive returns a key for another purpose than sealing, 32 bytes that tell nothing
+// about the master key (HKDF, RFC 5869).
+func (s *Sealer) Derive(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, s.key, nil, purpose, keySize)
 }
 
 // OpenSealer returns a Sealer under the master key in file, which is made on first

@@ -1,0 +1,177 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is everything that can be set. The zero value, with Data filled in, works.
+// It is read from acrux.yaml in the data directory or a file named by --config; the
+// environment (ACRUX_DOMAIN, …) and flags come on top.
+type Config struct {
+	// Data is the directory that holds everything.
+	Data string `yaml:"-"`
+	// Listen is the address of the one listener. Default 127.0.0.1:8443.
+	Listen string `yaml:"listen"`
+	// Domain is what all host names end in. Default acrux.localhost.
+	Domain string `yaml:"domain"`
+	// Location is where resources are said to be. Default eastus.
+	Location string `yaml:"location"`
+	// LoginServerAliases are suffixes under which this server's registries are known
+	// inside tasks and imports, besides their own: [azurecr.io]. Default none.
+	LoginServerAliases []string `yaml:"loginServerAliases"`
+	// RegistryMirrors say where the images of a registry are really fetched:
+	// {docker.io: http://127.0.0.1:5000}. Default none.
+	RegistryMirrors map[string]string `yaml:"registryMirrors"`
+	// Egress says where imports and tasks may connect to.
+	Egress EgressConfig `yaml:"egress"`
+	// Agent is the agent inside the server.
+	Agent AgentConfig `yaml:"agent"`
+	// LogLevel is debug, info, warn or error. Default info.
+	LogLevel string `yaml:"logLevel"`
+}
+
+// EgressConfig says where imports and tasks may connect to.
+type EgressConfig struct {
+	// Allow are networks that may be connected to even though they are not public.
+	// Loopback is allowed when Listen is a loopback address. Default none.
+	Allow []string `yaml:"allow"`
+	// Deny are networks that may not. Default none.
+	Deny []string `yaml:"deny"`
+}
+
+// AgentConfig is the agent inside the server.
+type AgentConfig struct {
+	// Off leaves runs queued for agents elsewhere. Default false.
+	Off bool `yaml:"off"`
+	// Slots is how many runs are executed at once. Default 2.
+	Slots int `yaml:"slots"`
+	// StepNetwork is whether steps may reach the network outside: "nat" or "none".
+	// Default nat.
+	StepNetwork string `yaml:"stepNetwork"`
+}
+
+// DefaultDomain and DefaultListen are what Config fills in.
+const (
+	DefaultDomain = "acrux.localhost"
+	DefaultListen = "127.0.0.1:8443"
+)
+
+// LoadConfig reads the file, which may be missing if it was not named, and the
+// environment.
+func LoadConfig(data, file string, getenv func(string) string) (Config, error) {
+	named := file != ""
+	if !named {
+		file = filepath.Join(data, "acrux.yaml")
+	}
+	c := Config{}
+	f, err := os.Open(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named:
+	case err != nil:
+		return c, fmt.Errorf("the configuration: %w", err)
+	default:
+		defer f.Close()
+		decoder := yaml.NewDecoder(f)
+		decoder.KnownFields(true)
+		if err := decoder.Decode(&c); err != nil {
+			return c, fmt.Errorf("the configuration %s: %w", file, err)
+		}
+	}
+	c.Data = data
+	c.fromEnvironment(getenv)
+	return c, nil
+}
+
+func (c *Config) fromEnvironment(getenv func(string) string) {
+	for name, field := range map[string]*string{"ACRUX_LISTEN": &c.Listen, "ACRUX_DOMAIN": &c.Domain, "ACRUX_LOCATION": &c.Location,
+		"ACRUX_LOG_LEVEL": &c.LogLevel, "ACRUX_STEP_NETWORK": &c.Agent.StepNetwork} {
+		if value := getenv(name); value != "" {
+			*field = value
+		}
+	}
+	if value := getenv("ACRUX_LOGIN_SERVER_ALIASES"); value != "" {
+		c.LoginServerAliases = strings.Split(value, ",")
+	}
+}
+
+var domainPattern = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// Complete fills in defaults and checks everything.
+func (c *Config) Complete() error {
+	fill := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	fill(&c.Listen, DefaultListen)
+	fill(&c.Domain, DefaultDomain)
+	fill(&c.Location, "eastus")
+	fill(&c.LogLevel, "info")
+	fill(&c.Agent.StepNetwork, "nat")
+	if c.Agent.Slots == 0 {
+		c.Agent.Slots = 2
+	}
+	c.Domain = strings.ToLower(c.Domain)
+	switch {
+	case c.Data == "":
+		return errors.New("the data directory is not set")
+	case !domainPattern.MatchString(c.Domain):
+		return fmt.Errorf("the domain %q is not a host name", c.Domain)
+	case c.Agent.Slots < 0:
+		return fmt.Errorf("agent.slots is %d", c.Agent.Slots)
+	case !slices.Contains([]string{"nat", "none"}, c.Agent.StepNetwork):
+		return fmt.Errorf("agent.stepNetwork is %q; it is nat or none", c.Agent.StepNetwork)
+	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
+		return fmt.Errorf("logLevel is %q; it is debug, info, warn or error", c.LogLevel)
+	}
+	for i, alias := range c.LoginServerAliases {
+		c.LoginServerAliases[i] = strings.ToLower(strings.Trim(alias, " ."))
+		if !domainPattern.MatchString(c.LoginServerAliases[i]) {
+			return fmt.Errorf("the login server alias %q is not a host name", alias)
+		}
+	}
+	return nil
+}
+
+// mirrors parses RegistryMirrors.
+func (c *Config) mirrors() (map[string]url.URL, error) {
+	all := map[string]url.URL{}
+	for host, text := range c.RegistryMirrors {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("the mirror %q of %s is not an http or https URL", text, host)
+		}
+		all[strings.ToLower(host)] = *u
+	}
+	return all, nil
+}
+
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("egress: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// loopback reports whether the server listens on loopback only.
+func loopback(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}

@@ -1,0 +1,289 @@
+// Package daemon builds a server from its configuration and runs it. It is the one
+// place where the whole object graph can be seen.
+//
+// Background duties are values with a Run(ctx) error; they start together and are
+// stopped in reverse: first the agent, so that its runs can still be completed, then
+// the listener, last the database.
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/tenant"
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine/agent"
+	"github.com/acrux/acrux/internal/engine/embedded"
+	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/server/armapi"
+	"github.com/acrux/acrux/internal/server/blobapi"
+	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/server/graphapi"
+	"github.com/acrux/acrux/internal/server/loginapi"
+	"github.com/acrux/acrux/internal/server/registryapi"
+	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/runlog"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+// ErrShutdown is the cause with which everything ends when the server is stopped.
+var ErrShutdown = errors.New("the server is shutting down")
+
+// agentName names the agent inside the server. One process at a time has it, which
+// is why a server that starts may end whatever runs it still holds.
+const agentName = "builtin"
+
+// Server is a server that has been built and listens; Run serves.
+type Server struct {
+	Published Published
+
+	config   Config
+	log      *slog.Logger
+	lock     io.Closer
+	db       *sqlstore.DB
+	listener net.Listener
+	dialer   *egress.Dialer
+	services armapi.Services
+	content  *registry.Content
+	router   *edge.Router
+	certs    *certificates
+}
+
+// Run builds a server, tells ready about it when it answers, and serves until ctx
+// ends.
+func Run(ctx context.Context, config Config, log *slog.Logger, ready func(Published)) error {
+	s, err := New(ctx, config, log)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx, ready)
+}
+
+// New builds a server on the data directory and begins to listen. Who calls it calls
+// Run.
+func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) {
+	if err := config.Complete(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(config.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("the data directory: %w", err)
+	}
+	lock, err := lockDirectory(config.Data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, log: log, lock: lock}
+	if err := s.build(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *Server) build(ctx context.Context) error {
+	data, now := s.config.Data, time.Now()
+	sealer, err := secret.OpenSealer(filepath.Join(data, "keys", "master.key"))
+	if err != nil {
+		return err
+	}
+	if s.db, err = sqlstore.Open(ctx, data); err != nil {
+		return err
+	}
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases, now); err != nil {
+		return err
+	}
+	issuer, err := token.Open(ctx, s.db, sealer, s.Published.TenantID, s.Published.URL("login")+"/"+s.Published.TenantID+"/", now)
+	if err != nil {
+		return err
+	}
+	if err := s.wire(ctx, issuer, sealer, now); err != nil {
+		return err
+	}
+	return writePublished(data, s.Published)
+}
+
+// listen opens the listener; the port may come from it, and all names have it.
+func (s *Server) listen(ctx context.Context) (err error) {
+	if s.listener, err = net.Listen("tcp", s.config.Listen); err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	address := s.listener.Addr().(*net.TCPAddr)
+	_, port, _ := net.SplitHostPort(address.String())
+	ip := address.IP.String()
+	if address.IP.IsUnspecified() {
+		ip = "127.0.0.1"
+	}
+	s.Published = Published{Address: net.JoinHostPort(ip, port), Domain: s.config.Domain, Port: port, CABundle: filepath.Join(s.config.Data, "tls", "ca.crt")}
+	if s.Published.CABundle, err = filepath.Abs(s.Published.CABundle); err != nil {
+		return err
+	}
+	if s.Published.TenantID, err = s.db.Setting(ctx, "tenant", uuid.NewString); err != nil {
+		return err
+	}
+	s.Published.SubscriptionID, err = s.db.Setting(ctx, "subscription", uuid.NewString)
+	return err
+}
+
+// wire makes the object graph.
+func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.Sealer, now time.Time) error {
+	db, pub := s.db, s.Published
+	documents := sqlstore.Documents{DB: db}
+	secrets := sqlstore.Secrets{DB: db, Sealer: sealer}
+	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: pub.TenantID}
+	checker := &rbac.Checker{Store: sqlstore.Assignments{DB: db}, Directory: directory}
+	managed := identity.NewManagedService(documents, directory)
+	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
+	blobs, err := blob.OpenLocal(filepath.Join(s.config.Data, "blobs"))
+	if err != nil {
+		return err
+	}
+	logs, err := runlog.Open(filepath.Join(s.config.Data, "runlogs"))
+	if err != nil {
+		return err
+	}
+	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs}
+	if s.dialer, err = s.newDialer(registries); err != nil {
+		return err
+	}
+	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs}
+	tasks := task.NewService(documents, secrets, managed, runs)
+	runs.Tasks = tasks
+	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer)
+
+	urlKey, err := sealer.Derive("signed URLs")
+	if err != nil {
+		return err
+	}
+	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Domain: pub.Suffix(), Key: urlKey}
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Imports: imports, Tasks: tasks, Runs: runs, LogURL: storage.LogURL}
+	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
+		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
+			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
+	management.MountAll(s.services)
+	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
+		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
+
+	s.router = &edge.Router{Log: s.log}
+	s.router.Host("management."+pub.Domain, management)
+	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, URL: pub.URL("login"), TenantID: pub.TenantID})
+	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: issuer, Directory: directory, URL: pub.URL("graph"), TenantID: pub.TenantID})
+	s.router.Below("blob."+pub.Domain, storage)
+	s.router.Below("azurecr."+pub.Domain, registryHost)
+	for _, alias := range s.config.LoginServerAliases {
+		s.router.Below(alias, registryHost)
+	}
+
+	if err := ensureAdmin(ctx, documents, directory, checker.Store, s.config.Data, now); err != nil {
+		return err
+	}
+	return runs.EndLost(ctx, agentName, now)
+}
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context, ready func(Published)) error {
+	server := &http.Server{Handler: s.router, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12},
+		// HTTP/2 is off: it is slower for large blobs, and one connection is shared.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	served := make(chan error, 1)
+	go func() { served <- server.ServeTLS(s.listener, "", "") }()
+	ready(s.Published)
+
+	duties, dutyCtx := errgroup.WithContext(ctx)
+	for _, duty := range s.duties() {
+		duties.Go(func() error { return duty.Run(dutyCtx) })
+	}
+	var err error
+	select {
+	case err = <-served:
+	case <-dutyCtx.Done():
+	}
+	return errors.Join(err, s.stop(server, duties))
+}
+
+// shutdownTime is how long requests under way have to end.
+const shutdownTime = 5 * time.Second
+
+func (s *Server) stop(server *http.Server, duties *errgroup.Group) error {
+	dutyErr := duties.Wait()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), shutdownTime, ErrShutdown)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		s.log.Warn("some requests were cut off", "err", err)
+		_ = server.Close() // they had their time
+	}
+	return errors.Join(dutyErr, s.close())
+}
+
+func (s *Server) close() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// duty is background work: it runs until its context ends.
+type duty interface {
+	Run(ctx context.Context) error
+}
+
+func (s *Server) duties() []duty {
+	failed := func(err error) { s.log.Error("background work failed", "err", err) }
+	all := []duty{
+		&mirror.Worker{Imports: s.services.Imports, Log: s.log},
+		&run.Reaper{Runs: s.services.Runs, Failed: failed},
+		&registry.Sweeper{Content: s.content, Failed: failed},
+	}
+	if !s.config.Agent.Off {
+		all = append(all, &builtinAgent{server: s})
+	}
+	return all
+}
+
+// builtinAgent executes runs inside the server.
+type builtinAgent struct{ server *Server }
+
+// Run opens the embedded engine and executes runs on it. Without the rights it needs
+// there is no agent, and runs stay queued.
+func (b *builtinAgent) Run(ctx context.Context) error {
+	s := b.server
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log, Egress: s.config.Agent.StepNetwork == "nat"})
+	if err != nil {
+		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err)
+		<-ctx.Done()
+		return nil
+	}
+	err = agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
+		Agent: lease.Agent{Name: agentName, OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log}).Run(ctx)
+	return errors.Join(err, executor.Close())
+}

@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+func lower(s string) string { return strings.ToLower(s) }
+
+// newDialer makes the guarded dialer for what goes where users say.
+func (s *Server) newDialer(registries *registry.Registries) (*egress.Dialer, error) {
+	mirrors, err := s.config.mirrors()
+	if err != nil {
+		return nil, err
+	}
+	policy := egress.Policy{Loopback: loopback(s.listener.Addr())}
+	if policy.Allow, err = prefixes(s.config.Egress.Allow); err != nil {
+		return nil, err
+	}
+	if policy.Deny, err = prefixes(s.config.Egress.Deny); err != nil {
+		return nil, err
+	}
+	own := func(host string) (string, bool) { return s.Published.Address, s.isOwn(host, registries) }
+	return &egress.Dialer{Policy: policy, Own: own, RootCAs: s.certs.roots(), Mirrors: mirrors}, nil
+}
+
+// isOwn reports whether host is a name of this installation: below its domain, or
+// the alias of a registry that exists.
+func (s *Server) isOwn(host string, registries *registry.Registries) bool {
+	name, port, err := net.SplitHostPort(lower(host))
+	if err != nil {
+		name, port = lower(host), ""
+	}
+	if strings.HasSuffix(name, "."+s.Published.Domain) {
+		return port == "" || port == s.Published.Port
+	}
+	for _, alias := range s.config.LoginServerAliases {
+		label, ok := strings.CutSuffix(name, "."+alias)
+		if ok && (port == "" || port == "443") {
+			_, err := registries.ByName(context.Background(), label)
+			return err == nil
+		}
+	}
+	return false
+}
+
+// lockDirectory keeps two servers from using one data directory.
+func lockDirectory(data string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("the data directory %s is in use by another server", data), f.Close())
+	}
+	return f, nil
+}
