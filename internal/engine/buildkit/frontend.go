@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -104,6 +105,9 @@ func (f *frontend) Solve(ctx context.Context, req gateway.SolveRequest) (*gatewa
 		if err != nil {
 			return nil, err
 		}
+		if usesGit(ops) {
+			return nil, errRefusedSource
+		}
 		forgetSecrets(req.Definition, ops)
 		f.note(ops)
 		f.observer.defined(req.Definition)
@@ -181,6 +185,13 @@ func forgetSecrets(definition *pb.Definition, ops []operation) {
 		}
 		metadata.IgnoreCache = true
 	}
+}
+
+// usesGit finds sources that guardSources refuses, before anything is begun.
+func usesGit(ops []operation) bool {
+	return slices.ContainsFunc(ops, func(op operation) bool {
+		return strings.HasPrefix(op.GetSource().GetIdentifier(), "git://")
+	})
 }
 
 func usesSecret(exec *pb.ExecOp) bool {

@@ -32,7 +32,7 @@ func needRoot(t testing.TB) {
 func openIn(t testing.TB, root string) *Executor {
 	t.Helper()
 	needRoot(t)
-	e, err := Open(t.Context(), Options{Root: root, Dialer: &egress.Dialer{Policy: egress.Policy{Loopback: true}}})
+	e, err := Open(t.Context(), Options{Root: root, Dialer: loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +43,11 @@ func openIn(t testing.TB, root string) *Executor {
 		enginetest.NoLeaks(t, marks(root)...)
 	})
 	return e
+}
+
+// loopback lets the test's registries be reached.
+func loopback() *egress.Dialer {
+	return &egress.Dialer{Policy: egress.Policy{Loopback: true}}
 }
 
 func marks(root string) []string {

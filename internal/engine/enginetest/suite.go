@@ -3,9 +3,11 @@ package enginetest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/acrux/acrux/internal/engine"
@@ -35,7 +37,7 @@ func NewFixtures(t testing.TB) Fixtures {
 func RunSuite(t *testing.T, open func(t *testing.T) engine.Executor, f Fixtures) {
 	for _, group := range []map[string]func(*suite){commandTests, buildTests, isolationTests} {
 		for name, test := range group {
-			t.Run(name, func(t *testing.T) { test(&suite{T: t, executor: open(t), Fixtures: f}) })
+			t.Run(name, func(t *testing.T) { test(&suite{T: t, executor: open(t), Fixtures: f, runs: new(atomic.Int64)}) })
 		}
 	}
 }
@@ -45,7 +47,14 @@ type suite struct {
 	*testing.T
 	Fixtures
 	executor engine.Executor
-	runs     int
+	runs     *atomic.Int64 // opened so far
+}
+
+// on is the same test as part of t.
+func (s *suite) on(t *testing.T) *suite {
+	part := *s
+	part.T = t
+	return &part
 }
 
 // run is a scope with its directories.
@@ -58,9 +67,8 @@ type run struct {
 // open opens a run that has these credentials.
 func (s *suite) open(credentials engine.Credentials) *run {
 	s.Helper()
-	s.runs++
 	spec := engine.RunSpec{
-		ID:        "r" + string(rune('a'+s.runs)),
+		ID:        fmt.Sprintf("run%d", s.runs.Add(1)),
 		Workspace: s.TempDir(), Home: s.TempDir(), Credentials: credentials,
 	}
 	return s.openSpec(spec)

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"errors"
 	"strings"
+	"testing"
 
 	"github.com/acrux/acrux/internal/engine"
 )
@@ -138,12 +139,11 @@ COPY --from=build /made /made
 }
 
 func (s *suite) testBuildFailures() {
-	r := s.open(nil)
 	for name, test := range map[string]struct {
 		dockerfile string
 		want       []string
 	}{
-		"command": {"FROM " + s.Base + "\nRUN echo before\nRUN echo out; exit 3\nRUN echo after\n",
+		"command": {"FROM " + s.Base + "\nRUN echo before\nRUN echo out; exit 3\nRUN echo 'after'\n",
 			[]string{"Step 2/4 : RUN echo before\n", "before\n", "Step 3/4 : RUN echo out; exit 3\n", "out\n", "The command '/bin/sh -c echo out; exit 3' returned a non-zero code: 3\n"}},
 		"copy":        {"FROM " + s.Base + "\nCOPY nothing /\n", []string{"Step 2/2 : COPY nothing /\n", "COPY failed: file not found in build context or excluded by .dockerignore: stat nothing: file does not exist\n"}},
 		"syntax":      {"FROM " + s.Base + "\nRUNN x\n", []string{"dockerfile parse error on line 2: unknown instruction: RUNN"}},
@@ -155,15 +155,19 @@ func (s *suite) testBuildFailures() {
 		"web":         {"FROM " + s.Base + "\nADD http://169.254.169.254/latest /x\n", []string{"is not allowed by this server's egress policy"}},
 		"no workload": {"FROM " + s.Base + "\nRUN [\"/no/such\"]\n", []string{"returned a non-zero code: 127"}},
 	} {
-		result, out := r.build(test.dockerfile, nil)
-		if result.OK || result.ExitCode != 1 {
-			s.Errorf("%s: result %+v", name, result)
-		}
-		if strings.Contains(out, "after\n") && name == "command" {
-			s.Errorf("%s: goes on after the failure:\n%s", name, out)
-		}
-		s.contains(out, test.want...)
+		s.Run(name, func(t *testing.T) {
+			s := s.on(t)
+			result, out := s.open(nil).build(test.dockerfile, nil)
+			if result.OK || result.ExitCode != 1 {
+				s.Errorf("result %+v", result)
+			}
+			if strings.Contains(out, "after\n") {
+				s.Errorf("goes on after the failure:\n%s", out)
+			}
+			s.contains(out, test.want...)
+		})
 	}
+	r := s.open(nil)
 	result, out := r.build("", func(b *engine.Build) { b.Dockerfile = r.spec.Workspace + "/nowhere" })
 	if result.OK {
 		s.Error("a build without a Dockerfile succeeded")

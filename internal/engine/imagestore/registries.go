@@ -3,9 +3,11 @@
 package imagestore
 
 import (
+	"context"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/egress"
@@ -87,5 +89,20 @@ func (l Login) find(host string) (string, secret.String, bool) {
 }
 
 func (r *Registries) authorizer(login Login) docker.Authorizer {
-	return docker.NewDockerAuthorizer(docker.WithAuthClient(r.client), docker.WithAuthCreds(login.Credentials))
+	return &oneByOne{Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(r.client), docker.WithAuthCreds(login.Credentials))}
+}
+
+// oneByOne lets one request at a time ask for its authorization. containerd's own
+// authorizer looks at a token's expiry while another request is still fetching the
+// token, without any synchronization.
+type oneByOne struct {
+	docker.Authorizer
+	mu sync.Mutex
+}
+
+// Authorize implements docker.Authorizer.
+func (o *oneByOne) Authorize(ctx context.Context, req *http.Request) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.Authorizer.Authorize(ctx, req)
 }
