@@ -24,9 +24,17 @@ type report struct {
 // scanLimit bounds the scan of one step, its download included.
 const scanLimit = 15 * time.Minute
 
-// prepareBuild scans a build step, fetches its context and reads its arguments.
+// prepareBuild reads the arguments of a build step, fetches its context and scans it.
 func (r *Run) prepareBuild(ctx context.Context, position int) (attempt, error) {
 	step := &r.Plan.Steps[position]
+	line, err := parseRunLine(step.CommandLine(r.Plan.SharedVolume))
+	if err != nil {
+		return nil, err
+	}
+	options, err := parseBuildLine(line.args[1:])
+	if err != nil {
+		return nil, err
+	}
 	if text := strings.ToLower(step.Build.Context.Text); strings.Contains(text, "github") && !strings.Contains(text, ".git") {
 		r.Log.Printf("WARNING: %s might not be valid context. Valid Git repositories should end with .git.", text)
 	}
@@ -40,14 +48,6 @@ func (r *Run) prepareBuild(ctx context.Context, position int) (attempt, error) {
 		return nil, Failure("failed to scan dependencies: exit status 1")
 	}
 	r.Log.Printf("Successfully scanned dependencies")
-	line, err := parseRunLine(step.CommandLine(r.Plan.SharedVolume))
-	if err != nil {
-		return nil, err
-	}
-	options, err := parseBuildLine(line.args[1:])
-	if err != nil {
-		return nil, err
-	}
 	build, err := r.build(step, line, options)
 	if err != nil {
 		return nil, err

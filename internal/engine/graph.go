@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
@@ -28,7 +30,7 @@ func (r *Run) steps(ctx context.Context) error {
 	start := func(ready []int) {
 		for _, i := range ready {
 			running++
-			go func() { done <- ended{i, r.step(ctx, i)} }()
+			go func() { done <- ended{i, r.guarded(ctx, i)} }()
 		}
 	}
 	start(walk.ready(taskfile.Root))
@@ -46,6 +48,17 @@ func (r *Run) steps(ctx context.Context) error {
 		}
 	}
 	return first
+}
+
+// guarded executes a step, with a panic turned into an error: it must not end the
+// runs of others.
+func (r *Run) guarded(ctx context.Context, position int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return r.step(ctx, position)
 }
 
 // walk counts for each step what it still waits for.

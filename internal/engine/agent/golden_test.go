@@ -205,6 +205,7 @@ func pushes(digest string) func(context.Context, string, io.Writer) (engine.Push
 // argument, and act on it if it says "exit N" or "sleep N".
 func scripted(rig *rig) {
 	var flaky atomic.Int32
+	asleep := make(chan struct{}, 1)
 	rig.fake.OnPush = pushes(enginetest.Digest("1"))
 	rig.fake.OnCommand = func(ctx context.Context, command engine.Command, out io.Writer) (engine.CommandResult, error) {
 		if command.Detach {
@@ -214,7 +215,11 @@ func scripted(rig *rig) {
 		var code int
 		switch {
 		case strings.HasPrefix(text, "sleep"):
+			asleep <- struct{}{}
 			return engine.CommandResult{}, enginetest.Wait(ctx)
+		case command.Name == "bad":
+			<-asleep // so that the step beside it has begun
+			text, code = "exit 5", 5
 		case text == "flaky" && flaky.Add(1) == 1:
 			text, code = "connection reset by peer", 1
 		case strings.HasPrefix(text, "exit"):

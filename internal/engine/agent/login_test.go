@@ -1,7 +1,15 @@
 package agent
 
 import (
+	"context"
+	"io"
+	"strings"
+	"sync/atomic"
+
 	"fmt"
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/lease/leasetest"
 	"net/http"
 	"testing"
 )
@@ -17,5 +25,105 @@ func exchanges(t *testing.T, token, refresh string) http.HandlerFunc {
 			return
 		}
 		fmt.Fprintf(w, `{"refresh_token":%q}`, refresh)
+	}
+}
+
+// refusing answers an exchange as a registry of this installation does.
+func refusing(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusForbidden)
+	fmt.Fprint(w, `{"errors":[{"code":"DENIED","message":"myACRTasksId may not pull from mybaseregistry","detail":{"hints":["az role assignment create --assignee principal-1 --role acrpull"]}}]}`)
+}
+
+const oneStep = "version: v1.1.0\nsteps:\n  - cmd: bash echo hi\n"
+
+func TestLogins(t *testing.T) {
+	user := lease.Identity{ClientID: "client-1", PrincipalID: "principal-1", Name: "myACRTasksId"}
+	tests := []struct {
+		name     string
+		identity string
+		exchange http.HandlerFunc
+		status   lease.Status
+		want     []string // in the log
+	}{
+		{"taken", "CLIENT-1", exchanges(t, "identity-token", "refresh"), lease.Succeeded, []string{"Successfully logged into mybaseregistry.azurecr.io"}},
+		{"refused", "client-1", refusing, lease.Failed, []string{
+			"denied: myACRTasksId may not pull from mybaseregistry",
+			"hint: az role assignment create --assignee principal-1 --role acrpull",
+			"failed to unmarshal task before running: failed to resolve secrets: failed to get ACR refresh token, exchange API response code: 403 Forbidden",
+			"Error: failed during run, err: exit status 1",
+		}},
+		{"unknown identity", "client-9", nil, lease.Failed, []string{"names the identity client-9, which is not assigned to the task", "--use-identity client-1"}},
+		{"principal ID", "principal-1", nil, lease.Failed, []string{
+			"which is the principal ID of the identity myACRTasksId",
+			"az acr task credential update --name mytask --registry myregistry --login-server mybaseregistry.azurecr.io --use-identity client-1",
+		}},
+		{"no system identity", "[system]", nil, lease.Failed, []string{"names the identity [system], which is not assigned"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rig := newRig(t)
+			rig.dialer.Mirrors["mybaseregistry.azurecr.io"] = registry{password: "refresh", exchange: tt.exchange}.serve(t)
+			rig.leaser.OnToken = func(string, lease.TokenRequest) (lease.AccessToken, error) {
+				return leasetest.StaticToken("identity-token", "client-1"), nil
+			}
+			j := job(oneStep)
+			j.Identities = []lease.Identity{user}
+			j.Logins = append(j.Logins, lease.Login{Registry: "mybaseregistry.azurecr.io", Identity: tt.identity})
+			run := rig.leaser.Queue(j)
+			rig.start()
+			if result := rig.result(run); result.Status != tt.status {
+				t.Errorf("status %s", result.Status)
+			}
+			log := rig.leaser.Log(run)
+			for _, text := range tt.want {
+				if !strings.Contains(log, text) {
+					t.Errorf("%q is not in the log:\n%s", text, log)
+				}
+			}
+		})
+	}
+}
+
+func TestTransientFailuresAreTriedAgain(t *testing.T) {
+	var calls atomic.Int32
+	exchange := exchanges(t, "identity-token", "refresh")
+	rig := newRig(t)
+	rig.dialer.Mirrors["mybaseregistry.azurecr.io"] = registry{password: "refresh", exchange: func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		exchange(w, r)
+	}}.serve(t)
+	rig.leaser.OnToken = func(string, lease.TokenRequest) (lease.AccessToken, error) {
+		return leasetest.StaticToken("identity-token", "client-1"), nil
+	}
+	j := job(oneStep)
+	j.Identities = []lease.Identity{{ClientID: "client-1", System: true}}
+	j.Logins = append(j.Logins, lease.Login{Registry: "mybaseregistry.azurecr.io", Identity: "system", Aliases: []string{"base.example.com"}})
+	run := rig.leaser.Queue(j)
+	rig.start()
+	if result := rig.result(run); result.Status != lease.Succeeded || calls.Load() != 3 {
+		t.Errorf("%s after %d calls:\n%s", result.Status, calls.Load(), rig.leaser.Log(run))
+	}
+	for _, host := range []string{"mybaseregistry.azurecr.io", "BASE.example.com"} {
+		if c, ok := rig.fake.Scopes()[0].Spec.Credentials.Credential(host); !ok || c.Username != refreshUser || c.Password.Reveal() != "refresh" {
+			t.Errorf("%s: got %+v, %v", host, c, ok)
+		}
+	}
+}
+
+func TestRefusedPullNamesTheWayOut(t *testing.T) {
+	rig := newRig(t)
+	rig.fake.OnCommand = func(_ context.Context, _ engine.Command, out io.Writer) (engine.CommandResult, error) {
+		fmt.Fprintln(out, "docker: Error response from daemon: pull access denied")
+		return engine.CommandResult{ExitCode: 125}, nil
+	}
+	run := rig.leaser.Queue(job("version: v1.1.0\nsteps:\n  - cmd: other.azurecr.io/app:1\n"))
+	rig.start()
+	rig.result(run)
+	want := "hint: this run has no login for other.azurecr.io; to add one: az acr task credential add --name mytask --registry myregistry --login-server other.azurecr.io --use-identity [system]"
+	if log := rig.leaser.Log(run); !strings.Contains(log, want) {
+		t.Errorf("no hint in\n%s", log)
 	}
 }

@@ -1,0 +1,79 @@
+package imds
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/tasks/lease"
+)
+
+var (
+	system = lease.Identity{ClientID: "system-client", PrincipalID: "system-principal", System: true}
+	one    = lease.Identity{ClientID: "client-1", PrincipalID: "principal-1", ResourceID: "/id/1"}
+	two    = lease.Identity{ClientID: "client-2", PrincipalID: "principal-2", ResourceID: "/id/2"}
+)
+
+func TestHandler(t *testing.T) {
+	const path = tokenPath + "?api-version=2018-02-01&resource=https://management.azure.com/"
+	tests := []struct {
+		name       string
+		identities []lease.Identity
+		target     string
+		header     string
+		status     int
+		want       string // client of the token, or description of the error
+	}{
+		{"system first", []lease.Identity{one, system}, path, "true", 200, "system-client"},
+		{"the only one", []lease.Identity{one}, path, "True", 200, "client-1"},
+		{"several", []lease.Identity{one, two}, path, "true", 400, several},
+		{"none", nil, path, "true", 400, notFound},
+		{"client", []lease.Identity{one, two}, path + "&client_id=CLIENT-2", "true", 200, "client-2"},
+		{"principal", []lease.Identity{one, two}, path + "&object_id=principal-2", "true", 200, "client-2"},
+		{"resource", []lease.Identity{one, two}, path + "&msi_res_id=/ID/2", "true", 200, "client-2"},
+		{"foreign client", []lease.Identity{one}, path + "&client_id=client-9", "true", 400, notFound},
+		{"no header", []lease.Identity{one}, path, "", 400, "Required metadata header not specified"},
+		{"no resource", []lease.Identity{one}, tokenPath, "true", 400, "Required query variable 'resource' is missing"},
+		{"other path", []lease.Identity{one}, "/metadata/instance", "true", 404, "There is no such document"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &Handler{Identities: tt.identities, Token: func(_ context.Context, request lease.TokenRequest) (lease.AccessToken, error) {
+				if request.Audience != "https://management.azure.com/" {
+					t.Errorf("audience %q", request.Audience)
+				}
+				return lease.AccessToken{Token: secret.New("t0ken"), ClientID: request.ClientID, ExpiresAt: time.Unix(4000000000, 0), NotBefore: time.Unix(5, 0)}, nil
+			}}
+			request := httptest.NewRequest(http.MethodGet, tt.target, nil)
+			request.Header.Set("Metadata", tt.header)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, request)
+			var got map[string]string
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if w.Code != tt.status {
+				t.Errorf("status %d, want %d", w.Code, tt.status)
+			}
+			if tt.status != http.StatusOK {
+				if got["error_description"] != tt.want {
+					t.Errorf("got %v", got)
+				}
+				return
+			}
+			delete(got, "expires_in") // counts down
+			delete(got, "ext_expires_in")
+			want := map[string]string{"access_token": "t0ken", "client_id": tt.want, "resource": "https://management.azure.com/",
+				"token_type": "Bearer", "expires_on": "4000000000", "not_before": "5"}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
