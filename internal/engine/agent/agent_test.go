@@ -14,7 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/internal/tasks/lease"
@@ -225,7 +224,7 @@ func TestVaultSecret(t *testing.T) {
 
 func TestHintOnlyWithoutLogin(t *testing.T) {
 	r := &run{job: new(lease.Job), credentials: new(credentials)}
-	r.credentials.set("docker.io", engine.Credential{Username: "u", Password: secret.New("p")})
+	r.credentials.set("docker.io", new(entry))
 	for _, host := range []string{"registry-1.docker.io", "registry.hub.docker.com"} {
 		if hint := r.hint(host); hint != "" {
 			t.Errorf("%s: %s", host, hint)

@@ -26,7 +26,12 @@ func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end con
 			return
 		case err == nil:
 			deadline = asked.Add(term)
-		case errors.Is(err, lease.ErrCanceled), errors.Is(err, lease.ErrLost):
+		case errors.Is(err, lease.ErrCanceled):
+			// The lease is still needed: to clean up and to say how the run ended.
+			end(err)
+			deadline = asked.Add(term)
+			_ = sleep(ctx, renewPause)
+		case errors.Is(err, lease.ErrLost):
 			end(err)
 			return
 		case time.Now().After(deadline):

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -17,43 +17,27 @@ import (
 // audience is of tokens that a registry exchanges.
 const audience = "https://containerregistry.azure.net"
 
-// credentials are those of a run, by registry. It implements engine.Credentials.
-type credentials struct {
-	mu     sync.Mutex
-	byHost map[string]engine.Credential
-}
-
-// Credential implements engine.Credentials.
-func (c *credentials) Credential(host string) (engine.Credential, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	credential, ok := c.byHost[egress.CanonicalHost(host)]
-	return credential, ok
-}
-
-func (c *credentials) set(host string, credential engine.Credential) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.byHost == nil {
-		c.byHost = map[string]engine.Credential{}
-	}
-	c.byHost[egress.CanonicalHost(host)] = credential
-}
-
 // resolveLogins finds a credential for each registry of the job: the one that is
 // given, or a refresh token for one of the task's identities.
 func (r *run) resolveLogins(ctx context.Context) error {
 	for _, login := range r.job.Logins {
-		credential := engine.Credential{Username: login.Username.Reveal(), Password: login.Password}
+		found := &entry{credential: engine.Credential{Username: login.Username.Reveal(), Password: login.Password}}
 		if login.Identity != "" {
-			var err error
-			if credential, err = r.identityLogin(ctx, login); err != nil {
+			identity, err := r.identity(login)
+			if err != nil {
 				return err
 			}
+			found.renew = func(ctx context.Context) (engine.Credential, error) {
+				return r.identityLogin(ctx, login.Registry, identity)
+			}
+			if found.credential, err = found.renew(ctx); err != nil {
+				return err
+			}
+			found.at = time.Now()
 		}
-		r.mask.Add(credential.Password, dockerAuth(credential))
+		r.mask.Add(found.credential.Password, dockerAuth(found.credential))
 		for _, host := range append([]string{login.Registry}, login.Aliases...) {
-			r.credentials.set(host, credential)
+			r.credentials.set(host, found)
 		}
 	}
 	return nil
@@ -62,21 +46,20 @@ func (r *run) resolveLogins(ctx context.Context) error {
 // resolving is how the runner calls this stage when it fails.
 const resolving = "failed to unmarshal task before running: failed to resolve secrets: "
 
-func (r *run) identityLogin(ctx context.Context, login lease.Login) (engine.Credential, error) {
-	identity, err := r.identity(login)
-	if err != nil {
-		return engine.Credential{}, err
-	}
+// identityLogin makes a credential for a registry out of an identity.
+func (r *run) identityLogin(ctx context.Context, registry string, identity lease.Identity) (engine.Credential, error) {
 	token, err := r.leaser.Token(ctx, r.lease.Key, lease.TokenRequest{Audience: audience, ClientID: identity.ClientID})
 	if err != nil {
 		return engine.Credential{}, explainToken(err)
 	}
 	r.mask.Add(token.Token)
-	refresh, err := r.registries.exchange(ctx, login.Registry, token.Token)
+	refresh, err := r.registries.exchange(ctx, registry, token.Token)
 	if err != nil {
-		return engine.Credential{}, r.explainExchange(ctx, login.Registry, err)
+		return engine.Credential{}, r.explainExchange(ctx, registry, err)
 	}
-	return engine.Credential{Username: refreshUser, Password: refresh}, nil
+	credential := engine.Credential{Username: refreshUser, Password: refresh}
+	r.mask.Add(refresh, dockerAuth(credential))
+	return credential, nil
 }
 
 // explainToken is for a control plane that gives no token.
@@ -175,7 +158,7 @@ func explainLogin(ctx context.Context, registry string, err error) error {
 
 // hint says what to do about a refusal of a registry for which there is no login.
 func (r *run) hint(host string) string {
-	if _, known := r.credentials.Credential(host); known {
+	if r.credentials.has(host) {
 		return ""
 	}
 	host = egress.CanonicalHost(host)

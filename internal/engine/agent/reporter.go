@@ -42,10 +42,13 @@ func (r *reporter) add(states []lease.StepState) {
 	}
 }
 
-// Close reports what is left and waits for that.
-func (r *reporter) Close() {
+// Close reports what is left and waits for that, or until ctx ends.
+func (r *reporter) Close(ctx context.Context) {
 	close(r.wake)
-	<-r.done
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	}
 }
 
 func (r *reporter) loop(ctx context.Context) {

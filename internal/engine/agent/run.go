@@ -86,7 +86,7 @@ func (a *Agent) execute(ctx context.Context, l *lease.Lease) {
 	}
 	running, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	go heartbeat(running, a.Leaser, l, end)
+	go heartbeat(telling, a.Leaser, l, end)
 	limited, stop := context.WithTimeoutCause(running, limit(l.Job.Timeout), errRunTimeout)
 	defer stop()
 
@@ -101,7 +101,7 @@ func (a *Agent) execute(ctx context.Context, l *lease.Lease) {
 
 	last, cancel := context.WithTimeout(telling, farewell)
 	defer cancel()
-	r.reporter.Close()
+	r.reporter.Close(last)
 	logErr := out.Close(last)
 	if err := a.complete(last, l, result, logErr); err != nil {
 		a.Logger.Warn("the end of a run could not be handed in", "run", l.Run, "status", result.Status, "error", err)
