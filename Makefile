@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` shows the tutorial, `make test` proves everything.
+# Both install what they need from Debian's packages; nothing is needed at run time.
+
+GO      ?= go
+TAGS    := seccomp netgo osusergo
+LDFLAGS := -s -w -extldflags -static
+export CGO_ENABLED := 1
+
+.PHONY: build demo test check bench deps clean
+
+build: bin/acrux ## build bin/acrux, static and stripped
+
+bin/acrux: deps-build FORCE
+	$(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/acrux
+	ln -sf acrux bin/az
+
+demo: build deps-test ## run the tutorial, both options; KEEP=1 leaves the server up
+	$(GO) build -o bin/upstream ./test/fixture/cmd/upstream
+	KEEP=$(KEEP) bash test/demo/demo.sh
+
+test: deps-build deps-test ## run all tests, with the race detector
+	$(GO) vet -tags "$(TAGS)" ./...
+	$(GO) test -race -tags "$(TAGS)" -timeout 30m ./...
+
+check: ## format, vet, lint, architecture, short tests
+	@test -z "$$(gofmt -l cmd internal test *.go)" || { gofmt -l cmd internal test *.go; echo "run gofmt"; exit 1; }
+	$(GO) vet -tags "$(TAGS)" ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck -tags "$(subst $() ,$(comma),$(TAGS))" ./...
+	$(GO) test -short -tags "$(TAGS)" ./...
+
+bench: build deps-test ## measure what the issue asks for and print it
+	$(GO) build -o bin/upstream ./test/fixture/cmd/upstream
+	bash test/demo/bench.sh
+
+deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
+deps-test:  ; @bash tools/install.sh git busybox-static curl
+deps: deps-build deps-test
+
+clean:
+	rm -rf bin
+
+comma := ,
+FORCE: ;
