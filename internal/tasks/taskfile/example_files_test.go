@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,8 +110,11 @@ func TestExamples(t *testing.T) {
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
 			ex := readExample(t, path)
+			var mu sync.Mutex
 			var fetched []string
 			ex.in.Secret = func(_ context.Context, secret Secret) (string, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				fetched = append(fetched, secret.Vault+"/secrets/"+secret.Name)
 				return ex.secrets[secret.ID], nil
 			}

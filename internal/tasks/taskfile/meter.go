@@ -20,7 +20,8 @@ const (
 	maxTime    = 10 * time.Second // of one rendering
 	maxNesting = 100              // of a value
 
-	element = 16 // what a call, a turn of a loop or an element of a value costs
+	element = 16 // what a call or an element of a value costs
+	turn    = 64 // what a turn of a loop or the call of a template costs
 )
 
 // Names of the two functions that are woven into every template.
@@ -31,7 +32,7 @@ const (
 
 // meter counts the work of one rendering. Every function call pays for its
 // arguments and its result, every turn of a loop and every call of a template pays
-// one: so neither time nor memory can grow without passing it.
+// as well: so neither time nor memory can grow without passing it.
 type meter struct {
 	deadline time.Time
 	left     int64
@@ -100,7 +101,7 @@ func (m *meter) pay(n int64) error {
 // wrap returns the functions with a meter around each.
 func (m *meter) wrap(funcs template.FuncMap) template.FuncMap {
 	wrapped := template.FuncMap{
-		tickFunc: func() (string, error) { return "", m.spend(element) },
+		tickFunc: func() (string, error) { return "", m.spend(turn) },
 		outputFunc: func(v any) (any, error) {
 			return v, m.measure(reflect.ValueOf(v), 0)
 		},

@@ -23,7 +23,7 @@ type Input struct {
 	// AliasSource reads a source of aliases: an URL, or a path inside the context.
 	// Nil makes files that name sources fail.
 	AliasSource func(ctx context.Context, src string) ([]byte, error)
-	// Secret reads a vault secret. Nil makes files that declare secrets fail.
+	// Secret reads a vault secret; several are read at the same time. Nil makes files that declare secrets fail.
 	Secret func(ctx context.Context, secret Secret) (string, error)
 }
 
