@@ -31,8 +31,10 @@ type Executor struct {
 	lock       *os.File
 	runtime    *container.Runtime
 	networks   *runnet.Manager
+	services   runnet.Services // of every router
+	uplink     *runnet.Uplink  // nil without Options.Egress
 	buildNet   *runnet.Network // shared by all RUN instructions, which cannot see each other
-	buildRoute *runnet.Router
+	buildRoute *router
 	store      *imagestore.Store
 	registries *imagestore.Registries
 	builder    *buildkit.Builder
@@ -142,28 +144,6 @@ func (e *Executor) clean() error {
 	return os.MkdirAll(e.path("runs"), 0o711)
 }
 
-func (e *Executor) openNetworks(o Options) error {
-	e.resolvConf = e.path("resolv.conf")
-	if err := os.WriteFile(e.resolvConf, nil, 0o644); err != nil {
-		return fmt.Errorf("writing resolv.conf: %w", err)
-	}
-	var err error
-	if e.buildRoute, err = e.networks.Open("build"); err != nil {
-		return err
-	}
-	e.buildNet, err = e.buildRoute.AddNetwork(runnet.Options{Isolated: true})
-	return err
-}
-
-// connectBuild gives a RUN instruction its network.
-func (e *Executor) connectBuild(id string) (string, func() error, error) {
-	endpoint, err := e.buildNet.Connect(runnet.Container{ID: id})
-	if err != nil {
-		return "", nil, err
-	}
-	return endpoint.Namespace, endpoint.Close, nil
-}
-
 // Close closes all scopes and the executor.
 func (e *Executor) Close() error {
 	e.mu.Lock()
@@ -188,6 +168,9 @@ func (e *Executor) Close() error {
 	}
 	if e.buildRoute != nil {
 		errs = append(errs, e.buildRoute.Close())
+	}
+	if e.uplink != nil {
+		errs = append(errs, e.closeUplink())
 	}
 	if e.runtime != nil {
 		errs = append(errs, e.runtime.Close())

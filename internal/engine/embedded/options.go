@@ -19,6 +19,9 @@ type Options struct {
 	// Egress lets steps and RUN instructions reach the machine's networks, translated
 	// to the machine's address. Without it they reach their run only.
 	Egress bool
+	// OwnPorts are the ports on which steps find the installation's own hosts, those
+	// that Dialer.Own knows, by their names. Nil is 443.
+	OwnPorts []uint16
 	// CacheBytes is how much the build cache may take; 0 is 10 GiB.
 	CacheBytes int64
 }

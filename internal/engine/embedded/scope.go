@@ -37,7 +37,7 @@ type Scope struct {
 	login    imagestore.Login
 	dir      string // of bundles and volumes
 	images   *imagestore.Run
-	router   *runnet.Router
+	router   *router
 	identity *http.Server
 
 	life context.Context // ends with the scope
@@ -100,7 +100,7 @@ func (s *Scope) open(ctx context.Context) (err error) {
 	if s.images, err = s.executor.store.OpenRun(ctx, s.spec.ID, s.executor.registries, s.login); err != nil {
 		return err
 	}
-	if s.router, err = s.executor.networks.Open("run-" + s.spec.ID); err != nil {
+	if s.router, err = s.executor.openRouter("run-" + s.spec.ID); err != nil {
 		return err
 	}
 	return s.serveIdentity()

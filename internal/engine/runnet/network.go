@@ -38,18 +38,18 @@ type Network struct {
 func (r *Router) AddNetwork(options Options) (*Network, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.networks == maxNetworks {
+	if len(r.all) == maxNetworks {
 		return nil, fmt.Errorf("a run cannot have more than %d networks", maxNetworks)
 	}
 	n := &Network{router: r, options: options, members: map[netip.Addr]*Endpoint{}}
-	n.v4, n.v6 = prefixes(r.networks, options.IPv6)
+	n.v4, n.v6 = prefixes(len(r.all), options.IPv6)
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = fmt.Sprintf("br%d", r.networks)
+	attrs.Name = fmt.Sprintf("br%d", len(r.all))
 	n.bridge = &netlink.Bridge{LinkAttrs: attrs}
 	if err := r.link.LinkAdd(n.bridge); err != nil {
 		return nil, fmt.Errorf("making a bridge: %w", err)
 	}
-	r.networks++
+	r.all = append(r.all, n)
 	for _, prefix := range n.prefixes() {
 		gateway := netip.PrefixFrom(prefix.Addr().Next(), prefix.Bits())
 		if err := r.link.AddrAdd(n.bridge, ipAddr(gateway)); err != nil {

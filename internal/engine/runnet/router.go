@@ -5,6 +5,7 @@ package runnet
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -73,8 +74,8 @@ type Router struct {
 	link *netlink.Handle // speaks to the kernel from inside the router's namespace
 
 	mu        sync.Mutex
-	networks  int // made so far; numbers addresses
-	listeners []net.Listener
+	all       []*Network // numbers addresses
+	listeners []io.Closer
 	closed    bool
 }
 

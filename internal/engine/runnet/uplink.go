@@ -118,13 +118,25 @@ func (u *Uplink) Connect(r *Router) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	release = func() { u.mu.Lock(); defer u.mu.Unlock(); delete(u.used, number) }
 	if err := u.plug(r, number); err != nil {
-		release()
+		u.release(number)
 		return nil, err
 	}
-	return release, nil
+	return func() { u.release(number) }, nil
 }
+
+// release gives a number back, after seeing to it that its device is gone: the kernel
+// takes its time to remove the devices of a namespace that ended.
+func (u *Uplink) release(number int) {
+	if link, err := u.link.LinkByName(u.device(number)); err == nil {
+		u.link.LinkDel(link) // fails only if the kernel was faster
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.used, number)
+}
+
+func (u *Uplink) device(number int) string { return fmt.Sprintf("%s%d", u.name, number) }
 
 func (u *Uplink) take() (int, error) {
 	u.mu.Lock()
@@ -151,7 +163,7 @@ func (u *Uplink) plug(r *Router, number int) error {
 	}
 	defer ns.Close()
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = fmt.Sprintf("%s%d", u.name, number)
+	attrs.Name = u.device(number)
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName = uplinkDevice
 	veth.PeerNamespace = netlink.NsFd(ns)

@@ -1,0 +1,132 @@
+//go:build linux && cgo
+
+package embedded
+
+import (
+	"bytes"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/engine/runnet"
+)
+
+// TestEgress runs TestEgressChild in a network namespace of its own: there it may set
+// rules and switch forwarding on without touching the machine.
+func TestEgress(t *testing.T) {
+	needRoot(t)
+	child := exec.Command(os.Args[0], "-test.run=^TestEgressChild$", "-test.v")
+	child.Env = append(os.Environ(), "ACRUX_TEST_EGRESS=yes")
+	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestEgressChild(t *testing.T) {
+	if os.Getenv("ACRUX_TEST_EGRESS") == "" {
+		t.Skip("runs as a part of TestEgress")
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		t.Fatal(err)
+	}
+	address := outside(t)
+	root := t.TempDir()
+	e, err := Open(t.Context(), Options{Root: root, Dialer: loopback(), Egress: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixtures := enginetest.NewFixtures(t)
+	s := openScope(t, e, "run1").(*Scope)
+	var out bytes.Buffer
+	fetch := "wget -q -O - http://" + address
+	result, err := s.Command(t.Context(), engine.Command{Image: fixtures.Base, Args: []string{"sh", "-c", fetch}}, &out)
+	if err != nil || result.ExitCode != 0 || !strings.HasSuffix(out.String(), "hello from outside") {
+		t.Errorf("result %+v, error %v\n%s", result, err, out.String())
+	}
+	dockerfile := s.spec.Workspace + "/Dockerfile"
+	if err := os.WriteFile(dockerfile, []byte("FROM "+fixtures.Base+"\nRUN "+fetch+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	built, err := s.Build(t.Context(), engine.Build{ContextDir: s.spec.Workspace, Dockerfile: dockerfile}, &out)
+	if err != nil || !built.OK {
+		t.Errorf("result %+v, error %v\n%s", built, err, out.String())
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	enginetest.NoLeaks(t, append(marks(root), "acx")...)
+}
+
+// outside is a web server on a machine that is not this one, played by a namespace.
+func outside(t *testing.T) string {
+	t.Helper()
+	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := m.Open("outside")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	ns, err := netns.GetFromPath(r.Namespace())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "lan0"
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerNamespace = "lan0", netlink.NsFd(ns)
+	if err := netlink.LinkAdd(veth); err != nil {
+		t.Fatal(err)
+	}
+	near, err := netlink.NewHandle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	far, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	for handle, text := range map[*netlink.Handle]string{near: "198.51.100.1/24", far: "198.51.100.2/24"} {
+		addr, err := netlink.ParseAddr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link, err := handle.LinkByName("lan0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := handle.AddrAdd(link, addr); err != nil {
+			t.Fatal(err)
+		}
+		if err := handle.LinkSetUp(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := netip.MustParseAddrPort("198.51.100.2:8080")
+	listener, err := r.Listen(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello from outside")) }))
+	return at.String()
+}

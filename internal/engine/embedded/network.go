@@ -1,0 +1,124 @@
+//go:build linux && cgo
+
+package embedded
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/acrux/acrux/internal/engine/runnet"
+)
+
+// openNetworks prepares what all runs share: the way out, and the network of RUN
+// instructions.
+func (e *Executor) openNetworks(o Options) error {
+	e.resolvConf = e.path("resolv.conf")
+	if err := os.WriteFile(e.resolvConf, []byte("nameserver "+runnet.ServiceAddr.String()+"\n"), 0o644); err != nil {
+		return fmt.Errorf("writing resolv.conf: %w", err)
+	}
+	e.services = runnet.Services{Own: o.Dialer.Own, Ports: o.OwnPorts}
+	if e.services.Ports == nil {
+		e.services.Ports = []uint16{443}
+	}
+	if err := e.openUplink(o); err != nil {
+		return err
+	}
+	var err error
+	if e.buildRoute, err = e.openRouter("build"); err != nil {
+		return err
+	}
+	e.buildNet, err = e.buildRoute.AddNetwork(runnet.Options{Isolated: true})
+	return err
+}
+
+// openUplink opens the way out, if there is to be one. A file tells the next process
+// that the machine holds something of ours.
+func (e *Executor) openUplink(o Options) (err error) {
+	marker := e.path("uplink")
+	if _, err := os.Stat(marker); err != nil && !o.Egress {
+		return nil
+	}
+	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+		return fmt.Errorf("noting the uplink: %w", err)
+	}
+	if e.uplink, err = runnet.OpenUplink(e.root, o.Dialer.Policy.Deny); err != nil {
+		return err
+	}
+	if !o.Egress { // it was opened to be cleaned
+		err := e.closeUplink()
+		e.uplink = nil
+		return err
+	}
+	e.services.Upstream, err = nameServers("/etc/resolv.conf")
+	return err
+}
+
+func (e *Executor) closeUplink() error {
+	return errors.Join(e.uplink.Close(), os.Remove(e.path("uplink")))
+}
+
+// nameServers reads the machine's name servers. They are asked by this process, so
+// one on the loopback interface will do.
+func nameServers(file string) ([]netip.AddrPort, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the machine's name servers: %w", err)
+	}
+	var servers []netip.AddrPort
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 || fields[0] != "nameserver" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(fields[1]); err == nil {
+			servers = append(servers, netip.AddrPortFrom(addr, 53))
+		}
+	}
+	return servers, nil
+}
+
+// router is a router with its way out.
+type router struct {
+	*runnet.Router
+	release func()
+}
+
+func (e *Executor) openRouter(id string) (_ *router, err error) {
+	r := &router{release: func() {}}
+	if r.Router, err = e.networks.Open(id); err != nil {
+		return nil, err
+	}
+	if err := r.Serve(e.services); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	if e.uplink != nil {
+		release, err := e.uplink.Connect(r.Router)
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		r.release = release
+	}
+	return r, nil
+}
+
+// Close removes the router and gives its number back.
+func (r *router) Close() error {
+	err := r.Router.Close()
+	r.release()
+	return err
+}
+
+// connectBuild gives a RUN instruction its network.
+func (e *Executor) connectBuild(id string) (string, func() error, error) {
+	endpoint, err := e.buildNet.Connect(runnet.Container{ID: id})
+	if err != nil {
+		return "", nil, err
+	}
+	return endpoint.Namespace, endpoint.Close, nil
+}
