@@ -25,6 +25,7 @@ import (
 	"github.com/moby/buildkit/util/db/boltutil"
 	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/moby/buildkit/util/leaseutil"
+	"github.com/moby/buildkit/util/resolver"
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -61,6 +62,9 @@ type Builder struct {
 
 // Open composes BuildKit. The caller closes the builder.
 func Open(ctx context.Context, o Options) (_ *Builder, err error) {
+	// BuildKit keeps connections to registries for the whole process. Those of another
+	// builder go another way.
+	resolver.DefaultPool.Clear()
 	if err := os.MkdirAll(o.Root, 0o700); err != nil {
 		return nil, fmt.Errorf("making the builder's directory: %w", err)
 	}
