@@ -1,6 +1,10 @@
 // Package cli is the command line: the server's commands, and the client's under the
 // names the Azure CLI uses. Started under the name az, the binary takes the lines of
 // Azure's documentation as they are printed.
+//
+// The client's commands are a table (commands.go): a path, flags and a function from
+// parsed arguments to a value. Everything after that is common: --query, --output,
+// errors with their hints, exit statuses.
 package cli
 
 import (
@@ -8,8 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -23,11 +27,19 @@ type environment struct {
 	getenv         func(string) string
 }
 
+// Exit statuses, those of the Azure CLI.
+const (
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNotFound = 3
+)
+
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv}
 	root := newRoot(env)
-	root.SetArgs(args[1:])
+	root.Use = filepath.Base(args[0])
+	root.SetArgs(spread(commands(), args[1:]))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -39,20 +51,42 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 func newRoot(env *environment) *cobra.Command {
 	root := &cobra.Command{Use: "acrux", Short: "A registry and builder for containers with Azure's interface", SilenceErrors: true, SilenceUsage: true}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
 	root.AddCommand(newServeCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env))
+	addClientCommands(root, env)
 	return root
 }
 
+// usageError is an error in how a command was called.
+type usageError struct{ error }
+
+// exitError ends the program with a status and says nothing more.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
 // report prints an error with its hints and returns the exit status.
 func report(w io.Writer, err error) int {
-	fmt.Fprintln(w, "error:", err)
-	var p *problem.Error
-	if errors.As(err, &p) {
-		for _, hint := range p.Hints {
-			fmt.Fprintln(w, "hint:", hint)
-		}
+	var exit exitError
+	if errors.As(err, &exit) {
+		return int(exit)
 	}
-	return 1
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		fmt.Fprintln(w, "error:", err)
+		if errors.As(err, &usageError{}) {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	fmt.Fprintf(w, "error: (%s) %s\n", p.Code, p.Message)
+	for _, hint := range p.Hints {
+		fmt.Fprintln(w, "hint:", hint)
+	}
+	if p.Kind == problem.NotFound {
+		return exitNotFound
+	}
+	return exitFailed
 }
-
-func cutPort(address string) (host, port string, err error) { return net.SplitHostPort(address) }

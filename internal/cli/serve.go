@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,7 @@ func printEnv(w io.Writer, data string) error {
 	}
 	export("ACRUX_ADDRESS", p.Address)
 	fmt.Fprintln(w, "# lines for the hosts file, for clients that need names; add one for each registry:")
-	host, _, _ := cutPort(p.Address)
+	host, _, _ := strings.Cut(p.Address, ":")
 	for _, name := range []string{"management", "login", "graph", "acrlogs.blob", "REGISTRY.azurecr"} {
 		fmt.Fprintf(w, "# %s %s.%s\n", host, name, p.Domain)
 	}

@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/jmespath/go-jmespath"
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// output is how a command's value is shown.
+type output struct {
+	format string
+	query  string
+}
+
+var formats = []string{"json", "jsonc", "yaml", "yamlc", "table", "tsv", "none"}
+
+func (o *output) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&o.format, "output", "o", "json", "output format: "+strings.Join(formats, ", "))
+	cmd.Flags().StringVar(&o.query, "query", "", "JMESPath query on the output")
+}
+
+func (o *output) check() error {
+	if !slices.Contains(formats, o.format) {
+		return usageError{fmt.Errorf("--output %s: the formats are %s", o.format, strings.Join(formats, ", "))}
+	}
+	if o.query == "" {
+		return nil
+	}
+	if _, err := jmespath.Compile(o.query); err != nil {
+		return usageError{fmt.Errorf("--query %s: %w", o.query, err)}
+	}
+	return nil
+}
+
+// columns are the headings of a table and the JMESPath of each.
+type columns []struct{ head, path string }
+
+// print shows a value. A nil value shows nothing.
+func (o *output) print(w io.Writer, value any, table columns) error {
+	if value == nil || o.format == "none" {
+		return nil
+	}
+	value, err := plain(value)
+	if err != nil {
+		return err
+	}
+	if o.query != "" {
+		if value, err = jmespath.Search(o.query, value); err != nil {
+			return usageError{fmt.Errorf("--query %s: %w", o.query, err)}
+		}
+		table = nil // the query has chosen what to show
+	}
+	switch o.format {
+	case "table":
+		return printTable(w, value, table)
+	case "tsv":
+		return printTSV(w, value)
+	case "yaml", "yamlc":
+		encoder := yaml.NewEncoder(w)
+		encoder.SetIndent(2)
+		return encoder.Encode(value)
+	}
+	return printJSON(w, value, o.format == "jsonc")
+}
+
+// plain turns any value into maps, lists and scalars.
+func plain(value any) (any, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var out any
+	return out, json.Unmarshal(text, &out)
+}
+
+func printJSON(w io.Writer, value any, colour bool) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if !colour {
+		return encoder.Encode(value)
+	}
+	var b strings.Builder
+	encoder = json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, colourJSON(b.String()))
+	return err
+}
+
+// colourJSON colours the names of members, line by line.
+func colourJSON(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		name, rest, ok := strings.Cut(line[len(indent):], `": `)
+		if ok && strings.HasPrefix(name, `"`) {
+			lines[i] = indent + "\x1b[94m" + name + `"` + "\x1b[0m: " + rest
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// printTSV shows a list as lines and a map as one line of its values. What lies
+// deeper is left out, as the Azure CLI does.
+func printTSV(w io.Writer, value any) error {
+	rows, ok := value.([]any)
+	if !ok {
+		rows = []any{value}
+	}
+	for _, row := range rows {
+		if _, err := fmt.Fprintln(w, tsvLine(row)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tsvLine(row any) string {
+	var cells []string
+	switch row := row.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(row)) {
+			cells = append(cells, tsvCell(row[name]))
+		}
+	case []any:
+		for _, cell := range row {
+			cells = append(cells, tsvCell(cell))
+		}
+	default:
+		return tsvCell(row)
+	}
+	return strings.Join(cells, "\t")
+}
+
+func tsvCell(value any) string {
+	switch value := value.(type) {
+	case nil, map[string]any:
+		return ""
+	case []any:
+		return fmt.Sprint(len(value))
+	}
+	return scalar(value)
+}
+
+func scalar(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return value
+	case bool:
+		if value {
+			return "True"
+		}
+		return "False"
+	case float64:
+		return strings.TrimSuffix(fmt.Sprintf("%v", value), ".0")
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func printTable(w io.Writer, value any, table columns) error {
+	rows, ok := value.([]any)
+	if !ok {
+		rows = []any{value}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if table == nil {
+		table = scalarColumns(rows)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var heads, lines []string
+	for _, column := range table {
+		heads, lines = append(heads, column.head), append(lines, strings.Repeat("-", len(column.head)))
+	}
+	fmt.Fprintln(t, strings.Join(heads, "\t"))
+	fmt.Fprintln(t, strings.Join(lines, "\t"))
+	for _, row := range rows {
+		var cells []string
+		for _, column := range table {
+			cell, err := jmespath.Search(column.path, row)
+			if err != nil {
+				return err
+			}
+			cells = append(cells, scalar(cell))
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}
+
+// scalarColumns are the members of the rows that fit into a cell.
+func scalarColumns(rows []any) columns {
+	var table columns
+	seen := map[string]bool{}
+	for _, row := range rows {
+		m, ok := row.(map[string]any)
+		if !ok {
+			return columns{{"Result", "@"}}
+		}
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			switch m[name].(type) {
+			case nil, map[string]any, []any:
+				continue
+			}
+			if !seen[name] {
+				seen[name] = true
+				table = append(table, struct{ head, path string }{strings.ToUpper(name[:1]) + name[1:], `"` + name + `"`})
+			}
+		}
+	}
+	return table
+}

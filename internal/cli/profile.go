@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/client"
+)
+
+// configDir is where the client keeps what it remembers.
+func (e *environment) configDir() (string, error) {
+	if dir := e.getenv("ACRUX_CONFIG_DIR"); dir != "" {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".acrux"), err
+}
+
+// saved is a profile on disk, with the secret.
+type saved struct {
+	client.Profile
+	Secret string `json:"secret"`
+}
+
+// newClient finds out which server is meant and who is asking: by the environment,
+// as acrux env prints it, or else by the last login.
+func (e *environment) newClient(path string) (*client.Client, error) {
+	dir, err := e.configDir()
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.profile(dir)
+	if err != nil && path != "login" && path != "logout" {
+		return nil, err
+	}
+	return client.New(p, filepath.Join(dir, "tokens.json"))
+}
+
+func (e *environment) profile(dir string) (client.Profile, error) {
+	if management := e.getenv("ARM_ENDPOINT"); management != "" {
+		return client.Profile{Management: management, Authority: e.getenv("AD_ENDPOINT"), GraphURL: e.getenv("GRAPH_ENDPOINT"), Address: e.getenv("ACRUX_ADDRESS"),
+			CABundle: e.getenv("CA_BUNDLE"), Tenant: e.getenv("TENANT_ID"), Subscription: e.getenv("SUBSCRIPTION_ID"),
+			ClientID: e.getenv("SP_ID"), Secret: secret.New(e.getenv("SP_SECRET"))}, nil
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "profile.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return client.Profile{}, problem.New(problem.Unauthenticated, "NotSignedIn", "no server is chosen and nobody is signed in").
+			Hint(`eval "$(acrux env --data DIR)"`)
+	}
+	if err != nil {
+		return client.Profile{}, err
+	}
+	var s saved
+	if err := json.Unmarshal(text, &s); err != nil {
+		return client.Profile{}, err
+	}
+	s.Profile.Secret = secret.New(s.Secret)
+	return s.Profile, nil
+}
+
+// login signs in as a service principal and remembers it. The server is the one of
+// the environment, or of the login before.
+func login(ctx context.Context, c *call) (any, error) {
+	dir, err := c.configDir()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.profile(dir)
+	if err != nil {
+		return nil, err
+	}
+	p.ClientID, p.Secret = c.text("username"), secret.New(c.text("password"))
+	if tenant := c.text("tenant"); tenant != "" {
+		p.Tenant = tenant
+	}
+	fresh, err := client.New(p, "")
+	if err != nil {
+		return nil, err
+	}
+	var list struct{ Value []map[string]any }
+	if _, err := fresh.Do(ctx, "GET", "/subscriptions", "2022-12-01", nil, &list); err != nil {
+		return nil, err
+	}
+	text, err := json.MarshalIndent(saved{Profile: p, Secret: p.Secret.Reveal()}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return accounts(list.Value, p), secret.WriteFile(filepath.Join(dir, "profile.json"), text)
+}
+
+func logout(_ context.Context, c *call) (any, error) {
+	dir, err := c.configDir()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range []string{"profile.json", "tokens.json"} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// accounts are subscriptions as the Azure CLI shows them.
+func accounts(list []map[string]any, p client.Profile) []map[string]any {
+	all := []map[string]any{}
+	for _, s := range list {
+		all = append(all, map[string]any{"cloudName": "Acrux", "id": s["subscriptionId"], "isDefault": true, "name": s["displayName"], "state": s["state"],
+			"tenantId": s["tenantId"], "homeTenantId": s["tenantId"], "managedByTenants": []any{}, "user": map[string]any{"name": p.ClientID, "type": "servicePrincipal"}})
+	}
+	return all
+}
+
+func showAccount(ctx context.Context, c *call) (any, error) {
+	var list struct{ Value []map[string]any }
+	if _, err := c.client.Do(ctx, "GET", "/subscriptions", "2022-12-01", nil, &list); err != nil {
+		return nil, err
+	}
+	all := accounts(list.Value, c.client.Profile)
+	if len(all) == 0 {
+		return nil, problem.New(problem.NotFound, "NoSubscriptions", "the principal %s has no role anywhere", c.client.ClientID)
+	}
+	return all[0], nil
+}
+
+func accessToken(ctx context.Context, c *call) (any, error) {
+	audience := c.text("resource")
+	if audience == "" {
+		audience = c.client.Management
+	}
+	token, err := c.client.Token(ctx, audience)
+	return map[string]any{"accessToken": token, "subscription": c.client.Subscription, "tenant": c.client.Tenant, "tokenType": "Bearer"}, err
+}

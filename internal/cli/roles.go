@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+)
+
+const authorization = "/providers/Microsoft.Authorization"
+
+// roleID finds a role definition by name or ID.
+func (c *call) roleID(ctx context.Context, role string) (string, error) {
+	if strings.HasPrefix(role, "/") {
+		return role, nil
+	}
+	base := c.subscription().String() + authorization + "/roleDefinitions"
+	if _, err := uuid.Parse(role); err == nil {
+		return base + "/" + role, nil
+	}
+	all, err := c.listAll(ctx, base+"?$filter="+url.QueryEscape("roleName eq '"+role+"'"), rolesVersion)
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "", problem.New(problem.NotFound, "RoleDefinitionDoesNotExist", "the role '%s' does not exist", role).Hint("az role definition list --query [].roleName")
+	}
+	id, _ := all[0]["id"].(string) // every definition has one
+	return id, nil
+}
+
+// principal finds who is meant: by principal ID, by client ID or by name.
+func (c *call) principal(ctx context.Context, who string) (document, error) {
+	if _, err := uuid.Parse(who); err == nil {
+		found, err := c.graph(ctx, http.MethodPost, "/v1.0/directoryObjects/getByIds", document{"ids": []string{who}})
+		if err != nil || len(found) > 0 {
+			return first(found), err
+		}
+	}
+	for _, filter := range []string{"servicePrincipalNames/any(c:c eq '" + who + "')", "displayName eq '" + who + "'"} {
+		found, err := c.graph(ctx, http.MethodGet, "/v1.0/servicePrincipals?$filter="+url.QueryEscape(filter), nil)
+		if err != nil || len(found) > 0 {
+			return first(found), err
+		}
+	}
+	return nil, problem.New(problem.NotFound, "PrincipalNotFound", "cannot find the service principal or managed identity '%s' in the directory", who)
+}
+
+func first(list []document) document {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+func (c *call) graph(ctx context.Context, method, path string, in any) ([]document, error) {
+	body, err := c.client.Graph(ctx, method, path, in)
+	if err != nil {
+		return nil, err
+	}
+	var page struct{ Value []document }
+	err = json.Unmarshal(body, &page)
+	return page.Value, err
+}
+
+func createAssignment(ctx context.Context, c *call) (any, error) {
+	role, err := c.roleID(ctx, c.text("role"))
+	if err != nil {
+		return nil, err
+	}
+	object := c.text("assignee-object-id")
+	if object == "" {
+		if c.text("assignee") == "" {
+			return nil, usageError{problem.New(problem.Invalid, "MissingAssignee", "give --assignee or --assignee-object-id")}
+		}
+		p, err := c.principal(ctx, c.text("assignee"))
+		if err != nil {
+			return nil, err
+		}
+		object, _ = p["id"].(string) // every object has one
+	}
+	properties := document{"roleDefinitionId": role, "principalId": object}
+	if typ := c.text("assignee-principal-type"); typ != "" {
+		properties["principalType"] = typ
+	}
+	scope := strings.TrimSuffix(c.text("scope"), "/")
+	var out document
+	_, err = c.client.Do(ctx, "PUT", scope+authorization+"/roleAssignments/"+uuid.NewString(), rolesVersion, document{"properties": properties}, &out)
+	if problem.Is(err, problem.Conflict) {
+		return c.existing(ctx, scope, role, object)
+	}
+	return flatten(out), err
+}
+
+// existing returns the assignment that was there already: asking twice is no error.
+func (c *call) existing(ctx context.Context, scope, role, object string) (any, error) {
+	all, err := c.listAll(ctx, scope+authorization+"/roleAssignments?$filter="+url.QueryEscape("principalId eq '"+object+"'"), rolesVersion)
+	if err != nil {
+		return nil, err
+	}
+	for _, doc := range flattenAll(all) {
+		if doc["roleDefinitionId"] == role && strings.EqualFold(doc["scope"].(string), scope) {
+			return doc, nil
+		}
+	}
+	return nil, problem.New(problem.Conflict, "RoleAssignmentExists", "the role assignment exists already and cannot be shown")
+}
+
+// assignments lists those at a scope, for an assignee if one was given.
+func (c *call) assignments(ctx context.Context) ([]document, error) {
+	scope := c.text("scope")
+	filter := "atScope()"
+	if scope == "" {
+		scope = c.subscription().String()
+	}
+	var principal string
+	if who := c.text("assignee"); who != "" {
+		p, err := c.principal(ctx, who)
+		if err != nil {
+			return nil, err
+		}
+		principal, _ = p["id"].(string) // every object has one
+		filter = "principalId eq '" + principal + "'"
+	}
+	path := strings.TrimSuffix(scope, "/") + authorization + "/roleAssignments"
+	if everywhere, _ := c.cmd.Flags().GetBool("all"); !everywhere || principal != "" {
+		path += "?$filter=" + url.QueryEscape(filter)
+	}
+	all, err := c.listAll(ctx, path, rolesVersion)
+	if err != nil {
+		return nil, err
+	}
+	return c.named(ctx, flattenAll(all))
+}
+
+// named adds the names of roles and principals to assignments.
+func (c *call) named(ctx context.Context, all []document) ([]document, error) {
+	definitions, err := c.listAll(ctx, c.subscription().String()+authorization+"/roleDefinitions", rolesVersion)
+	if err != nil {
+		return nil, err
+	}
+	roles := map[any]any{}
+	for _, d := range flattenAll(definitions) {
+		roles[d["id"]] = d["roleName"]
+	}
+	for _, a := range all {
+		a["roleDefinitionName"] = roles[a["roleDefinitionId"]]
+		if p, err := c.principal(ctx, a["principalId"].(string)); err == nil && p != nil {
+			a["principalName"] = p["appId"]
+		}
+	}
+	return all, nil
+}
+
+func listAssignments(ctx context.Context, c *call) (any, error) {
+	all, err := c.assignments(ctx)
+	return all, err
+}
+
+func deleteAssignments(ctx context.Context, c *call) (any, error) {
+	ids := c.list("ids")
+	if len(ids) == 0 {
+		if c.text("assignee") == "" && c.text("scope") == "" {
+			return nil, usageError{problem.New(problem.Invalid, "MissingSelection", "give --ids, or --assignee and --scope")}
+		}
+		all, err := c.assignments(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range all {
+			role, scope := c.text("role"), c.text("scope")
+			name, _ := a["roleDefinitionName"].(string)
+			if (role == "" || strings.EqualFold(role, name) || strings.HasSuffix(a["roleDefinitionId"].(string), role)) && (scope == "" || strings.EqualFold(scope, a["scope"].(string))) {
+				ids = append(ids, a["id"].(string))
+			}
+		}
+		if len(ids) == 0 {
+			return nil, problem.New(problem.NotFound, "RoleAssignmentNotFound", "no role assignment matches")
+		}
+	}
+	for _, id := range ids {
+		if _, err := c.client.Do(ctx, "DELETE", id, rolesVersion, nil, nil); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func listRoles(ctx context.Context, c *call) (any, error) {
+	path := c.subscription().String() + authorization + "/roleDefinitions"
+	if name := c.text("name"); name != "" {
+		path += "?$filter=" + url.QueryEscape("roleName eq '"+name+"'")
+	}
+	all, err := c.listAll(ctx, path, rolesVersion)
+	return flattenAll(all), err
+}

@@ -1,0 +1,307 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+)
+
+// runTask runs a task and shows its log.
+func runTask(ctx context.Context, c *call) (any, error) {
+	id, err := c.taskID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	override := document{}
+	for member, name := range map[string]string{"contextPath": "context", "file": "file", "target": "target"} {
+		if text := c.text(name); text != "" {
+			override[member] = text
+		}
+	}
+	for member, names := range map[string][2]string{"values": {"set", "set-secret"}, "arguments": {"arg", "secret-arg"}} {
+		list, err := c.values(names[0], names[1])
+		if err != nil {
+			return nil, err
+		}
+		if len(list) > 0 {
+			override[member] = list
+		}
+	}
+	return c.schedule(ctx, id.Parent(), document{"type": "TaskRunRequest", "taskId": id.String(), "overrideTaskStepProperties": override, "isArchiveEnabled": false})
+}
+
+// runOnce runs a task file or a command without a task.
+func runOnce(ctx context.Context, c *call) (any, error) {
+	registry, err := c.findRegistry(ctx, c.text("registry"))
+	if err != nil {
+		return nil, err
+	}
+	source := noContext
+	if len(c.args) == 1 {
+		source = c.args[0]
+	}
+	values, err := c.values("set", "set-secret")
+	if err != nil {
+		return nil, err
+	}
+	timeout, err := c.number("timeout", 3600)
+	if err != nil {
+		return nil, err
+	}
+	body := document{"values": values, "timeout": timeout, "platform": c.platform(), "agentConfiguration": document{"cpu": 2}, "isArchiveEnabled": false}
+	switch {
+	case source == noContext || c.text("cmd") != "":
+		content, err := c.encode()
+		if err != nil {
+			return nil, err
+		}
+		body["type"], body["encodedTaskContent"] = "EncodedTaskRunRequest", content
+	default:
+		body["type"], body["taskFilePath"] = "FileTaskRunRequest", c.text("file")
+		if c.text("file") == "" {
+			body["taskFilePath"] = "acb.yaml"
+		}
+	}
+	if source != noContext {
+		if info, err := os.Stat(source); err == nil {
+			return nil, problem.New(problem.Unsupported, "NotImplemented", "uploading a local folder (%s) is not available in this version of Acrux", info.Name()).
+				Hint("push the source code to a git repository and name that, or use /dev/null")
+		}
+		body["sourceLocation"] = source
+	}
+	return c.schedule(ctx, registry, body)
+}
+
+// schedule queues a run and, unless told otherwise, stays with it to its end.
+func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (any, error) {
+	var run document
+	if _, err := c.client.Do(ctx, "POST", registry.String()+"/scheduleRun", tasksVersion, body, &run); err != nil {
+		return nil, err
+	}
+	id, _ := run["name"].(string) // every run has one
+	c.warn("Queued a run with ID: %s", id)
+	switch {
+	case c.toggle("no-wait"):
+		return nil, nil
+	case c.toggle("no-logs"):
+		return c.waitForRun(ctx, registry.Child("runs", id))
+	}
+	c.warn("Waiting for an agent...")
+	return nil, c.follow(ctx, registry.Child("runs", id))
+}
+
+// waitEvery is how often a run without its log is looked at.
+const waitEvery = 200 * time.Millisecond
+
+func (c *call) waitForRun(ctx context.Context, id arm.ID) (any, error) {
+	for {
+		var doc document
+		if _, err := c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &doc); err != nil {
+			return nil, err
+		}
+		run := flatten(doc)
+		switch run["status"] {
+		case "Queued", "Started", "Running":
+		case "Succeeded":
+			return run, nil
+		default:
+			return nil, problem.New(problem.Internal, "RunFailed", "run %s ended as %v: %v", id.Name(), run["status"], run["runErrorMessage"]).
+				Hint("az acr task logs --registry %s --run-id %s", id.Parent().Name(), id.Name())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(waitEvery):
+		}
+	}
+}
+
+// verdicts are what a client says about a run that did not succeed.
+var verdicts = map[string]string{"failed": "Run failed", "internalerror": "Run failed", "timedout": "Run timed out", "canceled": "Run was canceled"}
+
+// follow shows the log of a run to its end. Ctrl-C asks whether the run shall be
+// canceled; where nobody can be asked, it is.
+func (c *call) follow(ctx context.Context, id arm.ID) error {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	go c.interrupted(ctx, interrupts, id, leave)
+
+	verdict, err := c.showLog(ctx, id)
+	if err != nil {
+		return err
+	}
+	if text, bad := verdicts[verdict]; bad {
+		c.warn("%s", text)
+		return exitError(exitFailed)
+	}
+	return nil
+}
+
+// exitInterrupted is the status of a program that Ctrl-C ended.
+const exitInterrupted = 130
+
+func (c *call) interrupted(ctx context.Context, interrupts <-chan os.Signal, id arm.ID, leave context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-interrupts:
+	}
+	if !c.wantsCancel(interrupts, id.Name()) {
+		c.warn("Run %s goes on; see it with: az acr task logs --registry %s --run-id %s", id.Name(), id.Parent().Name(), id.Name())
+		leave(exitError(exitInterrupted))
+		return
+	}
+	c.warn("Canceling run %s...", id.Name())
+	if _, err := c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil); err != nil {
+		leave(fmt.Errorf("canceling run %s: %w", id.Name(), err))
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-interrupts:
+		leave(exitError(exitInterrupted))
+	}
+}
+
+// wantsCancel asks. A second Ctrl-C means no.
+func (c *call) wantsCancel(interrupts <-chan os.Signal, run string) bool {
+	if !isTerminal(c.stdin) {
+		return true
+	}
+	fmt.Fprintf(c.stderr, "\nCancel run %s as well? (y/n): ", run)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(c.stdin).ReadString('\n') // an end of input is a no
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y")
+	case <-interrupts:
+		return false
+	}
+}
+
+func (c *call) showLog(ctx context.Context, id arm.ID) (string, error) {
+	var link struct{ LogLink string }
+	if _, err := c.client.Do(ctx, "POST", id.String()+"/listLogSasUrl", tasksVersion, nil, &link); err != nil {
+		return "", err
+	}
+	return c.client.FollowLog(ctx, link.LogLink, c.stdout)
+}
+
+func (c *call) runID(ctx context.Context) (arm.ID, error) {
+	registry, err := c.findRegistry(ctx, c.text("registry"))
+	return registry.Child("runs", c.text("run-id")), err
+}
+
+// showLogs shows the log of a run, or of the newest one; it tells nothing about how
+// the run ended.
+func showLogs(ctx context.Context, c *call) (any, error) {
+	id, err := c.runID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c.text("run-id") == "" {
+		newest, err := c.runs(ctx, id.Parent(), "1")
+		if err != nil {
+			return nil, err
+		}
+		if len(newest) == 0 {
+			return nil, problem.New(problem.NotFound, "RunNotFound", "there is no run yet")
+		}
+		name, _ := newest[0]["name"].(string) // every run has one
+		id = id.Parent().Child("runs", name)
+		c.warn("Showing logs of the last created run.")
+		c.warn("Run ID: %s", name)
+	}
+	_, err = c.showLog(ctx, id)
+	return nil, err
+}
+
+// runs lists runs, with the words of the table's columns.
+func (c *call) runs(ctx context.Context, registry arm.ID, top string) ([]document, error) {
+	var filters []string
+	if task := c.text("name"); task != "" {
+		filters = append(filters, "TaskName eq '"+task+"'")
+	}
+	if status := c.text("run-status"); status != "" {
+		filters = append(filters, "Status eq '"+status+"'")
+	}
+	query := url.Values{}
+	if len(filters) > 0 {
+		query.Set("$filter", strings.Join(filters, " and "))
+	}
+	if top != "" {
+		query.Set("$top", top)
+	}
+	all, err := c.listAll(ctx, registry.String()+"/runs?"+query.Encode(), tasksVersion)
+	return flattenAll(all), err
+}
+
+func listRuns(ctx context.Context, c *call) (any, error) {
+	registry, err := c.findRegistry(ctx, c.text("registry"))
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.runs(ctx, registry, c.text("top"))
+	if c.text("output") == "table" {
+		for _, run := range all {
+			addRunColumns(run)
+		}
+	}
+	return all, err
+}
+
+// addRunColumns adds what the table of runs shows and the resource does not have.
+func addRunColumns(run document) {
+	run["trigger"] = "Manual"
+	for member, word := range map[string]string{"sourceTrigger": "Commit", "imageUpdateTrigger": "Image Update", "timerTrigger": "Timer"} {
+		if run[member] != nil {
+			run["trigger"] = word
+		}
+	}
+	started, errStart := time.Parse(time.RFC3339Nano, fmt.Sprint(run["startTime"]))
+	finished, errEnd := time.Parse(time.RFC3339Nano, fmt.Sprint(run["finishTime"]))
+	if errStart == nil {
+		run["startTime"] = started.Format("2006-01-02T15:04:05Z")
+	}
+	if errStart == nil && errEnd == nil {
+		d := finished.Sub(started).Round(time.Second)
+		run["duration"] = fmt.Sprintf("%02d:%02d:%02d", int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60)
+	}
+}
+
+func showRun(ctx context.Context, c *call) (any, error) {
+	id, err := c.runID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out document
+	_, err = c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &out)
+	run := flatten(out)
+	if c.text("output") == "table" {
+		addRunColumns(run)
+	}
+	return run, err
+}
+
+func cancelRun(ctx context.Context, c *call) (any, error) {
+	id, err := c.runID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil)
+	return nil, err
+}

@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acrux/acrux/internal/client"
+)
+
+// command is a client command.
+type command struct {
+	path  string // "acr task create"
+	short string
+	flags []flag
+	args  string // name of a positional argument, or empty
+	run   func(ctx context.Context, c *call) (any, error)
+	// table makes the rows of --output table; nil shows plain members.
+	table columns
+}
+
+// flagKind is what follows a flag.
+type flagKind int
+
+const (
+	text     flagKind = iota // one value
+	toggle                   // none
+	list                     // one or more values, as the Azure CLI has them: --image a b
+	optional                 // none or more values: --assign-identity [ids]
+)
+
+// flag is a flag of a command.
+type flag struct {
+	name     string
+	short    string // one letter, or empty
+	kind     flagKind
+	required bool
+	help     string
+	fallback string // default of a text
+}
+
+// call is a command being executed.
+type call struct {
+	*environment
+	client *client.Client
+	cmd    *cobra.Command
+	args   []string
+}
+
+// text returns the value of a text flag.
+func (c *call) text(name string) string {
+	value, _ := c.cmd.Flags().GetString(name) // the table has it
+	return value
+}
+
+func (c *call) toggle(name string) bool {
+	value, _ := c.cmd.Flags().GetBool(name) // the table has it
+	return value
+}
+
+// list returns the values of a list or optional flag, without empty ones.
+func (c *call) list(name string) []string {
+	values, _ := c.cmd.Flags().GetStringArray(name) // the table has it
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+}
+
+// given reports whether a flag stood on the command line.
+func (c *call) given(name string) bool { return c.cmd.Flags().Changed(name) }
+
+// warn tells something that is not the command's output.
+func (c *call) warn(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+
+// addClientCommands builds the tree of commands from the table.
+func addClientCommands(root *cobra.Command, env *environment) {
+	for _, spec := range commands() {
+		words := strings.Fields(spec.path)
+		group := root
+		for _, word := range words[:len(words)-1] {
+			group = subgroup(group, word)
+		}
+		group.AddCommand(newClientCommand(env, spec, words[len(words)-1]))
+	}
+}
+
+func subgroup(parent *cobra.Command, word string) *cobra.Command {
+	for _, cmd := range parent.Commands() {
+		if cmd.Name() == word {
+			return cmd
+		}
+	}
+	cmd := &cobra.Command{Use: word, Short: "Commands of " + word}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("'%s' is not a command of '%s'; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
+		}
+		return cmd.Help()
+	}
+	parent.AddCommand(cmd)
+	return cmd
+}
+
+func newClientCommand(env *environment, spec command, word string) *cobra.Command {
+	cmd := &cobra.Command{Use: word, Short: spec.short, Args: cobra.NoArgs}
+	if spec.args != "" {
+		cmd.Use += " [" + spec.args + "]"
+		cmd.Args = cobra.MaximumNArgs(1)
+	}
+	for _, f := range spec.flags {
+		f.add(cmd)
+	}
+	var out output
+	out.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := out.check(); err != nil {
+			return err
+		}
+		c := &call{environment: env, cmd: cmd, args: args}
+		var err error
+		if c.client, err = env.newClient(spec.path); err != nil {
+			return err
+		}
+		value, err := spec.run(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		return out.print(env.stdout, value, spec.table)
+	}
+	return cmd
+}
+
+func (f flag) add(cmd *cobra.Command) {
+	switch f.kind {
+	case text:
+		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
+	case toggle:
+		cmd.Flags().BoolP(f.name, f.short, false, f.help)
+	case list, optional:
+		cmd.Flags().StringArrayP(f.name, f.short, nil, f.help)
+	}
+	if f.required {
+		_ = cmd.MarkFlagRequired(f.name) // the flag was just added
+	}
+}
+
+// spread rewrites arguments for a parser that wants one value for each flag: a list
+// "--image a b" becomes "--image=a --image=b", and an optional flag without values
+// gets an empty one.
+func spread(table []command, args []string) []string {
+	spec := find(table, args)
+	if spec == nil {
+		return args
+	}
+	var out []string
+	for i := 0; i < len(args); i++ {
+		f := spec.flag(args[i])
+		if f == nil || f.kind == text || f.kind == toggle || strings.Contains(args[i], "=") {
+			out = append(out, args[i])
+			if f != nil && f.kind == text && !strings.Contains(args[i], "=") && i+1 < len(args) {
+				i++
+				out = append(out, args[i]) // a value, even if it looks like a flag
+			}
+			continue
+		}
+		n := 0
+		for i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+			i, n = i+1, n+1
+			out = append(out, "--"+f.name+"="+args[i])
+		}
+		if n == 0 && f.kind == optional {
+			out = append(out, "--"+f.name+"=")
+		} else if n == 0 {
+			out = append(out, "--"+f.name) // the parser says that a value is missing
+		}
+	}
+	return out
+}
+
+// find returns the command whose path the arguments begin with.
+func find(table []command, args []string) *command {
+	for i := range table {
+		words := strings.Fields(table[i].path)
+		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
+			return &table[i]
+		}
+	}
+	return nil
+}
+
+func (c *command) flag(arg string) *flag {
+	name, _, _ := strings.Cut(arg, "=")
+	for i, f := range c.flags {
+		if name == "--"+f.name || f.short != "" && name == "-"+f.short {
+			return &c.flags[i]
+		}
+	}
+	for _, common := range []string{"--query", "--output", "-o"} {
+		if name == common {
+			return &flag{name: strings.TrimLeft(common, "-"), kind: text}
+		}
+	}
+	return nil
+}

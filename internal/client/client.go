@@ -1,0 +1,240 @@
+// Package client is the typed way to the management and registry APIs that the
+// command line uses. It needs no DNS: it dials the server's address and names the
+// host it means.
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
+)
+
+// Profile says which server a client means and who it is.
+type Profile struct {
+	Management   string        `json:"management"` // https://management.DOMAIN:PORT
+	Authority    string        `json:"authority"`  // https://login.DOMAIN:PORT/adfs
+	GraphURL     string        `json:"graph"`
+	Address      string        `json:"address,omitempty"` // ip:port to dial for all hosts; empty: the names are resolved
+	CABundle     string        `json:"caBundle,omitempty"`
+	Tenant       string        `json:"tenant"`
+	Subscription string        `json:"subscription"`
+	ClientID     string        `json:"clientId"`
+	Secret       secret.String `json:"-"`
+}
+
+// Client talks to one server as one principal. It is safe for concurrent use.
+type Client struct {
+	Profile
+	http   *http.Client
+	tokens *tokenCache
+}
+
+// New returns a client. Tokens are kept in cacheFile, readable by its owner alone,
+// or in memory only if that is empty.
+func New(p Profile, cacheFile string) (*Client, error) {
+	roots, err := rootPool(p.CABundle)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(8)},
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}
+	if p.Address != "" {
+		transport.Proxy = nil
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, p.Address)
+		}
+	}
+	return &Client{Profile: p, http: &http.Client{Transport: transport}, tokens: &tokenCache{file: cacheFile}}, nil
+}
+
+func rootPool(bundle string) (*x509.CertPool, error) {
+	if bundle == "" {
+		return nil, nil // the system's
+	}
+	text, err := os.ReadFile(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("the CA bundle: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("the CA bundle %s holds no certificate", bundle)
+	}
+	return pool, nil
+}
+
+// Response is an answer of the management API.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends a request to the management API. in and out are JSON; either may be nil.
+// path may carry a query; api-version is added.
+func (c *Client) Do(ctx context.Context, method, path, version string, in, out any) (Response, error) {
+	token, err := c.Token(ctx, c.Management)
+	if err != nil {
+		return Response{}, err
+	}
+	target, err := c.resolve(path, version)
+	if err != nil {
+		return Response{}, err
+	}
+	req, err := newRequest(ctx, method, target, in)
+	if err != nil {
+		return Response{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := c.send(req)
+	if err != nil {
+		return res, err
+	}
+	if out != nil && len(res.Body) > 0 {
+		if err := json.Unmarshal(res.Body, out); err != nil {
+			return res, fmt.Errorf("reading the server's answer to %s %s: %w", method, path, err)
+		}
+	}
+	return res, nil
+}
+
+// Graph sends a request to the directory API and returns the answer's body.
+func (c *Client) Graph(ctx context.Context, method, path string, in any) ([]byte, error) {
+	token, err := c.Token(ctx, c.GraphURL)
+	if err != nil {
+		return nil, err
+	}
+	req, err := newRequest(ctx, method, c.GraphURL+path, in)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := c.send(req)
+	return res.Body, err
+}
+
+// resolve makes a URL of a path, or keeps one the server gave.
+func (c *Client) resolve(path, version string) (string, error) {
+	if strings.HasPrefix(path, "https://") {
+		if !strings.HasPrefix(path, c.Management+"/") {
+			return "", fmt.Errorf("the server sent the client to another host: %s", path)
+		}
+		return path, nil
+	}
+	plain, query, _ := strings.Cut(path, "?")
+	u := c.Management + (&url.URL{Path: plain}).EscapedPath() + "?api-version=" + version
+	if query != "" {
+		u += "&" + query
+	}
+	return u, nil
+}
+
+func newRequest(ctx context.Context, method, target string, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err == nil && in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
+}
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 64 << 20
+
+func (c *Client) send(req *http.Request) (Response, error) {
+	req.Header.Set("User-Agent", "acrux")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return Response{}, unreachable(req, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return Response{}, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err)
+	}
+	r := Response{Status: res.StatusCode, Header: res.Header, Body: body}
+	if res.StatusCode >= 400 {
+		return r, readError(r)
+	}
+	return r, nil
+}
+
+func unreachable(req *http.Request, err error) error {
+	if req.Context().Err() != nil {
+		return context.Cause(req.Context())
+	}
+	var opErr *net.OpError
+	if errors.As(err, &opErr) && opErr.Op == "dial" {
+		return problem.New(problem.Unavailable, "ServerUnreachable", "the server %s cannot be reached: %v", req.URL.Host, opErr.Err).Because(err).
+			Hint("is it running? acrux serve --data DIR")
+	}
+	return err
+}
+
+// kinds maps statuses back to kinds of problems.
+var kinds = map[int]problem.Kind{400: problem.Invalid, 401: problem.Unauthenticated, 403: problem.Denied, 404: problem.NotFound, 405: problem.NotAllowed,
+	409: problem.Conflict, 412: problem.Precondition, 413: problem.TooLarge, 501: problem.Unsupported, 503: problem.Unavailable}
+
+// readError reads an error of any of the server's hosts.
+func readError(r Response) error {
+	var body struct {
+		Error            json.RawMessage `json:"error"`
+		ErrorDescription string          `json:"error_description"`
+		Errors           []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+			Detail  struct {
+				Hints []string `json:"hints"`
+			} `json:"detail"`
+		} `json:"errors"`
+	}
+	kind := kinds[r.Status]
+	if err := json.Unmarshal(r.Body, &body); err != nil {
+		return problem.New(kind, fmt.Sprint(r.Status), "the server answered %d without saying why", r.Status)
+	}
+	if len(body.Errors) > 0 {
+		p := problem.New(kind, body.Errors[0].Code, "%s", body.Errors[0].Message)
+		p.Hints = body.Errors[0].Detail.Hints
+		return p
+	}
+	if body.ErrorDescription != "" {
+		var code string
+		_ = json.Unmarshal(body.Error, &code) // stays empty if it is something else
+		return problem.New(kind, code, "%s", body.ErrorDescription)
+	}
+	var e struct {
+		Code, Message string
+		Details       []struct{ Code, Message string }
+	}
+	if err := json.Unmarshal(body.Error, &e); err != nil || e.Code == "" {
+		return problem.New(kind, fmt.Sprint(r.Status), "the server answered %d without saying why", r.Status)
+	}
+	p := problem.New(kind, e.Code, "%s", e.Message)
+	for _, d := range e.Details {
+		if d.Code == "Hint" {
+			p.Hints = append(p.Hints, d.Message)
+		}
+	}
+	return p
+}

@@ -1,0 +1,56 @@
+# What demo and bench share: a server on an empty directory, the upstream it imports
+# from, and the tutorial's words. Sourced, with the repository as working directory.
+set -euo pipefail
+
+export PATH="$PWD/bin:$PATH"
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/acrux-demo.XXXXXX")
+DATA=$WORK/data
+export ACRUX_CONFIG_DIR=$WORK/client
+PORT=${PORT:-8443}
+server= upstream=
+
+# mounts and namespaces of ours, to see that nothing is left
+leftovers() {
+  grep -F "$WORK" /proc/self/mountinfo || true
+  ip -o link 2>/dev/null | grep -E 'acx|acrux' || true
+  pgrep -f "$WORK" || true
+}
+
+stop() {
+  # The upstream serves until its input ends.
+  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true
+  [ -n "$upstream" ] && exec 9>&- && wait "$upstream" 2>/dev/null || true
+  server= upstream=
+}
+
+start_upstream() {
+  mkfifo "$WORK/upstream.in"
+  bin/upstream <"$WORK/upstream.in" >"$WORK/upstream.out" &
+  upstream=$!
+  exec 9>"$WORK/upstream.in"
+  wait_for "$WORK/upstream.out" GIT=
+  . "$WORK/upstream.out"
+}
+
+start_server() {
+  cat >"$WORK/acrux.yaml" <<YAML
+# The article's mybaseregistry.azurecr.io means this server's registry of that name,
+# and docker.io is a registry on this machine.
+loginServerAliases: [azurecr.io]
+registryMirrors: {docker.io: "$UPSTREAM"}
+agent: {stepNetwork: none}
+YAML
+  acrux serve --data "$DATA" --config "$WORK/acrux.yaml" --listen "127.0.0.1:$PORT" >"$WORK/server.out" 2>"$WORK/server.log" 9>&- &
+  server=$!
+  wait_for "$WORK/server.out" "ready"
+}
+
+wait_for() { # file text
+  for _ in $(seq 200); do
+    grep -qs "$2" "$1" && return
+    sleep 0.05
+  done
+  echo "no '$2' in $1" >&2
+  cat "$WORK"/*.log >&2 || true
+  return 1
+}
