@@ -235,7 +235,7 @@ func (d *display) failedStep(err error, found *findings) (int, bool) {
 
 // plainReason drops what the libraries put before the reason.
 func plainReason(err error) string {
-	text := err.Error()
+	text := imagestore.Redact(err.Error())
 	for _, prefix := range []string{"failed to run Build function: ", "failed to solve: ", "rpc error: code = Unknown desc = "} {
 		for {
 			cut := strings.TrimPrefix(text, prefix)

@@ -170,6 +170,9 @@ func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []exec
 	cleanup := func() { release(); removeHosts() }
 	spec.Root.Path = rootfs
 	spec.Process.Terminal = false
+	if !container.Seccomp {
+		spec.Linux.Seccomp = nil // could not be obeyed
+	}
 	if err := makeDirectory(rootfs, meta.Cwd, int(uid), int(gid)); err != nil {
 		cleanup()
 		return nil, nil, err

@@ -11,6 +11,9 @@ import (
 	"github.com/moby/profiles/seccomp"
 )
 
+// Seccomp is whether this binary can filter system calls.
+const Seccomp = true
+
 // withSeccomp sets docker's default system call filter. It looks at the
 // capabilities in the spec, so it must come after whatever changes them.
 func withSeccomp(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {

@@ -82,6 +82,28 @@ func TestRootIsTakenOnce(t *testing.T) {
 	}
 }
 
+func TestSystemCallsAreFiltered(t *testing.T) {
+	if !container.Seccomp {
+		t.Skip("built without the tag seccomp")
+	}
+	s := openScope(t, openIn(t, t.TempDir()), "run1").(*Scope)
+	base := enginetest.NewFixtures(t).Base
+	var out bytes.Buffer
+	if _, err := s.Command(t.Context(), engine.Command{Image: base, Args: []string{"grep", "Seccomp:", "/proc/self/status"}}, &out); err != nil {
+		t.Fatal(err)
+	}
+	dockerfile := filepath.Join(s.spec.Workspace, "Dockerfile")
+	if err := os.WriteFile(dockerfile, []byte("FROM "+base+"\nRUN grep Seccomp: /proc/self/status\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Build(t.Context(), engine.Build{ContextDir: s.spec.Workspace, Dockerfile: dockerfile}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "Seccomp:\t2\n"); n != 2 {
+		t.Errorf("%d of two containers are filtered:\n%s", n, out.String())
+	}
+}
+
 func TestSymbolicLinksStayInTheWorkspace(t *testing.T) {
 	e := openIn(t, t.TempDir())
 	s := openScope(t, e, "run1").(*Scope)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -115,7 +116,11 @@ func (s *Scope) serveIdentity() error {
 	if err != nil {
 		return err
 	}
-	s.identity = &http.Server{Handler: s.spec.Identity, ReadHeaderTimeout: 10 * time.Second}
+	s.identity = &http.Server{
+		Handler:           s.spec.Identity,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.executor.log.Handler(), slog.LevelDebug),
+	}
 	s.work.Go(func() { s.identity.Serve(listener) })
 	return nil
 }

@@ -53,13 +53,30 @@ func NewRegistry(t testing.TB, refreshToken string) *Registry {
 	r := &Registry{RefreshToken: refreshToken, fill: "fill"}
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if r.RefreshToken == "" || r.admit(w, req) {
+		if (r.RefreshToken == "" || r.admit(w, req)) && !mounts(w, req) {
 			images.ServeHTTP(w, req)
 		}
 	}))
 	t.Cleanup(server.Close)
 	r.Host = strings.TrimPrefix(server.URL, "http://")
 	return r
+}
+
+// mounts answers for repositories below "mounts/": they have no blob of their own, and
+// take any from another repository. The registry behind knows no such difference.
+func mounts(w http.ResponseWriter, req *http.Request) bool {
+	if !strings.HasPrefix(req.URL.Path, "/v2/mounts/") || !strings.Contains(req.URL.Path, "/blobs/") {
+		return false
+	}
+	switch {
+	case req.Method == http.MethodHead:
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	case req.Method == http.MethodPost && req.URL.Query().Get("from") != "":
+		w.WriteHeader(http.StatusCreated)
+		return true
+	}
+	return false
 }
 
 // admit lets a request through or refuses it.

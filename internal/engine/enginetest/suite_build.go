@@ -281,6 +281,13 @@ func (s *suite) testPushAgain() {
 		s.Errorf("first %+v, second %+v", first, second)
 	}
 	s.contains(out, ": Layer already exists\n")
+	mounted := s.Public.Host + "/mounts/again:1"
+	r.mustBuild("FROM "+s.Base+"\nRUN echo again > /f\n", mounted)
+	third, out := r.push(mounted)
+	if !third.OK {
+		s.Errorf("third %+v\n%s", third, out)
+	}
+	s.contains(out, ": Mounted from baseimages/busybox\n", ": Pushed\n")
 }
 
 func (s *suite) testPullRefused() {

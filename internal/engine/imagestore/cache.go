@@ -31,8 +31,8 @@ type Keep struct {
 // DefaultKeep is for a machine with an ordinary disk.
 var DefaultKeep = Keep{Images: 100, Age: 7 * 24 * time.Hour}
 
-// Forget lets go of pulled images beyond keep, the longest unused first. Their blobs
-// go with the next Collect.
+// Forget lets go of pulled images beyond keep, the longest unused first, and
+// collects what was theirs.
 func (s *Store) Forget(ctx context.Context, keep Keep, now time.Time) error {
 	ctx = within(ctx)
 	all, err := s.images.List(ctx)
@@ -52,7 +52,15 @@ func (s *Store) Forget(ctx context.Context, keep Keep, now time.Time) error {
 	slices.SortFunc(kept, func(a, b entry) int { return b.used.Compare(a.used) })
 	drop := map[string]bool{}
 	for i, e := range kept {
-		drop[e.name] = i >= keep.Images || now.Sub(e.used) > keep.Age
+		if i >= keep.Images || now.Sub(e.used) > keep.Age {
+			drop[e.name] = true
+		}
 	}
-	return s.removeNames(ctx, func(name string) bool { return drop[name] })
+	if len(drop) == 0 {
+		return nil
+	}
+	if err := s.removeNames(ctx, func(name string) bool { return drop[name] }); err != nil {
+		return err
+	}
+	return s.Collect(ctx)
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -102,20 +102,7 @@ func (p *push) send(ctx context.Context, manifest ocispec.Descriptor) error {
 
 // sendLayer sends one layer and prints its line, under the name that docker gives it.
 func (p *push) sendLayer(ctx context.Context, handler images.HandlerFunc, layer ocispec.Descriptor, name digest.Digest) error {
-	info, err := p.run.store.content.Info(ctx, layer.Digest)
-	if err != nil {
-		return fmt.Errorf("looking up a layer: %w", err)
-	}
-	// The pusher reads from annotations where the registry may have the blob already.
-	layer.Annotations = maps.Clone(layer.Annotations)
-	for key, value := range info.Labels {
-		if strings.HasPrefix(key, labels.LabelDistributionSource) {
-			if layer.Annotations == nil {
-				layer.Annotations = map[string]string{}
-			}
-			layer.Annotations[key] = value
-		}
-	}
+	layer.Annotations = p.run.mountable(p.image, layer.Digest)
 	if _, err := handler(ctx, layer); err != nil {
 		return err
 	}
@@ -133,4 +120,24 @@ func (p *push) sendLayer(ctx context.Context, handler images.HandlerFunc, layer 
 	defer p.mu.Unlock()
 	_, err = fmt.Fprintf(p.out, "%s: %s\n", short(name), state)
 	return err
+}
+
+// mountable tells the pusher, in the form it reads, in which other repositories of the
+// same registry a layer is. Only those count that the run was let have: where other
+// runs found the layer is none of its business.
+func (r *Run) mountable(image reference.Named, layer digest.Digest) map[string]string {
+	host := reference.Domain(image)
+	name, _, _ := strings.Cut(host, ":")
+	var repositories []string
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, source := range r.sources[layer] {
+		if path := reference.Path(source); reference.Domain(source) == host && !slices.Contains(repositories, path) {
+			repositories = append(repositories, path)
+		}
+	}
+	if len(repositories) == 0 {
+		return nil
+	}
+	return map[string]string{labels.LabelDistributionSource + "." + name: strings.Join(repositories, ",")}
 }

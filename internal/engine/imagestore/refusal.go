@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,6 +43,24 @@ func AtRegistry(err error) bool {
 	return errors.As(err, &refusal) || errors.As(err, &request) || errors.As(err, &status)
 }
 
+// transferError is any other error on the way to or from a registry.
+type transferError struct {
+	image string
+	err   error
+}
+
+// Error implements error.
+func (e *transferError) Error() string { return e.image + ": " + Redact(e.err.Error()) }
+
+// Unwrap gives the cause.
+func (e *transferError) Unwrap() error { return e.err }
+
+var query = regexp.MustCompile(`(https?://[^\s"'?]+)\?[^\s"']+`)
+
+// Redact takes the queries off the addresses in a text: registries sign the addresses
+// of blobs there, and who has such an address has the blob.
+func Redact(text string) string { return query.ReplaceAllString(text, "$1") }
+
 type direction int
 
 const (
@@ -66,7 +85,7 @@ func (r *Run) refused(ctx context.Context, image reference.Named, way direction,
 	case errdefs.IsNotFound(err):
 		refusal.Status = http.StatusNotFound
 	default:
-		return fmt.Errorf("%s: %w", reference.FamiliarString(image), err)
+		return &transferError{image: reference.FamiliarString(image), err: err}
 	}
 	if code, again, probeErr := r.probe(ctx, image, way); probeErr == nil && (len(body) == 0 || len(again) > 0) && code >= 400 {
 		refusal.Status, body = code, again

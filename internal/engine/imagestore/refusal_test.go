@@ -28,6 +28,13 @@ func TestReadReasons(t *testing.T) {
 	}
 }
 
+func TestRedact(t *testing.T) {
+	in := `Get "https://blobs.example/a/b?sig=secret&x=1": refused`
+	if got, want := Redact(in), `Get "https://blobs.example/a/b": refused`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestParse(t *testing.T) {
 	for in, want := range map[string]string{
 		"busybox":                          "docker.io/library/busybox:latest",

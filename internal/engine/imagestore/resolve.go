@@ -42,7 +42,16 @@ func (r *Run) Resolve(ctx context.Context, image reference.Named, platform *ocis
 	if err := r.fetch(ctx, resolver, image, target, matcher(platform), false); err != nil {
 		return Image{}, r.refused(ctx, image, pulling, err)
 	}
-	return r.store.read(ctx, target, matcher(platform))
+	found, err := r.store.read(ctx, target, matcher(platform))
+	if err != nil {
+		return Image{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, layer := range found.Layers {
+		r.sources[layer.Digest] = append(r.sources[layer.Digest], image)
+	}
+	return found, nil
 }
 
 func matcher(platform *ocispec.Platform) platforms.MatchComparer {
@@ -58,7 +67,7 @@ func (r *Run) fetch(ctx context.Context, resolver remotes.Resolver, image refere
 	if err != nil {
 		return err
 	}
-	// Where a blob came from lets a later push mount it instead of sending it.
+	// BuildKit takes a manifest from the store only if it knows where it came from.
 	source, err := docker.AppendDistributionSourceLabel(r.store.content, image.String())
 	if err != nil {
 		return err

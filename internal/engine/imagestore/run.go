@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
@@ -16,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -30,6 +32,9 @@ type Run struct {
 	domain     string
 	lease      leases.Lease
 	hosts      docker.RegistryHosts
+
+	mu      sync.Mutex
+	sources map[digest.Digest][]reference.Named // of layers: images that the run was let have
 }
 
 // OpenRun begins a run. Its id is letters, digits and dashes; the caller closes it.
@@ -41,7 +46,7 @@ func (s *Store) OpenRun(ctx context.Context, id string, registries *Registries, 
 	return &Run{
 		store: s, registries: registries, login: login, lease: lease,
 		domain: "run-" + id + "-0" + runDomain, // neither a dash at an end nor an empty part is a legal name
-		hosts:  registries.Hosts(registries.authorizer(login)),
+		hosts:  registries.Hosts(registries.authorizer(login)), sources: map[digest.Digest][]reference.Named{},
 	}, nil
 }
 

@@ -1,0 +1,97 @@
+//go:build linux
+
+package imagestore
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func openStore(t *testing.T) *Store {
+	t.Helper()
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the overlay file system needs root")
+		}
+		t.Skip("the overlay file system needs root")
+	}
+	s, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func descriptor(content string) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: images.MediaTypeDockerSchema2Manifest, Digest: digest.FromString(content), Size: int64(len(content))}
+}
+
+func names(t *testing.T, s *Store) int {
+	t.Helper()
+	all, err := s.images.List(within(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+func TestForget(t *testing.T) {
+	s := openStore(t)
+	for _, content := range []string{"a", "b", "c"} {
+		if err := s.remember(within(t.Context()), descriptor(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	for _, test := range []struct {
+		keep Keep
+		now  time.Time
+		want int
+	}{
+		{Keep{Images: 3, Age: time.Hour}, now, 3},
+		{Keep{Images: 2, Age: time.Hour}, now, 2},
+		{Keep{Images: 2, Age: time.Hour}, now.Add(2 * time.Hour), 0},
+	} {
+		if err := s.Forget(t.Context(), test.keep, test.now); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, s); got != test.want {
+			t.Errorf("%+v: %d images are left, want %d", test.keep, got, test.want)
+		}
+	}
+}
+
+// Opening the store again ends what runs of a killed process held.
+func TestOpenCleansUp(t *testing.T) {
+	s := openStore(t)
+	r, err := s.OpenRun(t.Context(), "left", &Registries{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := Parse("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.set(r.within(t.Context()), r.Name(image), descriptor("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cleanup(within(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, s); got != 0 {
+		t.Errorf("%d names are left", got)
+	}
+	if _, err := s.OpenRun(t.Context(), "left", &Registries{}, nil); err != nil {
+		t.Errorf("the run's lease is left: %v", err)
+	}
+}
