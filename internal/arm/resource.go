@@ -34,7 +34,7 @@ type envelope struct {
 	Location   string            `json:"location,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	SKU        *SKU              `json:"sku,omitempty"`
-	Identity   *Identity         `json:"identity"`
+	Identity   json.RawMessage   `json:"identity,omitempty"`
 	SystemData *systemData       `json:"systemData,omitempty"`
 	Properties any               `json:"properties"`
 }
@@ -51,7 +51,13 @@ type systemData struct {
 // MarshalJSON renders the resource as Resource Manager does.
 func (r Resource[P]) MarshalJSON() ([]byte, error) {
 	e := envelope{ID: r.ID.String(), Name: r.ID.Name(), Type: r.typ(), Location: r.Location,
-		Tags: r.Tags, SKU: r.SKU, Identity: r.Identity, Properties: r.Properties}
+		Tags: r.Tags, SKU: r.SKU, Properties: r.Properties}
+	if r.ID.Namespace == withIdentity {
+		var err error
+		if e.Identity, err = r.Identity.MarshalJSON(); err != nil {
+			return nil, err
+		}
+	}
 	if !r.Created.IsZero() {
 		e.SystemData = &systemData{CreatedBy: r.CreatedBy, CreatedByType: "Application", CreatedAt: Time(r.Created),
 			LastModifiedBy: r.UpdatedBy, LastModifiedByType: "Application", LastModifiedAt: Time(r.Updated)}
@@ -66,6 +72,10 @@ func (r Resource[P]) typ() string {
 	}
 	return r.ID.Kind().String()
 }
+
+// withIdentity is the namespace whose resources have an identity block, null if
+// nothing is assigned.
+const withIdentity = "Microsoft.ContainerRegistry"
 
 // Time renders a time as Resource Manager does: UTC, seven fractional digits.
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000Z") }

@@ -47,7 +47,7 @@ func (c *Collection[P]) Lookup(ctx context.Context, key, value string) (arm.Reso
 	return decode[P](doc)
 }
 
-// List returns all resources of the kind at or below scope.
+// List returns all resources of the kind below scope.
 func (c *Collection[P]) List(ctx context.Context, scope arm.ID) ([]arm.Resource[P], error) {
 	if scope.Group != "" {
 		if err := CheckParents(ctx, c.Store, scope.Child("", "")); err != nil {

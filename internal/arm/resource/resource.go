@@ -51,8 +51,8 @@ type Store interface {
 	Get(ctx context.Context, id arm.ID) (Document, error)
 	// Lookup returns the document of the kind that has the key, or ErrNotFound.
 	Lookup(ctx context.Context, kind arm.Kind, key, value string) (Document, error)
-	// List returns the documents of the kind at or below scope in the order of their
-	// keys; a zero kind means all kinds.
+	// List returns the documents of the kind below scope, which is not among them
+	// itself, in the order of their keys; a zero kind means all kinds.
 	List(ctx context.Context, scope arm.ID, kind arm.Kind) ([]Document, error)
 	// Put writes a document, new or not; ErrDuplicate if a key is taken.
 	Put(ctx context.Context, doc Document) error

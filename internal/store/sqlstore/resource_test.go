@@ -1,0 +1,34 @@
+package sqlstore_test
+
+import (
+	"testing"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/resource/resourcetest"
+	"github.com/acrux/acrux/internal/store/sqlstore"
+)
+
+func open(t *testing.T, dir string) *sqlstore.DB {
+	t.Helper()
+	db, err := sqlstore.Open(t.Context(), dir)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	return db
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestResourceStore(t *testing.T) {
+	resourcetest.Run(t, func(t *testing.T) resourcetest.Stores {
+		db := open(t, t.TempDir())
+		sealer, err := secret.NewSealer(make([]byte, 32))
+		must(t, err)
+		return resourcetest.Stores{Documents: sqlstore.Documents{DB: db}, Secrets: sqlstore.Secrets{DB: db, Sealer: sealer}, Principals: sqlstore.Principals{DB: db},
+			Assignments: sqlstore.Assignments{DB: db}, Registry: sqlstore.Registry{DB: db}, Runs: sqlstore.Runs{DB: db}}
+	})
+}
