@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -92,6 +94,18 @@ func newEnvCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
+// Exports are the variables by which clients find a server and sign in.
+func Exports(p daemon.Published, admin daemon.Admin) map[string]string {
+	all := map[string]string{
+		"ARM_ENDPOINT": p.URL("management"), "AD_ENDPOINT": p.URL("login") + "/adfs", "GRAPH_ENDPOINT": p.URL("graph"), "ACR_SUFFIX": ".azurecr." + p.Suffix(),
+		"CA_BUNDLE": p.CABundle, "TENANT_ID": p.TenantID, "SUBSCRIPTION_ID": p.SubscriptionID, "SP_ID": admin.ClientID, "ACRUX_ADDRESS": p.Address,
+	}
+	if admin.Secret != "" {
+		all["SP_SECRET"] = admin.Secret
+	}
+	return all
+}
+
 func printEnv(w io.Writer, data string) error {
 	p, err := daemon.ReadPublished(data)
 	if err != nil {
@@ -101,21 +115,13 @@ func printEnv(w io.Writer, data string) error {
 	if err != nil {
 		return err
 	}
-	export := func(name, value string) { fmt.Fprintf(w, "export %s='%s'\n", name, value) }
-	export("ARM_ENDPOINT", p.URL("management"))
-	export("AD_ENDPOINT", p.URL("login")+"/adfs")
-	export("GRAPH_ENDPOINT", p.URL("graph"))
-	export("ACR_SUFFIX", ".azurecr."+p.Suffix())
-	export("CA_BUNDLE", p.CABundle)
-	export("TENANT_ID", p.TenantID)
-	export("SUBSCRIPTION_ID", p.SubscriptionID)
-	export("SP_ID", admin.ClientID)
-	if admin.Secret != "" {
-		export("SP_SECRET", admin.Secret)
-	} else {
+	exports := Exports(p, admin)
+	for _, name := range slices.Sorted(maps.Keys(exports)) {
+		fmt.Fprintf(w, "export %s='%s'\n", name, exports[name])
+	}
+	if admin.Secret == "" {
 		fmt.Fprintln(w, "# SP_SECRET was forgotten on request; only its owner still knows it")
 	}
-	export("ACRUX_ADDRESS", p.Address)
 	fmt.Fprintln(w, "# lines for the hosts file, for clients that need names; add one for each registry:")
 	host, _, _ := strings.Cut(p.Address, ":")
 	for _, name := range []string{"management", "login", "graph", "acrlogs.blob", "REGISTRY.azurecr"} {

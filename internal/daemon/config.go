@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/acrux/acrux/internal/engine"
 )
 
 // Config is everything that can be set. The zero value, with Data filled in, works.
@@ -40,6 +42,8 @@ type Config struct {
 	Agent AgentConfig `yaml:"agent"`
 	// LogLevel is debug, info, warn or error. Default info.
 	LogLevel string `yaml:"logLevel"`
+	// Executor replaces the embedded engine; the owner closes it. Only code can set it.
+	Executor engine.Executor `yaml:"-"`
 }
 
 // EgressConfig says where imports and tasks may connect to.

@@ -29,6 +29,7 @@ import (
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/embedded"
 	"github.com/acrux/acrux/internal/registry"
@@ -277,13 +278,20 @@ type builtinAgent struct{ server *Server }
 // there is no agent, and runs stay queued.
 func (b *builtinAgent) Run(ctx context.Context) error {
 	s := b.server
+	if s.config.Executor != nil {
+		return b.execute(ctx, s.config.Executor)
+	}
 	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log, Egress: s.config.Agent.StepNetwork == "nat"})
 	if err != nil {
 		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err)
 		<-ctx.Done()
 		return nil
 	}
-	err = agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
+	return errors.Join(b.execute(ctx, executor), executor.Close())
+}
+
+func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) error {
+	s := b.server
+	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
 		Agent: lease.Agent{Name: agentName, OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log}).Run(ctx)
-	return errors.Join(err, executor.Close())
 }

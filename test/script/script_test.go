@@ -1,0 +1,196 @@
+// Package script_test runs whole scripts against whole servers: each file in testdata
+// gets a server on an empty directory with the embedded engine, an upstream registry
+// and a git server, all on loopback, and the commands acrux and az.
+package script_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/acrux/acrux/internal/cli"
+	"github.com/acrux/acrux/internal/daemon"
+	"github.com/acrux/acrux/test/fixture"
+)
+
+func TestMain(m *testing.M) {
+	run := func() { os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
+	testscript.Main(m, map[string]func(){"acrux": run, "az": run})
+}
+
+func TestScripts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the embedded engine needs root")
+		}
+		t.Skip("the embedded engine needs root")
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "match": match, "envsubst": substitute}})
+}
+
+// setup starts what a script needs. A script named *-own.txt starts its own server.
+func setup(env *testscript.Env) error {
+	upstream := httptest.NewServer(fixture.Upstream())
+	env.Defer(upstream.Close)
+	image, err := fixture.BusyboxImage()
+	if err != nil {
+		return err
+	}
+	host := strings.TrimPrefix(upstream.URL, "http://")
+	if err := fixture.Push(host, "library/node:15-alpine", image); err != nil {
+		return err
+	}
+	git, err := serveGit(env)
+	if err != nil {
+		return err
+	}
+	config := fmt.Sprintf("loginServerAliases: [azurecr.io]\nregistryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "acrux.yaml"), []byte(config), 0o600); err != nil {
+		return err
+	}
+	env.Setenv("GIT", git)
+	env.Setenv("UPSTREAM", host)
+	env.Setenv("ACRUX_CONFIG_DIR", filepath.Join(env.WorkDir, "client"))
+	if strings.HasSuffix(env.T().(interface{ Name() string }).Name(), "-own") {
+		return nil
+	}
+	return startServer(env)
+}
+
+func serveGit(env *testscript.Env) (string, error) {
+	dir := filepath.Join(env.WorkDir, ".repositories")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if _, err := fixture.GitRepository("../../examples/hello-world", filepath.Join(dir, "hello-world.git")); err != nil {
+		return "", err
+	}
+	handler, err := fixture.Git(dir)
+	if err != nil {
+		return "", err
+	}
+	server := httptest.NewServer(handler)
+	env.Defer(server.Close)
+	return server.URL + "/hello-world.git", nil
+}
+
+// startServer runs a server inside the test process and gives the script what
+// acrux env prints.
+func startServer(env *testscript.Env) error {
+	data := filepath.Join(env.WorkDir, ".data")
+	config, err := daemon.LoadConfig(data, filepath.Join(env.WorkDir, "acrux.yaml"), func(string) string { return "" })
+	if err != nil {
+		return err
+	}
+	config.Listen = "127.0.0.1:0"
+	ctx, stop := context.WithCancelCause(context.Background())
+	server, err := daemon.New(ctx, config, slog.New(slog.NewTextHandler(logFile(env), nil)))
+	if err != nil {
+		return err
+	}
+	ready, done := make(chan daemon.Published, 1), make(chan error, 1)
+	go func() { done <- server.Run(ctx, func(p daemon.Published) { ready <- p }) }()
+	env.Defer(func() {
+		stop(daemon.ErrShutdown)
+		if err := <-done; err != nil {
+			env.T().Log("the server ended with", err)
+			env.T().FailNow()
+		}
+	})
+	published := <-ready
+	admin, err := daemon.ReadAdmin(data)
+	if err != nil {
+		return err
+	}
+	for name, value := range cli.Exports(published, admin) {
+		env.Setenv(name, value)
+	}
+	env.Setenv("DATA", data)
+	return nil
+}
+
+func logFile(env *testscript.Env) io.Writer {
+	f, err := os.Create(filepath.Join(env.WorkDir, "server.log"))
+	if err != nil {
+		env.T().Log(err)
+		env.T().FailNow()
+	}
+	env.Defer(func() { _ = f.Close() })
+	return f
+}
+
+// capture sets a variable to the standard output of the command before:
+// capture NAME.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: capture NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// substitute replaces ${NAME} in files, and $$ by $: envsubst FILE...
+func substitute(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: envsubst FILE...")
+	}
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), func(name string) string {
+			if name == "$" {
+				return "$"
+			}
+			return ts.Getenv(name)
+		})
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
+	}
+}
+
+// match compares a file or stdout with lines in which … stands for any text; the
+// lines must follow each other, but others may stand between them: match FILE WANT.
+func match(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: match FILE WANT")
+	}
+	have := strings.Split(ts.ReadFile(args[0]), "\n")
+	for want := range strings.SplitSeq(strings.TrimSuffix(ts.ReadFile(args[1]), "\n"), "\n") {
+		if want == "[...]" {
+			continue
+		}
+		i := 0
+		for i < len(have) && !fits(have[i], want) {
+			i++
+		}
+		if i == len(have) {
+			ts.Fatalf("no line follows that fits\n%s\nin\n%s", want, ts.ReadFile(args[0]))
+		}
+		have = have[i+1:]
+	}
+}
+
+// fits reports whether line is want, where … stands for any text.
+func fits(line, want string) bool {
+	parts := strings.Split(want, "…")
+	if len(parts) == 1 {
+		return line == want
+	}
+	if !strings.HasPrefix(line, parts[0]) {
+		return false
+	}
+	line = line[len(parts[0]):]
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(line, part)
+		if i < 0 {
+			return false
+		}
+		line = line[i+len(part):]
+	}
+	return strings.HasSuffix(line, parts[len(parts)-1])
+}
