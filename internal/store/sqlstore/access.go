@@ -17,6 +17,9 @@ type Principals struct{ *DB }
 
 var _ identity.Store = Principals{}
 
+// lower is how IDs of principals are kept and compared.
+func lower[T ~string](id T) string { return strings.ToLower(string(id)) }
+
 const selectPrincipal = `SELECT object_id, app_id, kind, display_name, resource, secret_hash, created FROM principals `
 
 func scanPrincipal(r row) (p identity.Principal, err error) {
@@ -35,12 +38,12 @@ func foundPrincipal(p identity.Principal, err error) (identity.Principal, error)
 
 // Principal implements identity.Store.
 func (s Principals) Principal(ctx context.Context, id identity.ObjectID) (identity.Principal, error) {
-	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE object_id = $1`, strings.ToLower(string(id)))))
+	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE object_id = $1`, lower(id))))
 }
 
 // PrincipalByClientID implements identity.Store.
 func (s Principals) PrincipalByClientID(ctx context.Context, id identity.ClientID) (identity.Principal, error) {
-	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE app_id = $1`, strings.ToLower(string(id)))))
+	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE app_id = $1`, lower(id))))
 }
 
 // PrincipalsOf implements identity.Store.
@@ -58,17 +61,17 @@ func (s Principals) PutPrincipal(ctx context.Context, p identity.Principal) erro
 	_, err := s.exec(ctx, `INSERT INTO principals (object_id, app_id, kind, display_name, resource, resource_key, secret_hash, created)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, secret_hash = excluded.secret_hash`,
-		p.ObjectID, p.ClientID, p.Kind, p.DisplayName, p.Resource, strings.ToLower(p.Resource), p.SecretHash, micros(p.Created))
+		lower(p.ObjectID), lower(p.ClientID), p.Kind, p.DisplayName, p.Resource, strings.ToLower(p.Resource), p.SecretHash, micros(p.Created))
 	return err
 }
 
 // DeletePrincipal implements identity.Store.
 func (s Principals) DeletePrincipal(ctx context.Context, id identity.ObjectID) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.exec(ctx, `DELETE FROM role_assignments WHERE principal_id = $1`, id); err != nil {
+		if _, err := s.exec(ctx, `DELETE FROM role_assignments WHERE principal_id = $1`, lower(id)); err != nil {
 			return err
 		}
-		_, err := s.exec(ctx, `DELETE FROM principals WHERE object_id = $1`, id)
+		_, err := s.exec(ctx, `DELETE FROM principals WHERE object_id = $1`, lower(id))
 		return err
 	})
 }
@@ -102,7 +105,7 @@ func (s Assignments) Assignment(ctx context.Context, scope arm.ID, name string) 
 
 // AssignmentsOf implements rbac.Store.
 func (s Assignments) AssignmentsOf(ctx context.Context, principal identity.ObjectID) ([]rbac.Assignment, error) {
-	return collect(ctx, s.DB, scanAssignment, selectAssignment+`WHERE principal_id = $1 ORDER BY created, name`, principal)
+	return collect(ctx, s.DB, scanAssignment, selectAssignment+`WHERE principal_id = $1 ORDER BY created, name`, lower(principal))
 }
 
 // Assignments implements rbac.Store.
@@ -115,7 +118,7 @@ func (s Assignments) PutAssignment(ctx context.Context, a rbac.Assignment) error
 	return s.InTx(ctx, func(ctx context.Context) error {
 		var other int
 		err := s.queryRow(ctx, `SELECT count(*) FROM role_assignments WHERE scope = $1 AND principal_id = $2 AND role_id = $3 AND name <> $4`,
-			a.Scope.Key(), a.PrincipalID, a.RoleID, strings.ToLower(a.Name)).Scan(&other)
+			a.Scope.Key(), lower(a.PrincipalID), a.RoleID, strings.ToLower(a.Name)).Scan(&other)
 		if err != nil {
 			return fmt.Errorf("looking for the assignment under another name: %w", err)
 		}
@@ -126,7 +129,7 @@ func (s Assignments) PutAssignment(ctx context.Context, a rbac.Assignment) error
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 			ON CONFLICT (scope, name) DO UPDATE SET principal_id = excluded.principal_id, principal_type = excluded.principal_type,
 				role_id = excluded.role_id, description = excluded.description`,
-			a.Scope.Key(), strings.ToLower(a.Name), a.Scope.String(), a.PrincipalID, a.PrincipalType, a.RoleID, a.Description, micros(a.Created), a.CreatedBy)
+			a.Scope.Key(), strings.ToLower(a.Name), a.Scope.String(), lower(a.PrincipalID), a.PrincipalType, a.RoleID, a.Description, micros(a.Created), a.CreatedBy)
 		return err
 	})
 }
