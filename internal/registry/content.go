@@ -13,6 +13,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,6 +27,8 @@ import (
 type Content struct {
 	Store Store
 	Blobs blob.Store
+
+	busy sync.Map // IDs of uploads that a request is writing to
 }
 
 // The problems of a registry, with the codes of the OCI Distribution specification.

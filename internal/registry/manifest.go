@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -93,6 +94,8 @@ func parseManifest(mediaType string, body []byte) (Manifest, error) {
 	}
 	if mediaType == "" {
 		mediaType = doc.MediaType
+	} else if plain, _, err := mime.ParseMediaType(mediaType); err == nil {
+		mediaType = plain // without parameters such as a character set
 	}
 	if doc.MediaType != "" && doc.MediaType != mediaType {
 		return Manifest{}, invalidManifest("the manifest says it is %q, the request %q", doc.MediaType, mediaType)
@@ -100,6 +103,9 @@ func parseManifest(mediaType string, body []byte) (Manifest, error) {
 	m := Manifest{MediaType: mediaType, Size: int64(len(body)), ImageSize: int64(len(body)), ArtifactType: doc.ArtifactType,
 		Annotations: doc.Annotations, Attributes: DeleteEnabled | WriteEnabled | ReadEnabled | ListEnabled, Body: body}
 	if doc.Subject != nil {
+		if err := doc.Subject.Digest.Validate(); err != nil {
+			return Manifest{}, invalidManifest("the manifest's subject has a bad digest: %v", err)
+		}
 		m.Subject = doc.Subject.Digest
 	}
 	switch mediaType {
@@ -115,7 +121,7 @@ func (m *Manifest) readImage(doc document) error {
 	if doc.Config == nil || doc.Config.Digest == "" {
 		return invalidManifest("the manifest names no config")
 	}
-	m.ConfigType = doc.Config.MediaType
+	m.ConfigType, m.config = doc.Config.MediaType, doc.Config.Digest
 	if m.ArtifactType == "" {
 		m.ArtifactType = doc.Config.MediaType
 	}
@@ -151,7 +157,7 @@ func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
 	if m.ConfigType != v1.MediaTypeImageConfig && m.ConfigType != "application/vnd.docker.container.image.v1+json" {
 		return nil
 	}
-	b, err := c.Store.Blob(ctx, name, m.Blobs[0])
+	b, err := c.Store.Blob(ctx, name, m.config)
 	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoRepository) || b.Size > maxConfig {
 		return nil // keep says that it is missing
 	}
@@ -288,6 +294,9 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 }
 
 func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags []string, actor string, now time.Time) error {
+	if len(tags) == 0 {
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: "push", Digest: d, Actor: actor, Time: now})
+	}
 	for _, tag := range tags {
 		if err := c.Store.PutTag(ctx, name, tag, d, now); err != nil {
 			return err

@@ -71,6 +71,8 @@ type Manifest struct {
 	Blobs        []digest.Digest // to be stored: what it names
 	Children     []digest.Digest
 	Tags         []string // filled in by Store.Manifests
+
+	config digest.Digest // of an image
 }
 
 // Tag is a tag of a repository.

@@ -48,8 +48,32 @@ func (c *Content) Upload(ctx context.Context, name Name, id string) (Upload, err
 	return u, wire(err, name, id)
 }
 
+// hold makes the caller the only user of an upload, in the state in which he saw it.
+// Two writers would mix their bytes in one file, and the running hash of one of them
+// would vouch for the mixture.
+func (c *Content) hold(ctx context.Context, u Upload) (release func(), err error) {
+	if _, taken := c.busy.LoadOrStore(u.ID, true); taken {
+		return nil, wire(ErrUploadMoved, u.Name, u.ID)
+	}
+	release = func() { c.busy.Delete(u.ID) }
+	current, err := c.Store.Upload(ctx, u.ID)
+	if err == nil && current.Version != u.Version {
+		err = ErrUploadMoved
+	}
+	if err != nil {
+		release()
+		return nil, wire(err, u.Name, u.ID)
+	}
+	return release, nil
+}
+
 // Append adds what r has to an upload. What arrived before an error stays.
 func (c *Content) Append(ctx context.Context, u Upload, r io.Reader, now time.Time) (Upload, error) {
+	release, err := c.hold(ctx, u)
+	if err != nil {
+		return u, err
+	}
+	defer release()
 	content, err := c.resume(ctx, u)
 	if err != nil {
 		return u, err
@@ -71,6 +95,11 @@ func (c *Content) resume(ctx context.Context, u Upload) (blob.Upload, error) {
 // Finish adds the rest of the content, if there is any, and makes the upload a blob
 // of the repository. When it returns, the blob is durable.
 func (c *Content) Finish(ctx context.Context, u Upload, rest io.Reader, want digest.Digest, now time.Time) (Blob, error) {
+	release, err := c.hold(ctx, u)
+	if err != nil {
+		return Blob{}, err
+	}
+	defer release()
 	content, err := c.resume(ctx, u)
 	if err != nil {
 		return Blob{}, err
@@ -128,6 +157,11 @@ func (c *Content) link(ctx context.Context, name Name, b Blob, now time.Time) (k
 
 // CancelUpload throws an upload away.
 func (c *Content) CancelUpload(ctx context.Context, u Upload) error {
+	release, err := c.hold(ctx, u)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := c.Store.DeleteUpload(ctx, u.ID); err != nil {
 		return wire(err, u.Name, u.ID)
 	}
@@ -141,7 +175,8 @@ func (c *Content) SweepUploads(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for _, u := range expired {
-		if err := c.CancelUpload(ctx, u); err != nil && !problem.Is(err, problem.NotFound) {
+		// One that is gone or in use by now is none of ours.
+		if err := c.CancelUpload(ctx, u); err != nil && !problem.Is(err, problem.NotFound) && !problem.Is(err, problem.Conflict) {
 			return err
 		}
 	}

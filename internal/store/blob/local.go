@@ -26,14 +26,29 @@ type Local struct{ dir string }
 
 var _ Store = (*Local)(nil)
 
-// OpenLocal returns the store in dir, which is made if needed.
+// OpenLocal returns the store in dir, which is made if needed, with all its folders:
+// an upload that ends need not wonder whether the one it goes to is durable.
 func OpenLocal(dir string) (*Local, error) {
-	for _, sub := range []string{"uploads", "blobs"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return nil, fmt.Errorf("the blob store: %w", err)
-		}
+	if err := makeFolders(dir); err != nil {
+		return nil, fmt.Errorf("the blob store: %w", err)
 	}
 	return &Local{dir: dir}, nil
+}
+
+func makeFolders(dir string) error {
+	for _, sub := range []string{"uploads", "blobs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	blobs := filepath.Join(dir, "blobs")
+	for i := range 256 {
+		err := os.Mkdir(filepath.Join(blobs, fmt.Sprintf("%02x", i)), 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return errors.Join(syncDir(blobs), syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
 func (l *Local) upload(key Key) string { return filepath.Join(l.dir, "uploads", string(key)) }
@@ -61,7 +76,8 @@ func (l *Local) Start(context.Context) (Upload, error) {
 }
 
 // Resume implements Store. Bytes beyond the state, from a request that was cut off
-// by a crash, are dropped.
+// by a crash, are dropped. A file that is shorter has lost bytes in a power failure,
+// since Suspend does not sync: there is nothing to go on with.
 func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
 	if !validKey(state.Key) {
 		return nil, ErrNotFound
@@ -72,6 +88,13 @@ func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resuming an upload: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() < state.Size {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	u := &localUpload{store: l, key: state.Key, file: f, hash: sha256.New(), size: state.Size}
 	if err := u.restore(state); err != nil {
@@ -224,24 +247,10 @@ func (u *localUpload) publish() error {
 		return err
 	}
 	target := u.store.blob(u.key)
-	if err := makeDir(filepath.Dir(target)); err != nil {
-		return err
-	}
 	if err := os.Rename(u.store.upload(u.key), target); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(target))
-}
-
-func makeDir(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
 }
 
 func syncDir(dir string) error {
