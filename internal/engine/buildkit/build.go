@@ -32,6 +32,7 @@ type Request struct {
 	Images *imagestore.Run
 	Login  imagestore.Login
 
+	Workspace  string // what lies below it may change during the build
 	ContextDir string
 	Dockerfile string
 	Tags       []string
@@ -70,6 +71,7 @@ func (e userError) Error() string { return e.text }
 func (b *Builder) Build(ctx context.Context, r Request, out io.Writer) (Result, error) {
 	p, err := prepare(r)
 	if err == nil {
+		defer p.close()
 		return b.build(ctx, p, out)
 	}
 	var user userError
@@ -87,10 +89,26 @@ type prepared struct {
 	tags     []reference.Named
 	source   []byte
 	file     *dockerfile
+	context  *rootedFS
+	beside   *rootedFS // the Dockerfile's directory
 }
 
-func prepare(r Request) (*prepared, error) {
+// close lets go of the directories.
+func (p *prepared) close() {
+	for _, dir := range []*rootedFS{p.context, p.beside} {
+		if dir != nil {
+			dir.root.Close()
+		}
+	}
+}
+
+func prepare(r Request) (_ *prepared, err error) {
 	p := &prepared{Request: r}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
 	for _, tag := range r.Tags {
 		named, err := imagestore.Parse(tag)
 		if err != nil {
@@ -106,11 +124,14 @@ func prepare(r Request) (*prepared, error) {
 		platform = platforms.Normalize(platform)
 		p.platform = &platform
 	}
-	if info, err := os.Stat(r.ContextDir); err != nil || !info.IsDir() {
+	if p.context, err = openDir(r.Workspace, r.ContextDir); err != nil {
 		return nil, userError{fmt.Sprintf("unable to prepare context: path %q not found", r.ContextDir)}
 	}
-	var err error
-	if p.source, err = os.ReadFile(r.Dockerfile); err != nil {
+	p.beside, err = openDir(r.Workspace, filepath.Dir(r.Dockerfile))
+	if err == nil {
+		p.source, err = p.beside.readFile(filepath.Base(r.Dockerfile))
+	}
+	if err != nil {
 		var path *os.PathError
 		if errors.As(err, &path) {
 			err = path.Err
@@ -122,7 +143,7 @@ func prepare(r Request) (*prepared, error) {
 
 func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result, error) {
 	if !p.Plain {
-		size, err := contextSize(ctx, p.ContextDir, p.Dockerfile)
+		size, err := p.contextSize(ctx)
 		if err != nil {
 			return Result{}, err
 		}
@@ -134,15 +155,11 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 		return Result{}, err
 	}
 	show := newDisplay(p, out)
-	found := &findings{resolved: map[string]digest.Digest{}, commands: map[string][]string{}}
-	options, err := p.options()
-	if err != nil {
-		return Result{}, err
-	}
+	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		return dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, observer: show, findings: found})
 	}
-	response, err := b.client.Build(ctx, options, "acrux", run, show.start())
+	response, err := b.client.Build(ctx, p.options(), "acrux", run, show.start())
 	show.wait()
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
@@ -175,15 +192,7 @@ func (p *prepared) bases(found *findings) []Base {
 }
 
 // options puts the request in BuildKit's terms.
-func (p *prepared) options() (client.SolveOpt, error) {
-	contextDir, err := fsutil.NewFS(p.ContextDir)
-	if err != nil {
-		return client.SolveOpt{}, fmt.Errorf("opening the build context: %w", err)
-	}
-	dockerfileDir, err := fsutil.NewFS(filepath.Dir(p.Dockerfile))
-	if err != nil {
-		return client.SolveOpt{}, fmt.Errorf("opening the Dockerfile's directory: %w", err)
-	}
+func (p *prepared) options() client.SolveOpt {
 	var names []string
 	for _, tag := range p.tags {
 		names = append(names, p.Images.Name(tag))
@@ -193,7 +202,7 @@ func (p *prepared) options() (client.SolveOpt, error) {
 			Type:  client.ExporterImage,
 			Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
 		}},
-		LocalMounts: map[string]fsutil.FS{"context": contextDir, "dockerfile": dockerfileDir},
+		LocalMounts: map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside},
 		// What was sent before under the same key is sent again only if its size or time
 		// differ. So runs must not share a key, or one could hand its files to another.
 		SharedKey:     p.RunID,
@@ -202,7 +211,7 @@ func (p *prepared) options() (client.SolveOpt, error) {
 			&logins{login: p.Login},
 			secretsprovider.FromMap(p.Secrets),
 		},
-	}, nil
+	}
 }
 
 // attributes are the frontend's options.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 
@@ -45,6 +44,7 @@ type observer interface {
 type findings struct {
 	mu       sync.Mutex
 	resolved map[string]digest.Digest // by normalized name; only what a registry resolved
+	granted  map[string]bool          // digests of images that the build may use
 	failed   string                   // normalized name of the base image that could not be had
 	failure  error
 	commands map[string][]string // arguments of RUN by digest of their vertex
@@ -68,6 +68,9 @@ func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		return "", "", nil, err
 	}
 	if ok {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.granted[own.Target.Digest.String()] = true
 		f.observer.base(named, own, true)
 		return f.run.Name(named), own.Target.Digest, own.JSON, nil
 	}
@@ -81,8 +84,18 @@ func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		return "", "", nil, err
 	}
 	f.resolved[named.String()] = image.Target.Digest
+	f.granted[image.Target.Digest.String()] = true
 	f.observer.base(named, image, false)
 	return ref, image.Target.Digest, image.JSON, nil
+}
+
+// ResolveSourceMetadata implements gateway.Client. Images are resolved here only by
+// ResolveImageConfig.
+func (f *frontend) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
+	if err := f.checkSources([]operation{{Op: &pb.Op{Op: &pb.Op_Source{Source: op}}}}); err != nil {
+		return nil, err
+	}
+	return f.Client.ResolveSourceMetadata(ctx, op, opt)
 }
 
 // BuildOpts implements gateway.Client.
@@ -105,8 +118,8 @@ func (f *frontend) Solve(ctx context.Context, req gateway.SolveRequest) (*gatewa
 		if err != nil {
 			return nil, err
 		}
-		if usesGit(ops) {
-			return nil, errRefusedSource
+		if err := f.checkSources(ops); err != nil {
+			return nil, err
 		}
 		forgetSecrets(req.Definition, ops)
 		f.note(ops)
@@ -187,11 +200,30 @@ func forgetSecrets(definition *pb.Definition, ops []operation) {
 	}
 }
 
-// usesGit finds sources that guardSources refuses, before anything is begun.
-func usesGit(ops []operation) bool {
-	return slices.ContainsFunc(ops, func(op operation) bool {
-		return strings.HasPrefix(op.GetSource().GetIdentifier(), "git://")
-	})
+// checkSources lets a build have only what it may, before anything is begun: images
+// that were resolved here, the run's own files, and what the guarded dialer fetches.
+func (f *frontend) checkSources(ops []operation) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, op := range ops {
+		source := op.GetSource()
+		if source == nil {
+			continue
+		}
+		scheme, name, _ := strings.Cut(source.Identifier, "://")
+		switch scheme {
+		case "local", "http", "https":
+		case "docker-image":
+			if _, d, ok := strings.Cut(name, "@"); !ok || !f.granted[d] {
+				return fmt.Errorf("image %s was not resolved by this build", name)
+			}
+		case "git":
+			return errRefusedSource
+		default:
+			return fmt.Errorf("a source of the kind %q is not supported", scheme)
+		}
+	}
+	return nil
 }
 
 func usesSecret(exec *pb.ExecOp) bool {

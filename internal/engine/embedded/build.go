@@ -31,7 +31,7 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 	}
 	result, err := s.executor.builder.Build(ctx, buildkit.Request{
 		RunID: s.spec.ID, Images: s.images, Login: s.login,
-		ContextDir: b.ContextDir, Dockerfile: b.Dockerfile, Tags: b.Tags, Args: b.Args, Labels: b.Labels,
+		Workspace: s.spec.Workspace, ContextDir: b.ContextDir, Dockerfile: b.Dockerfile, Tags: b.Tags, Args: b.Args, Labels: b.Labels,
 		Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, AddHosts: b.AddHosts,
 		NoNetwork: b.Network == "none", Secrets: b.Secrets, Plain: b.BuildKit,
 	}, out)

@@ -161,6 +161,9 @@ func (s *suite) testBuildFailures() {
 		"no workload": {"FROM " + s.Base + "\nRUN [\"/no/such\"]\n", []string{"returned a non-zero code: 127"}},
 	} {
 		s.Run(name, func(t *testing.T) {
+			if raceDetector && name == "web" {
+				t.Skip("fails while the base image is looked at: see raceDetector")
+			}
 			s := s.on(t)
 			result, out := s.open(nil).build(test.dockerfile, nil)
 			if result.OK || result.ExitCode != 1 {

@@ -1,0 +1,116 @@
+//go:build linux && cgo
+
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	gofs "io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/moby/patternmatcher/ignorefile"
+	"github.com/tonistiigi/fsutil"
+)
+
+// rootedFS is a directory of someone's sources. Steps that run at the same time may
+// put symbolic links in the place of files and directories; what these lead to outside
+// of it is the machine's and is not opened.
+type rootedFS struct {
+	fsutil.FS
+	root *os.Root
+}
+
+// openDir opens a directory. If it is below the workspace, neither do links on the way
+// to it lead out of the workspace.
+func openDir(workspace, dir string) (*rootedFS, error) {
+	root, err := openRoot(workspace, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &rootedFS{FS: fsutil.NewRootFS(fsutil.NewRoot(root)), root: root}, nil
+}
+
+func openRoot(workspace, dir string) (*os.Root, error) {
+	below, err := filepath.Rel(workspace, dir)
+	if workspace == "" || err != nil || !filepath.IsLocal(below) {
+		return os.OpenRoot(dir)
+	}
+	top, err := os.OpenRoot(workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	return top.OpenRoot(below)
+}
+
+// readFile reads an ordinary file; reading a pipe might never end.
+func (r *rootedFS) readFile(name string) ([]byte, error) {
+	info, err := r.root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	}
+	return r.root.ReadFile(name)
+}
+
+// contextSize is how large the context would be as the tar archive that a docker
+// client sends: a header of 512 bytes for each file, contents in blocks of as many,
+// and two blocks at the end.
+func (p *prepared) contextSize(ctx context.Context) (int64, error) {
+	const block = 512
+	patterns, err := p.ignored()
+	if err != nil {
+		return 0, err
+	}
+	files, err := fsutil.NewFilterFS(p.context, &fsutil.FilterOpt{ExcludePatterns: patterns})
+	if err != nil {
+		return 0, fmt.Errorf("reading the ignore file: %w", err)
+	}
+	size := int64(2 * block)
+	err = files.Walk(ctx, "", func(_ string, entry gofs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		size += block
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().IsRegular() {
+			size += (info.Size() + block - 1) / block * block
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("walking the build context: %w", err)
+	}
+	return size, nil
+}
+
+// ignored reads the patterns of files that stay out of the context. A file beside the
+// Dockerfile and named after it goes before the one of the context.
+func (p *prepared) ignored() ([]string, error) {
+	for _, place := range []struct {
+		dir  *rootedFS
+		name string
+	}{{p.beside, filepath.Base(p.Dockerfile) + ".dockerignore"}, {p.context, ".dockerignore"}} {
+		data, err := place.dir.readFile(place.name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the ignore file: %w", err)
+		}
+		patterns, err := ignorefile.ReadAll(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("reading the ignore file: %w", err)
+		}
+		return patterns, nil
+	}
+	return nil, nil
+}
