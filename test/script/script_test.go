@@ -4,10 +4,7 @@
 package script_test
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -17,7 +14,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/acrux/acrux/internal/cli"
-	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/test/fixture"
 )
 
@@ -37,7 +33,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "match": match, "envsubst": substitute}})
 }
 
-// setup starts what a script needs. A script named *-own.txt starts its own server.
+// setup starts what a script needs.
 func setup(env *testscript.Env) error {
 	upstream := httptest.NewServer(fixture.Upstream())
 	env.Defer(upstream.Close)
@@ -54,16 +50,10 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	config := fmt.Sprintf("loginServerAliases: [azurecr.io]\nregistryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "acrux.yaml"), []byte(config), 0o600); err != nil {
-		return err
-	}
 	env.Setenv("GIT", git)
 	env.Setenv("UPSTREAM", host)
 	env.Setenv("ACRUX_CONFIG_DIR", filepath.Join(env.WorkDir, "client"))
-	if strings.HasSuffix(env.T().(interface{ Name() string }).Name(), "-own") {
-		return nil
-	}
-	return startServer(env)
+	return startServer(env, config)
 }
 
 func serveGit(env *testscript.Env) (string, error) {
@@ -83,49 +73,35 @@ func serveGit(env *testscript.Env) (string, error) {
 	return server.URL + "/hello-world.git", nil
 }
 
-// startServer runs a server inside the test process and gives the script what
-// acrux env prints.
-func startServer(env *testscript.Env) error {
-	data := filepath.Join(env.WorkDir, ".data")
-	config, err := daemon.LoadConfig(data, filepath.Join(env.WorkDir, "acrux.yaml"), func(string) string { return "" })
+// startServer gives the script a server, and what acrux env prints.
+func startServer(env *testscript.Env, config string) error {
+	program, err := lookPath(env, "acrux")
 	if err != nil {
 		return err
 	}
-	config.Listen = "127.0.0.1:0"
-	ctx, stop := context.WithCancelCause(context.Background())
-	server, err := daemon.New(ctx, config, slog.New(slog.NewTextHandler(logFile(env), nil)))
+	server, err := fixture.StartServer(program, filepath.Join(env.WorkDir, ".data"), config, env.Vars)
 	if err != nil {
 		return err
 	}
-	ready, done := make(chan daemon.Published, 1), make(chan error, 1)
-	go func() { done <- server.Run(ctx, func(p daemon.Published) { ready <- p }) }()
 	env.Defer(func() {
-		stop(daemon.ErrShutdown)
-		if err := <-done; err != nil {
-			env.T().Log("the server ended with", err)
-			env.T().FailNow()
+		if err := server.Stop(); err != nil {
+			env.T().Fatal(err)
 		}
 	})
-	published := <-ready
-	admin, err := daemon.ReadAdmin(data)
-	if err != nil {
-		return err
-	}
-	for name, value := range cli.Exports(published, admin) {
-		env.Setenv(name, value)
-	}
-	env.Setenv("DATA", data)
+	env.Vars = append(env.Vars, server.Exports()...)
+	env.Setenv("DATA", server.Data)
 	return nil
 }
 
-func logFile(env *testscript.Env) io.Writer {
-	f, err := os.Create(filepath.Join(env.WorkDir, "server.log"))
-	if err != nil {
-		env.T().Log(err)
-		env.T().FailNow()
+// lookPath finds a program on the script's PATH.
+func lookPath(env *testscript.Env, name string) (string, error) {
+	for _, dir := range filepath.SplitList(env.Getenv("PATH")) {
+		file := filepath.Join(dir, name)
+		if _, err := os.Stat(file); err == nil {
+			return file, nil
+		}
 	}
-	env.Defer(func() { _ = f.Close() })
-	return f
+	return "", fmt.Errorf("%s is not on the PATH", name)
 }
 
 // capture sets a variable to the standard output of the command before:
