@@ -83,6 +83,7 @@ func configuration(relay *relay) string {
 	return `[core]
 	hooksPath = /dev/null
 	fsmonitor = false
+	logAllRefUpdates = false
 [credential]
 	helper =
 [protocol]
@@ -162,6 +163,11 @@ func (c *clone) fetch(ctx context.Context, address, ref string) (Result, error) 
 		return Result{}, err
 	}
 	if err := c.submodules(ctx); err != nil {
+		return Result{}, err
+	}
+	// The index has times and inodes of the files. Written anew from the tree it has
+	// none, so that the same commit is the same context, and COPY finds its cache.
+	if _, err := c.run(ctx, "read-tree", "HEAD"); err != nil {
 		return Result{}, err
 	}
 	commit, err := c.run(ctx, "rev-parse", "HEAD")
