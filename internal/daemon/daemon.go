@@ -281,7 +281,8 @@ func (b *builtinAgent) Run(ctx context.Context) error {
 	if s.config.Executor != nil {
 		return b.execute(ctx, s.config.Executor)
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log, Egress: s.config.Agent.StepNetwork == "nat"})
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
+		Egress: s.config.Agent.StepNetwork == "nat", OwnPorts: s.ownPorts()})
 	if err != nil {
 		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err)
 		<-ctx.Done()
@@ -289,6 +290,18 @@ func (b *builtinAgent) Run(ctx context.Context) error {
 	}
 	return errors.Join(b.execute(ctx, executor), executor.Close())
 }
+
+// ownPorts are where steps find the installation's hosts: its own port, and that of
+// aliases.
+func (s *Server) ownPorts() []uint16 {
+	port := uint16(s.listener.Addr().(*net.TCPAddr).Port)
+	if port == httpsPort || len(s.config.LoginServerAliases) == 0 {
+		return []uint16{port}
+	}
+	return []uint16{port, httpsPort}
+}
+
+const httpsPort = 443
 
 func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) error {
 	s := b.server

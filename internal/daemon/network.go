@@ -2,13 +2,8 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/registry"
@@ -51,16 +46,4 @@ func (s *Server) isOwn(host string, registries *registry.Registries) bool {
 		}
 	}
 	return false
-}
-
-// lockDirectory keeps two servers from using one data directory.
-func lockDirectory(data string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("the data directory: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("the data directory %s is in use by another server", data), f.Close())
-	}
-	return f, nil
 }

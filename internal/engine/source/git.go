@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/acrux/acrux/internal/engine"
@@ -126,8 +125,7 @@ func (e *gitError) Error() string { return "git " + strings.Join(e.args, " ") + 
 func (c *clone) run(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, c.program, args...)
 	command.Dir, command.Env = c.dir, c.env
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	endWithChildren(command)
 	command.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
