@@ -56,6 +56,9 @@ func (o *output) print(w io.Writer, value any, table columns) error {
 		if value, err = jmespath.Search(o.query, value); err != nil {
 			return usageError{fmt.Errorf("--query %s: %w", o.query, err)}
 		}
+		if value == nil {
+			return nil // as the Azure CLI does
+		}
 		table = nil // the query has chosen what to show
 	}
 	switch o.format {

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The page lists exactly the commands that are there.
+func TestCoveragePage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reference/az-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, missing, ok := strings.Cut(string(text), "## Not there yet")
+	if !ok {
+		t.Fatal("the page has no section about what is not there yet")
+	}
+	entry := regexp.MustCompile("(?m)^- `az ([a-z- ]+)`")
+	listed := map[string]bool{}
+	for _, m := range entry.FindAllStringSubmatch(here, -1) {
+		listed[m[1]] = true
+	}
+	for _, c := range commands() {
+		if !listed[c.path] {
+			t.Errorf("the page does not list az %s", c.path)
+		}
+		delete(listed, c.path)
+	}
+	for path := range listed {
+		t.Errorf("the page lists az %s, which is not there", path)
+	}
+	paths := []string{}
+	for _, c := range commands() {
+		paths = append(paths, c.path)
+	}
+	for _, m := range entry.FindAllStringSubmatch(missing, -1) {
+		if slices.Contains(paths, m[1]) {
+			t.Errorf("the page says that az %s is not there, and it is", m[1])
+		}
+	}
+}
+
+func TestSpread(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"a list", "acr import --name r --source s --image a:1 b:2", "acr import --name r --source s --image=a:1 --image=b:2"},
+		{"a short list", "acr import -n r --source s -t a:1", "acr import -n r --source s --image=a:1"},
+		{"an optional flag without values at the end", "acr task create --name t --assign-identity", "acr task create --name t --assign-identity="},
+		{"an optional flag without values in the middle", "acr task create --assign-identity --name t", "acr task create --assign-identity= --name t"},
+		{"an optional flag with values", "acr task create --assign-identity /a [system]", "acr task create --assign-identity=/a --assign-identity=[system]"},
+		{"a value that looks like a flag", "acr run --registry r --cmd -x /dev/null", "acr run --registry r --cmd -x /dev/null"},
+		{"a list without values is left to the parser", "acr import --image", "acr import --image"},
+		{"with an equals sign", "acr import --image=a:1 --name r", "acr import --image=a:1 --name r"},
+		{"an unknown command", "acr frobnicate --image a b", "acr frobnicate --image a b"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := strings.Join(spread(commands(), strings.Fields(tt.in)), " "); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOutput(t *testing.T) {
+	value := map[string]any{"name": "x", "n": 1, "list": []any{"a", "b"}, "object": map[string]any{"k": nil}, "yes": true}
+	tests := []struct{ name, format, query, want string }{
+		{"json", "json", "", "{\n  \"list\": [\n    \"a\",\n    \"b\"\n  ],\n  \"n\": 1,\n  \"name\": \"x\",\n  \"object\": {\n    \"k\": null\n  },\n  \"yes\": true\n}\n"},
+		{"a query", "json", "list[0]", "\"a\"\n"},
+		{"a query that finds nothing", "tsv", "nothing", ""},
+		{"tsv of an object", "tsv", "", "2\t1\tx\t\tTrue\n"},
+		{"tsv of a list", "tsv", "list", "a\nb\n"},
+		{"tsv of a text", "tsv", "name", "x\n"},
+		{"yaml", "yaml", "object", "k: null\n"},
+		{"table", "table", "{Name: name, N: n}", "N  Name\n-  ----\n1  x\n"},
+		{"none", "none", "", ""},
+		{"colours", "jsonc", "{a: name}", "{\n  \x1b[94m\"a\"\x1b[0m: \"x\"\n}\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			o := output{format: tt.format, query: tt.query}
+			if err := o.check(); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.print(&b, value, nil); err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != tt.want {
+				t.Errorf("got  %q\nwant %q", b.String(), tt.want)
+			}
+		})
+	}
+}
