@@ -30,8 +30,12 @@ func (k Kind) String() string {
 // Key is the type for comparison: lower case.
 func (k Kind) Key() string { return strings.ToLower(k.String()) }
 
-// Canonical returns id with the spelling of the kind in place of the caller's.
+// Canonical returns id with the spelling of the kind in place of the caller's. The ID
+// of a group has no type and stays as it is.
 func (k Kind) Canonical(id ID) ID {
+	if len(id.Names) == 0 {
+		return id
+	}
 	id.Namespace, id.Types = k.Namespace, k.Types
 	return id
 }

@@ -33,6 +33,15 @@ type Properties struct {
 	ZoneRedundancy           string     `json:"zoneRedundancy"`
 	AnonymousPullEnabled     bool       `json:"anonymousPullEnabled"`
 	RoleAssignmentMode       string     `json:"roleAssignmentMode"`
+
+	// NetworkRules are taken in to be refused: nothing keeps them.
+	NetworkRules *NetworkRules `json:"networkRuleSet,omitempty"`
+}
+
+// NetworkRules say from where a registry may be used.
+type NetworkRules struct {
+	DefaultAction string `json:"defaultAction"`
+	IPRules       []any  `json:"ipRules"`
 }
 
 // Encryption says whether a customer's key encrypts the registry.
@@ -161,6 +170,10 @@ func checkSKU(put *resource.Put[Properties]) error {
 	return nil
 }
 
+// registryPermissions is the role assignment mode there is: roles count for whole
+// registries.
+const registryPermissions = "LegacyRegistryPermissions"
+
 // checkProperties refuses what Acrux cannot do, so that nobody relies on it.
 func checkProperties(p Properties) error {
 	refuse := func(what, member string) error {
@@ -179,6 +192,10 @@ func checkProperties(p Properties) error {
 		return refuse("Zone redundancy", "zoneRedundancy")
 	case strings.EqualFold(p.Encryption.Status, "enabled"):
 		return refuse("Encryption with a customer's key", "encryption")
+	case p.NetworkRules != nil && (strings.EqualFold(p.NetworkRules.DefaultAction, "Deny") || len(p.NetworkRules.IPRules) > 0):
+		return refuse("Restricting a registry to networks", "networkRuleSet")
+	case p.RoleAssignmentMode != "" && !strings.EqualFold(p.RoleAssignmentMode, registryPermissions):
+		return refuse("The role assignment mode '"+p.RoleAssignmentMode+"'", "roleAssignmentMode")
 	}
 	return checkPolicies(p.Policies, refuse)
 }
@@ -190,6 +207,11 @@ func checkPolicies(p *Policies, refuse func(what, member string) error) error {
 	for member, policy := range map[string]Policy{"quarantinePolicy": p.Quarantine, "trustPolicy": p.Trust, "retentionPolicy": p.Retention, "softDeletePolicy": p.SoftDeleteDay} {
 		if strings.EqualFold(policy.Status, "enabled") {
 			return refuse("The policy "+member, "policies."+member)
+		}
+	}
+	for member, policy := range map[string]Policy{"exportPolicy": p.Export, "azureADAuthenticationAsArmPolicy": p.ARMAudience} {
+		if strings.EqualFold(policy.Status, "disabled") {
+			return refuse("Disabling the policy "+member, "policies."+member)
 		}
 	}
 	return nil
@@ -209,9 +231,7 @@ func (r *Registries) complete(old, res *arm.Resource[Properties]) {
 	}
 	p.Encryption, p.DataEndpointHostNames, p.PrivateEndpoints = Encryption{Status: "disabled"}, []string{}, []string{}
 	p.PublicNetworkAccess, p.NetworkRuleBypassOptions, p.ZoneRedundancy = "Enabled", "AzureServices", "Disabled"
-	if p.RoleAssignmentMode == "" {
-		p.RoleAssignmentMode = "LegacyRegistryPermissions"
-	}
+	p.RoleAssignmentMode, p.NetworkRules = registryPermissions, nil
 }
 
 // Availability says whether a name is free.

@@ -85,8 +85,8 @@ func (c *Collection[P]) PutResource(ctx context.Context, put Put[P], change func
 		if err != nil {
 			return err
 		}
-		if err := checkMatch(put.IfMatch, old); err != nil {
-			return err
+		if put.IfAbsent && old != nil || !matches(put.IfMatch, old) {
+			return ErrPrecondition()
 		}
 		created = old == nil
 		if res, err = c.next(ctx, put, old); err != nil {
@@ -114,10 +114,12 @@ func (c *Collection[P]) current(ctx context.Context, id arm.ID) (*arm.Resource[P
 	return &old, err
 }
 
-func checkMatch[P any](want string, old *arm.Resource[P]) error {
-	if want == "" || want == "*" && old != nil || old != nil && old.ETag == want {
-		return nil
-	}
+func matches[P any](want string, old *arm.Resource[P]) bool {
+	return want == "" || want == "*" && old != nil || old != nil && old.ETag == want
+}
+
+// ErrPrecondition is the error of a write whose condition does not hold.
+func ErrPrecondition() *problem.Error {
 	return problem.New(problem.Precondition, "PreconditionFailed", "The resource was changed by someone else: the condition on its ETag does not hold.")
 }
 

@@ -89,6 +89,7 @@ type Put[P any] struct {
 	Identity   *arm.IdentityChange // nil: the request says nothing about it
 	Properties P
 	IfMatch    string // ETag the resource must still have; empty: any
+	IfAbsent   bool   // the resource must not be there yet
 	Caller     string // object ID of who asks
 	Now        time.Time
 }

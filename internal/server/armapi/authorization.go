@@ -176,7 +176,11 @@ func (s *Server) putAssignment(ctx context.Context, c *Call, scope arm.ID, name 
 		if err := s.scopeExists(ctx, scope); err != nil {
 			return err
 		}
-		return s.Checker.Store.PutAssignment(ctx, a)
+		if err := s.Checker.Store.PutAssignment(ctx, a); err != nil {
+			return err
+		}
+		a, err = s.Checker.Store.Assignment(ctx, scope, a.Name)
+		return err
 	})
 	if errors.Is(err, rbac.ErrDuplicate) {
 		err = problem.New(problem.Conflict, "RoleAssignmentExists", "The role assignment already exists.").Because(err)

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 )
 
@@ -95,7 +97,14 @@ func (m mounted[P]) put(ctx context.Context, c *Call) (answer, error) {
 	if err := c.Decode(&req); err != nil {
 		return answer{}, err
 	}
-	return m.write(ctx, c, req, c.Request.Header.Get("If-Match"), m.createdStatus())
+	head := c.Request.Header
+	return m.write(ctx, c, req, condition{etag: head.Get("If-Match"), absent: head.Get("If-None-Match") == "*"}, m.createdStatus())
+}
+
+// condition is what a request wants the resource to be before it is written.
+type condition struct {
+	etag   string // empty: any
+	absent bool
 }
 
 func (m mounted[P]) createdStatus() int {
@@ -105,14 +114,14 @@ func (m mounted[P]) createdStatus() int {
 	return http.StatusCreated
 }
 
-func (m mounted[P]) write(ctx context.Context, c *Call, req request[P], ifMatch string, createdStatus int) (answer, error) {
+func (m mounted[P]) write(ctx context.Context, c *Call, req request[P], want condition, createdStatus int) (answer, error) {
 	if req.Identity != nil {
 		if err := m.mayAssign(ctx, c, req.Identity); err != nil {
 			return answer{}, err
 		}
 	}
 	res, created, err := m.provider.Put(ctx, resource.Put[P]{ID: c.ID, Location: req.Location, Tags: req.Tags, SKU: req.SKU, Identity: req.Identity,
-		Properties: req.Properties, IfMatch: ifMatch, Caller: string(c.Caller.ObjectID), Now: c.Now})
+		Properties: req.Properties, IfMatch: want.etag, IfAbsent: want.absent, Caller: string(c.Caller.ObjectID), Now: c.Now})
 	if err != nil {
 		return answer{}, err
 	}
@@ -130,7 +139,9 @@ func (m mounted[P]) mayAssign(ctx context.Context, c *Call, change *arm.Identity
 	have := map[string]bool{}
 	if old, err := m.provider.Get(ctx, c.ID); err == nil {
 		for _, id := range old.Identity.UserIDs() {
-			have[strings.ToLower(id)] = true
+			// An identity that was deleted and made anew is another one.
+			_, gone := m.server.Directory.Principal(ctx, identity.ObjectID(old.Identity.User[id].PrincipalID))
+			have[strings.ToLower(id)] = gone == nil
 		}
 	}
 	for _, text := range change.Assign {
@@ -146,7 +157,15 @@ func (m mounted[P]) mayAssign(ctx context.Context, c *Call, change *arm.Identity
 }
 
 func (m mounted[P]) delete(ctx context.Context, c *Call) (answer, error) {
-	existed, err := m.provider.Delete(ctx, c.ID)
+	existed := false
+	err := m.server.Documents.InTx(ctx, func(ctx context.Context) error {
+		if err := m.mayDelete(ctx, c); err != nil {
+			return err
+		}
+		var err error
+		existed, err = m.provider.Delete(ctx, c.ID)
+		return err
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -154,4 +173,16 @@ func (m mounted[P]) delete(ctx context.Context, c *Call) (answer, error) {
 		return answer{status: http.StatusNoContent}, nil
 	}
 	return answer{status: http.StatusOK}, nil
+}
+
+func (m mounted[P]) mayDelete(ctx context.Context, c *Call) error {
+	want := c.Request.Header.Get("If-Match")
+	if want == "" {
+		return nil
+	}
+	res, err := m.provider.Get(ctx, c.ID)
+	if problem.Is(err, problem.NotFound) || err == nil && want != "*" && want != res.ETag {
+		return resource.ErrPrecondition()
+	}
+	return err
 }

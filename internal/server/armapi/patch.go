@@ -7,22 +7,44 @@ import (
 	"sort"
 
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 )
+
+// change is the body of a PATCH.
+type change struct {
+	Tags       *map[string]string  `json:"tags"`
+	SKU        *arm.SKU            `json:"sku"`
+	Identity   *arm.IdentityChange `json:"identity"`
+	Properties map[string]any      `json:"properties"`
+}
+
+// patchTries is how often a PATCH without a condition of its own is tried anew when
+// someone else wrote between its GET and its PUT.
+const patchTries = 5
 
 // patch is GET, merge, PUT under the read ETag: there is one way to write.
 func (m mounted[P]) patch(ctx context.Context, c *Call) (answer, error) {
+	var req change
+	if err := c.Decode(&req); err != nil {
+		return answer{}, err
+	}
+	want := c.Request.Header.Get("If-Match")
+	for try := 1; ; try++ {
+		ans, err := m.patchOnce(ctx, c, req, want)
+		if want != "" || try == patchTries || !problem.Is(err, problem.Precondition) {
+			return ans, err
+		}
+	}
+}
+
+func (m mounted[P]) patchOnce(ctx context.Context, c *Call, change change, want string) (answer, error) {
 	old, err := m.provider.Get(ctx, c.ID)
 	if err != nil {
 		return answer{}, err
 	}
-	var change struct {
-		Tags       *map[string]string  `json:"tags"`
-		SKU        *arm.SKU            `json:"sku"`
-		Identity   *arm.IdentityChange `json:"identity"`
-		Properties map[string]any      `json:"properties"`
-	}
-	if err := c.Decode(&change); err != nil {
-		return answer{}, err
+	if want != "" && want != "*" && want != old.ETag {
+		return answer{}, resource.ErrPrecondition()
 	}
 	req := request[P]{Location: old.Location, Tags: old.Tags, SKU: old.SKU, Identity: mergeIdentity(old.Identity, change.Identity)}
 	if change.Tags != nil {
@@ -34,7 +56,7 @@ func (m mounted[P]) patch(ctx context.Context, c *Call) (answer, error) {
 	if req.Properties, err = mergeProperties(old.Properties, change.Properties, m.opts.KeepNulls); err != nil {
 		return answer{}, err
 	}
-	return m.write(ctx, c, req, old.ETag, http.StatusOK)
+	return m.write(ctx, c, req, condition{etag: old.ETag}, http.StatusOK)
 }
 
 // mergeIdentity applies a change to the block as it is: the map of user-assigned
@@ -52,6 +74,7 @@ func mergeIdentity(old *arm.Identity, change *arm.IdentityChange) *arm.IdentityC
 		ids[id] = true
 	}
 	for _, id := range change.Assign {
+		deleteFold(ids, id) // the new spelling replaces the old one
 		ids[id] = true
 	}
 	for _, id := range change.Remove {
@@ -94,13 +117,17 @@ func mergeObject(base, change map[string]any, keepNulls bool) {
 		case value == nil && keepNulls:
 		case value == nil:
 			delete(base, name)
+		case isObject && len(object) == 0 && (hasObject || base[name] == nil): // {} says nothing
 		case isObject && name == "customRegistries":
 			base[name] = replaceEntries(below, object)
 		case isObject && hasObject && !sameKind(below, object):
 			base[name] = object
 		case isObject && hasObject:
 			mergeObject(below, object, keepNulls)
-		case isObject && len(object) == 0: // {} says nothing
+		case isObject && base[name] == nil: // nulls remove nothing where nothing is
+			below = map[string]any{}
+			mergeObject(below, object, keepNulls)
+			base[name] = below
 		default:
 			base[name] = value
 		}

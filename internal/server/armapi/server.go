@@ -201,6 +201,9 @@ type target struct {
 func (s *Server) target(segments []string, method string) (target, error) {
 	path := strings.Join(segments, "/")
 	if id, err := arm.ParseID(path); err == nil && id.Namespace != "" {
+		if id.Group == "" {
+			return target{}, notRouted(path) // there are no resources outside of groups
+		}
 		k, err := s.kind(id.Kind())
 		return target{id: id, kind: k}, err
 	}
@@ -320,6 +323,9 @@ func (s *Server) list(ctx context.Context, c *Call, k *kind) (answer, error) {
 		return answer{}, denied
 	}
 	items, err := k.list(ctx, c)
+	if err != nil && denied != nil {
+		return answer{}, denied // he need not know what is there
+	}
 	if err != nil {
 		return answer{}, err
 	}

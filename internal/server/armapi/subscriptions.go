@@ -23,6 +23,9 @@ func (s *Server) subscriptions(ctx context.Context, c *Call, segments []string) 
 	if serve == nil {
 		return answer{}, false, nil
 	}
+	if err := checkMethod(words, c.Request.Method); err != nil {
+		return answer{}, true, err
+	}
 	if err := arm.CheckVersion(c.Query("api-version"), "2014-01-01"); err != nil {
 		return answer{}, true, err
 	}
@@ -31,6 +34,22 @@ func (s *Server) subscriptions(ctx context.Context, c *Call, segments []string) 
 	}
 	ans, err = serve(ctx, c)
 	return ans, true, err
+}
+
+// checkMethod: all of these are read, but for a single group and two actions.
+func checkMethod(words []string, method string) error {
+	n := len(words)
+	want := http.MethodGet
+	switch {
+	case n == 4 && words[2] == "resourcegroups":
+		return nil
+	case n == 5 && (words[4] == "register" || words[4] == "checknameavailability"):
+		want = http.MethodPost
+	}
+	if method == want || method == http.MethodHead && want == http.MethodGet {
+		return nil
+	}
+	return problem.New(problem.NotAllowed, "MethodNotAllowed", "The method %s is not allowed on '/%s'.", method, strings.Join(words, "/"))
 }
 
 type serveFunc = func(ctx context.Context, c *Call) (answer, error)

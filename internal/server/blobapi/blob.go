@@ -107,7 +107,7 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key := runlog.Key{Registry: id.Parent().Name(), RunID: id.Name()}
+	key := runlog.Key{Registry: id.Parent().String(), RunID: id.Name()}
 	size, modified, err := s.Logs.Size(key)
 	if err != nil {
 		return err

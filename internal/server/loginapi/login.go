@@ -35,7 +35,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	lower := strings.ToLower(rest)
 	switch {
 	case strings.HasSuffix(lower, ".well-known/openid-configuration"):
-		s.configuration(w, authority)
+		s.configuration(w, authority, strings.Split(rest, "/")[0])
 	case strings.HasSuffix(lower, "discovery/keys") || strings.HasSuffix(lower, "discovery/v2.0/keys"):
 		s.keys(w)
 	case lower == "discovery/instance":
@@ -55,10 +55,15 @@ func (s *Server) tenantKnown(authority string) bool {
 	return false
 }
 
-func (s *Server) configuration(w http.ResponseWriter, authority string) {
-	if !s.tenantKnown(authority) {
-		fail(w, badTenant(authority))
-		return
+// configuration describes an authority. Below /adfs clients also look for tenants.
+func (s *Server) configuration(w http.ResponseWriter, authority, below string) {
+	for _, name := range []string{authority, below} {
+		if word := strings.ToLower(name); word != "v2.0" && word != ".well-known" && !s.tenantKnown(name) {
+			unknown := badTenant(name)
+			unknown.status = http.StatusNotFound
+			fail(w, unknown)
+			return
+		}
 	}
 	base, oauth := s.URL+"/"+authority, "/oauth2/v2.0"
 	if strings.EqualFold(authority, "adfs") {

@@ -24,7 +24,7 @@ func (c *call) authorize() error {
 	if err != nil {
 		return err
 	}
-	c.subject = subject
+	c.subject, c.granted = subject, granted
 	if !needed {
 		return nil
 	}
@@ -69,9 +69,8 @@ func (c *call) identify() (subject token.Subject, granted []oci.Access, err erro
 	return subject, nil, c.challenge("", "")
 }
 
-// challenge is the answer to who has not said who he is, distribution's token
-// specification. On /v2/ it names no scope: the stock CLI reads it word by word.
-func (c *call) challenge(code, reason string) error {
+// demand sets the header that says how to authenticate.
+func (c *call) demand(code string) {
 	text := fmt.Sprintf(`Bearer realm="https://%s/oauth2/token",service="%s"`, c.host, c.host)
 	if need, ok := c.req.need(c.Method); ok {
 		text += fmt.Sprintf(`,scope="%s"`, need)
@@ -80,6 +79,12 @@ func (c *call) challenge(code, reason string) error {
 		text += fmt.Sprintf(`,error="%s"`, code)
 	}
 	c.w.Header().Set("WWW-Authenticate", text)
+}
+
+// challenge is the answer to who has not said who he is, distribution's token
+// specification. On /v2/ it names no scope: the stock CLI reads it word by word.
+func (c *call) challenge(code, reason string) error {
+	c.demand(code)
 	p := problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required, visit https://aka.ms/acr/authorization for more information.")
 	if reason != "" {
 		p.Because(errors.New(reason))
@@ -95,12 +100,10 @@ func (c *call) login(user, password string) (token.Subject, error) {
 	}
 	p, err := c.server.Directory.Authenticate(c.Context(), identity.ClientID(user), secret.New(password))
 	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrWrongSecret) {
-		return token.Subject{}, errBadLogin.Because(err)
+		return token.Subject{}, problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong").Because(err)
 	}
 	return token.Subject{Principal: p.ObjectID}, err
 }
-
-var errBadLogin = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong")
 
 func (c *call) refresh(text string) (token.Subject, error) {
 	subject, err := c.server.Issuer.VerifyRefresh(text, c.name)

@@ -150,6 +150,9 @@ func (c *call) mount(text, from string) (bool, error) {
 	if denied := c.check(c.subject, oci.Pull); denied != nil {
 		return false, nil
 	}
+	if c.granted != nil && !covered(c.granted, oci.RepositoryAccess(from, oci.Pull)) {
+		return false, nil
+	}
 	mounted, err := c.server.Content.Mount(c.Context(), c.repository(), registry.Name{Registry: c.name, Repository: from}, d, c.now)
 	if mounted {
 		c.blobCreated(d)

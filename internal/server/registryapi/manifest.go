@@ -95,31 +95,25 @@ func (c *call) listReferrers() error {
 }
 
 func (c *call) listTags() error {
-	p, err := c.page(0)
+	p, err := c.page(whole)
 	if err != nil {
 		return err
 	}
-	tags := []string{}
-	zero := c.URL.Query().Get("n") == "0"
 	all, err := c.tags(registry.TagQuery{Page: p})
 	if err != nil {
 		return err
 	}
-	if !zero {
-		for _, t := range cut(c, all, p.N, tagName) {
-			tags = append(tags, t.Name)
-		}
+	tags := []string{}
+	for _, t := range cut(c, all, p.N, tagName) {
+		tags = append(tags, t.Name)
 	}
 	return c.json(http.StatusOK, map[string]any{"name": c.req.Repository, "tags": tags})
 }
 
 func tagName(t registry.Tag) string { return t.Name }
 
-// tags asks for one more than the page has, to know whether there is a next one.
 func (c *call) tags(q registry.TagQuery) ([]registry.Tag, error) {
-	if q.N > 0 {
-		q.N++
-	}
+	q.Page = ask(q.Page)
 	return c.server.Content.Tags(c.Context(), c.repository(), q)
 }
 
@@ -128,9 +122,7 @@ func (c *call) listRepositories() error {
 	if err != nil {
 		return err
 	}
-	ask := p
-	ask.N++
-	all, err := c.server.Content.Repositories(c.Context(), c.name, ask)
+	all, err := c.server.Content.Repositories(c.Context(), c.name, ask(p))
 	if err != nil {
 		return err
 	}

@@ -119,9 +119,7 @@ func (c *call) showManifests() error {
 	if order := c.URL.Query().Get("orderby"); order != "" {
 		return problem.New(problem.Unsupported, "UNSUPPORTED", "ordering manifests by time is not available in this version of Acrux").On("orderby")
 	}
-	ask := p
-	ask.N++
-	all, err := c.server.Content.Manifests(c.Context(), c.repository(), ask)
+	all, err := c.server.Content.Manifests(c.Context(), c.repository(), ask(p))
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ type call struct {
 	name     string // of the registry, in lower case
 	host     string // as the client spelled it, with port
 	subject  token.Subject
+	granted  []oci.Access // what the token covers; nil without one
 	now      time.Time
 }
 
@@ -100,6 +101,9 @@ func (s *Server) serve(c *call) error {
 		return c.token()
 	case unknown:
 		return problem.New(problem.NotFound, "NOT_FOUND", "the path is not served by this registry")
+	}
+	if name := c.req.Repository; name != "" && !oci.ValidRepository(name) {
+		return problem.New(problem.Invalid, "NAME_INVALID", "invalid repository name %q", name).On(name)
 	}
 	if err := c.authorize(); err != nil {
 		return err

@@ -57,6 +57,9 @@ func (c *call) fail(err error) {
 		out.Detail = &ociDetail{Name: p.Target, Hints: p.Hints}
 	}
 	status := p.Kind.Status()
+	if p.Kind == problem.Unauthenticated && c.w.Header().Get("WWW-Authenticate") == "" && c.name != "" {
+		c.demand("")
+	}
 	if p.Code == "RANGE_INVALID" {
 		status = http.StatusRequestedRangeNotSatisfiable
 	}
@@ -94,9 +97,21 @@ func (c *call) next(n int, last string) {
 	c.w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, u.String()))
 }
 
-// cut takes one more entry than the page has: if it is there, there is a next page.
+// whole is the page that is not asked for with n; n=0 asks for nothing at all.
+const whole = -1
+
+// ask is the page with one entry more, which tells whether there is a next one.
+func ask(p registry.Page) registry.Page {
+	p.N = max(0, p.N+1)
+	return p
+}
+
+// cut takes away the entry too many: if it is there, there is a next page.
 func cut[T any](c *call, all []T, n int, nameOf func(T) string) []T {
-	if n > 0 && len(all) > n {
+	switch {
+	case n == 0:
+		return nil
+	case n > 0 && len(all) > n:
 		all = all[:n]
 		c.next(n, nameOf(all[n-1]))
 	}

@@ -174,7 +174,7 @@ func (s *Service) AppendLog(ctx context.Context, key lease.Key, offset int64, p 
 	if err != nil {
 		return err
 	}
-	return s.Logs.Append(runlog.Key{Registry: row.Registry.Name(), RunID: row.Properties.RunID}, offset, p)
+	return s.Logs.Append(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}, offset, p)
 }
 
 // Token implements lease.Leaser. The token ends with the run's time at the latest.
@@ -233,7 +233,7 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 	if err != nil {
 		return err
 	}
-	if err := s.Logs.Sync(runlog.Key{Registry: row.Registry.Name(), RunID: row.Properties.RunID}); err != nil {
+	if err := s.Logs.Sync(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}); err != nil {
 		return err
 	}
 	_, err = s.update(ctx, key, func(row *Row) error {

@@ -82,7 +82,7 @@ func encoded(file string) run.Request {
 
 func (w *world) log(t *testing.T, id arm.ID) string {
 	t.Helper()
-	key := runlog.Key{Registry: id.Parent().Name(), RunID: id.Name()}
+	key := runlog.Key{Registry: id.Parent().String(), RunID: id.Name()}
 	size, _, err := w.Logs.Size(key)
 	must(t, err)
 	var buf bytes.Buffer

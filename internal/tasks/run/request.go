@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/base64"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -120,6 +121,9 @@ func applyOverride(step *task.Step, o *Override) {
 	if o == nil {
 		return
 	}
+	if o.ContextPath != "" && !sameHost(step.ContextPath, o.ContextPath) {
+		step.ContextAccessToken = nil // the credential does not follow to another host
+	}
 	replace(&step.ContextPath, o.ContextPath)
 	replace(&step.Target, o.Target)
 	switch step.Type {
@@ -130,6 +134,13 @@ func applyOverride(step *task.Step, o *Override) {
 	}
 	step.Values = mergeValues(step.Values, o.Values)
 	step.Arguments = mergeValues(step.Arguments, o.Arguments)
+}
+
+// sameHost reports whether two URLs lead to the same server in the same way.
+func sameHost(a, b string) bool {
+	x, errX := url.Parse(a)
+	y, errY := url.Parse(b)
+	return errX == nil && errY == nil && x.Host != "" && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
 }
 
 func replace(text *string, by string) {

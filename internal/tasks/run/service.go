@@ -6,7 +6,6 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -283,21 +282,29 @@ func (s *Service) EndLost(ctx context.Context, agent string, now time.Time) erro
 }
 
 func (s *Service) endLost(ctx context.Context, seen Row, now time.Time) error {
-	message := lost(seen.Agent)
-	var b strings.Builder
-	fmt.Fprintf(&b, "\r\nRun ID: %s failed after %s. Error: %s\r\n", seen.Properties.RunID, now.Sub(seen.Started).Round(time.Second), message)
+	fenced := false
 	_, err := s.change(ctx, seen.ID(), func(row *Row) error {
-		if row.Fence != seen.Fence || row.Status.Final() {
-			return nil // it was completed meanwhile
+		if fenced = row.Fence == seen.Fence && !row.Status.Final(); fenced {
+			row.Fence++ // what the agent still sends is refused
 		}
-		row.Fence++ // what the agent still sends is refused
-		s.finish(row, lease.Error, message, now)
 		return nil
 	})
-	if err != nil {
+	if err != nil || !fenced {
+		return err // it was completed meanwhile
+	}
+	// First the last words, then the state that says there are no more.
+	message := lost(seen.Agent)
+	words := fmt.Sprintf("\r\nRun ID: %s failed after %s. Error: %s\r\n", seen.Properties.RunID, now.Sub(seen.Started).Round(time.Second), message)
+	if err := s.Logs.AppendLast(runlog.Key{Registry: seen.Registry.String(), RunID: seen.Properties.RunID}, words); err != nil {
 		return err
 	}
-	return s.Logs.AppendLast(runlog.Key{Registry: seen.Registry.Name(), RunID: seen.Properties.RunID}, b.String())
+	_, err = s.change(ctx, seen.ID(), func(row *Row) error {
+		if !row.Status.Final() {
+			s.finish(row, lease.Error, message, now)
+		}
+		return nil
+	})
+	return err
 }
 
 // reapEvery is how often lost agents are looked for.

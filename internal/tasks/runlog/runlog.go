@@ -4,18 +4,22 @@
 package runlog
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Key names a log: the registry's name and the run's ID.
+// Key names a log: the registry's resource ID and the run's ID. A registry that is
+// made under a name that was free again is another one, with logs of its own.
 type Key struct{ Registry, RunID string }
 
 // Logs is a directory of logs. It is safe for concurrent use; the logs of one run
@@ -42,9 +46,12 @@ func Open(dir string) (*Logs, error) {
 	return &Logs{dir: dir}, nil
 }
 
-// file is where a log lives. Names of registries and runs are letters and digits.
+// file is where a log lives: a folder for each registry, with its name for people and
+// a hash of its ID.
 func (l *Logs) file(key Key) string {
-	return filepath.Join(l.dir, filepath.Base(strings.ToLower(key.Registry)), filepath.Base(strings.ToLower(key.RunID))+".log")
+	registry := strings.ToLower(key.Registry)
+	sum := sha256.Sum256([]byte(registry))
+	return filepath.Join(l.dir, path.Base(registry)+"-"+hex.EncodeToString(sum[:8]), path.Base(strings.ToLower(key.RunID))+".log")
 }
 
 // Append writes p at offset. Bytes that are already there are not written again.

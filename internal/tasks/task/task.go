@@ -180,6 +180,9 @@ func (p *Properties) normalise() error {
 	if p.AgentConfiguration == nil || p.AgentConfiguration.CPU == 0 {
 		p.AgentConfiguration = &AgentConfiguration{CPU: 2}
 	}
+	if p.AgentConfiguration.CPU < 0 {
+		return invalid("agentConfiguration.cpu", "A run cannot have %d CPUs.", p.AgentConfiguration.CPU)
+	}
 	p.ProvisioningState = "Succeeded"
 	for _, check := range []func() error{p.checkPlatform, p.checkStep, p.checkTrigger, p.checkCredentials} {
 		if err := check(); err != nil {
@@ -223,6 +226,9 @@ func (p *Properties) checkStep() error {
 	s := p.Step
 	if s == nil {
 		return invalid("step", "A task needs a step.")
+	}
+	if s.ContextPath == "" {
+		s.ContextAccessToken = nil // it is for nothing
 	}
 	switch s.Type {
 	case "EncodedTask":
@@ -279,6 +285,9 @@ func (p *Properties) checkCredentials() error {
 		return nil
 	}
 	if sr := p.Credentials.SourceRegistry; sr != nil {
+		if sr.LoginMode != "" && !strings.EqualFold(sr.LoginMode, "Default") && !strings.EqualFold(sr.LoginMode, "None") {
+			return invalid("credentials.sourceRegistry.loginMode", "The login mode '%s' is neither Default nor None.", sr.LoginMode)
+		}
 		if sr.Identity != nil && *sr.Identity != "" {
 			return unsupported("credentials.sourceRegistry.identity", "An identity for the run's own registry")
 		}
@@ -379,13 +388,11 @@ func (p *Properties) eachSecret(fn func(name string, text **string)) {
 }
 
 func (s *Step) eachSecret(fn func(name string, text **string)) {
-	if s.ContextPath != "" {
-		fn(contextToken, &s.ContextAccessToken)
-	}
-	for _, list := range [][]Value{s.Values, s.Arguments} {
+	fn(contextToken, &s.ContextAccessToken)
+	for kind, list := range map[string][]Value{"value": s.Values, "argument": s.Arguments} {
 		for i := range list {
 			if list[i].IsSecret {
-				fn(secretName("value", list[i].Name), &list[i].Value)
+				fn(secretName(kind, list[i].Name), &list[i].Value)
 			}
 		}
 	}

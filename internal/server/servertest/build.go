@@ -1,0 +1,168 @@
+// Package servertest wires the hosts of an installation on a directory, for tests of
+// the server packages: everything but agents and background duties is real, the
+// database, the blobs, the signatures. It listens on loopback.
+package servertest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/tenant"
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/server/armapi"
+	"github.com/acrux/acrux/internal/server/blobapi"
+	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/server/graphapi"
+	"github.com/acrux/acrux/internal/server/loginapi"
+	"github.com/acrux/acrux/internal/server/registryapi"
+	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/runlog"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+// Domain is what all hosts end in; they are never looked up.
+const Domain = "acrux.test"
+
+// Alias is a second suffix under which registries answer.
+const Alias = "azurecr.io"
+
+// Tenant and Subscription are the same in every installation under test.
+const (
+	Tenant       = "10000000-0000-4000-8000-000000000001"
+	Subscription = "20000000-0000-4000-8000-000000000002"
+)
+
+// Stack is an installation without a listener.
+type Stack struct {
+	armapi.Services
+	DB        *sqlstore.DB
+	Content   *registry.Content
+	Issuer    *token.Issuer
+	Checker   *rbac.Checker
+	Directory *identity.Directory
+	ARM       *armapi.Server
+	Storage   *blobapi.Server
+	Logs      *runlog.Logs
+	Dialer    *egress.Dialer
+	Sealer    *secret.Sealer
+	Router    *edge.Router
+	Suffix    string // the domain with the port
+}
+
+// Build wires an installation in dir whose hosts are reached at a loopback address.
+func Build(ctx context.Context, dir, address string) (*Stack, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{Suffix: Domain + ":" + port}
+	if s.Sealer, err = secret.OpenSealer(filepath.Join(dir, "keys", "master.key")); err != nil {
+		return nil, err
+	}
+	if s.DB, err = sqlstore.Open(ctx, dir); err != nil {
+		return nil, err
+	}
+	if err := s.wire(ctx, dir, address); err != nil {
+		return nil, errors.Join(err, s.DB.Close())
+	}
+	return s, nil
+}
+
+// URL is the address of one of the hosts.
+func (s *Stack) URL(host string) string { return "https://" + host + "." + s.Suffix }
+
+// LoginServer is the host of a registry.
+func (s *Stack) LoginServer(name string) string {
+	return strings.ToLower(name) + ".azurecr." + s.Suffix
+}
+
+func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
+	now := time.Now()
+	if s.Issuer, err = token.Open(ctx, s.DB, s.Sealer, Tenant, s.URL("login")+"/"+Tenant+"/", now); err != nil {
+		return err
+	}
+	documents := sqlstore.Documents{DB: s.DB}
+	s.Directory = &identity.Directory{Store: sqlstore.Principals{DB: s.DB}, TenantID: Tenant}
+	s.Checker = &rbac.Checker{Store: sqlstore.Assignments{DB: s.DB}, Directory: s.Directory}
+	s.Groups, s.Identities = tenant.NewGroups(documents), identity.NewManagedService(documents, s.Directory)
+	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer, []string{Alias})
+	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
+	if err != nil {
+		return err
+	}
+	if s.Logs, err = runlog.Open(filepath.Join(dir, "runlogs")); err != nil {
+		return err
+	}
+	s.Content = &registry.Content{Store: sqlstore.Registry{DB: s.DB}, Blobs: blobs}
+	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {
+		name := edge.HostName(host)
+		return address, strings.HasSuffix(name, "."+Domain)
+	}}
+	s.Runs = &run.Service{Store: sqlstore.Runs{DB: s.DB}, Registries: s.Registries, Directory: s.Directory, Issuer: s.Issuer, Sealer: s.Sealer, Logs: s.Logs}
+	s.Tasks = task.NewService(documents, sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}, s.Identities, s.Runs)
+	s.Runs.Tasks = s.Tasks
+	s.Imports = mirror.New(s.Registries, s.Content, s.Dialer, sqlstore.Operations{DB: s.DB}, s.Sealer)
+	urlKey, err := s.Sealer.Derive("signed URLs")
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Domain: s.Suffix, Key: urlKey}
+	s.LogURL = s.Storage.LogURL
+	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",
+		Endpoints: armapi.Endpoints{Management: s.URL("management"), Login: s.URL("login"), Graph: s.URL("graph"), ACRSuffix: "azurecr." + s.Suffix, Vault: "vault." + s.Suffix, Storage: s.Suffix}}
+	s.ARM.MountAll(s.Services)
+	s.route(log)
+	return nil
+}
+
+func (s *Stack) route(log *slog.Logger) {
+	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
+		Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
+	s.Router = &edge.Router{Log: log}
+	s.Router.Host("management."+Domain, s.ARM)
+	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, URL: s.URL("login"), TenantID: Tenant})
+	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, URL: s.URL("graph"), TenantID: Tenant})
+	s.Router.Below("blob."+Domain, s.Storage)
+	s.Router.Below("azurecr."+Domain, contents)
+	s.Router.Below(Alias, contents)
+}
+
+// Person is a service principal that tests sign in as.
+type Person struct {
+	identity.Principal
+	Secret string
+}
+
+// NewPerson makes a service principal.
+func (s *Stack) NewPerson(ctx context.Context, name string) (Person, error) {
+	p, text, err := s.Directory.NewApplication(ctx, name, time.Now())
+	return Person{Principal: p, Secret: text.Reveal()}, err
+}
+
+// Assign gives a person a role, by name, at a scope, and returns the assignment's name.
+func (s *Stack) Assign(ctx context.Context, who identity.ObjectID, role string, scope arm.ID) (string, error) {
+	for _, r := range rbac.Roles() {
+		if r.Name == role {
+			name := uuid.NewString()
+			return name, s.Checker.Store.PutAssignment(ctx, rbac.Assignment{Name: name, Scope: scope, PrincipalID: who, PrincipalType: "ServicePrincipal", RoleID: r.ID, Created: time.Now()})
+		}
+	}
+	return "", errors.New("there is no role " + role)
+}
