@@ -23,7 +23,7 @@ import (
 
 // execute runs the steps of a task file with a fake, in an empty workspace unless
 // files are given (-> makes a link), and returns the outcome and the log without stamps.
-func execute(t *testing.T, ctx context.Context, fake *enginetest.Fake, steps string, files map[string]string) (engine.Outcome, error, string) {
+func execute(t *testing.T, ctx context.Context, fake *enginetest.Fake, steps string, files map[string]string) (engine.Outcome, string, error) {
 	t.Helper()
 	plan, err := taskfile.Render(ctx, taskfile.Input{
 		Name: "decoded", File: []byte("version: v1.1.0\n" + steps),
@@ -67,7 +67,7 @@ func execute(t *testing.T, ctx context.Context, fake *enginetest.Fake, steps str
 		}
 		lines = append(lines, line)
 	}
-	return outcome, err, strings.Join(lines, "")
+	return outcome, strings.Join(lines, ""), err
 }
 
 // exits makes a container end with these codes, one after the other, each after d;
@@ -116,7 +116,7 @@ func TestAttempts(t *testing.T) {
 				fake := &enginetest.Fake{OnCommand: exits(time.Second, "it said so", tt.codes...)}
 				step := strings.TrimSuffix("steps: [{id: a, cmd: x y, "+tt.step, ", ") + "}]\n"
 				began := time.Now()
-				outcome, err, log := execute(t, t.Context(), fake, step, nil)
+				outcome, log, err := execute(t, t.Context(), fake, step, nil)
 				if err != nil || outcome.OK != (tt.want == "") {
 					t.Errorf("%+v, %v", outcome, err)
 				}
@@ -153,7 +153,7 @@ func TestGraph(t *testing.T) {
 			time.Sleep(times[command.Name] * time.Second)
 			return engine.CommandResult{}, nil
 		}}
-		if outcome, err, log := execute(t, t.Context(), fake, steps, nil); err != nil || !outcome.OK {
+		if outcome, log, err := execute(t, t.Context(), fake, steps, nil); err != nil || !outcome.OK {
 			t.Errorf("%v\n%s", err, log)
 		}
 		want := map[string]time.Duration{"a": 0, "b": 0, "c": 4, "d": 1, "e": 5}
@@ -173,7 +173,7 @@ func TestFailureEndsTheOthers(t *testing.T) {
 			return engine.CommandResult{}, enginetest.Wait(ctx)
 		}}
 		steps := "steps:\n  - {id: slow, cmd: x, when: ['-']}\n  - {id: bad, cmd: x, when: ['-']}\n  - {id: never, cmd: x}\n"
-		outcome, err, log := execute(t, t.Context(), fake, steps, nil)
+		outcome, log, err := execute(t, t.Context(), fake, steps, nil)
 		if err != nil || outcome.OK || !strings.HasSuffix(log, "failed to run step ID: bad: exit status 5\n") {
 			t.Errorf("%+v, %v\n%s", outcome, err, log)
 		}
@@ -189,7 +189,7 @@ func TestCauseOfTheEnd(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
 		defer cancel()
 		fake := &enginetest.Fake{OnCommand: exits(time.Hour, "", 0)}
-		if _, err, log := execute(t, ctx, fake, "steps: [{cmd: x, retries: 3}]\n", nil); !errors.Is(err, cause) || strings.Contains(log, "retrying") {
+		if _, log, err := execute(t, ctx, fake, "steps: [{cmd: x, retries: 3}]\n", nil); !errors.Is(err, cause) || strings.Contains(log, "retrying") {
 			t.Errorf("got %v\n%s", err, log)
 		}
 	})
@@ -209,7 +209,7 @@ func TestWhatIsNotSupportedFailsByName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.step, func(t *testing.T) {
 			fake := new(enginetest.Fake)
-			outcome, err, log := execute(t, t.Context(), fake, "steps:\n  - "+tt.step+"\n", map[string]string{"Dockerfile": "FROM scratch\n"})
+			outcome, log, err := execute(t, t.Context(), fake, "steps:\n  - "+tt.step+"\n", map[string]string{"Dockerfile": "FROM scratch\n"})
 			if err != nil || outcome.OK || !strings.Contains(log, tt.want) {
 				t.Errorf("%+v, %v; want %q in\n%s", outcome, err, tt.want, log)
 			}
@@ -228,7 +228,7 @@ steps:
   - {id: a, cmd: "-t --memory 256m -e MODE=fast --add-host h:1.2.3.4 img 'two words' $HOME \"$NONE\" x$NONE", cpus: 1.5, ports: ["80:80"], user: "1:2", privileged: true, keep: true, volumeMounts: [{name: v, mountPath: /s}], network: host, expose: [90]}
   - {id: b, cmd: img, entryPoint: /bin/sh, detach: true, disableWorkingDirectoryOverride: true}
 `
-	if outcome, err, log := execute(t, t.Context(), fake, steps, nil); err != nil || !outcome.OK {
+	if outcome, log, err := execute(t, t.Context(), fake, steps, nil); err != nil || !outcome.OK {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	want := []engine.Command{{
@@ -253,7 +253,7 @@ steps:
     build: -t a:1 --tag=a:2 --build-arg X=1 --build-arg FROM_ENV=1 --build-arg=Y='two words' --label l=1 --target t --platform linux/arm64 --no-cache --pull --add-host h:1.2.3.4 --network none --secret id=tok,src=/run/s/tok --secret id=e,env=FROM_ENV -f Dockerfile .
     volumeMounts: [{name: v, mountPath: /run/s}]
 `
-	if outcome, err, log := execute(t, t.Context(), fake, steps, map[string]string{"Dockerfile": "FROM scratch\n"}); err != nil || !outcome.OK {
+	if outcome, log, err := execute(t, t.Context(), fake, steps, map[string]string{"Dockerfile": "FROM scratch\n"}); err != nil || !outcome.OK {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	got := fake.Scopes()[0].Builds()[0]
@@ -276,7 +276,7 @@ func TestLinksDoNotLeaveTheWorkspace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fake := new(enginetest.Fake)
 			files := map[string]string{"Dockerfile": "FROM scratch\n", "link": "-> /etc"}
-			outcome, err, log := execute(t, t.Context(), fake, "steps:\n  - "+step+"\n", files)
+			outcome, log, err := execute(t, t.Context(), fake, "steps:\n  - "+step+"\n", files)
 			if err != nil || outcome.OK || len(fake.Scopes()[0].Builds()) > 0 {
 				t.Errorf("%+v, %v, built %+v\n%s", outcome, err, fake.Scopes()[0].Builds(), log)
 			}

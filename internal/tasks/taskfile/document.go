@@ -167,6 +167,7 @@ func (v *volumeDocument) check() error {
 			return errors.New("secret name provided for value is empty")
 		}
 		if !fileNames.MatchString(name) || name == "." || name == ".." {
+			//lint:ignore ST1005 the runner's words
 			return fmt.Errorf("file name, %s, is not well formed. Only use alphanumeric and - _ .", name)
 		}
 	}

@@ -34,7 +34,8 @@ func ParseReference(name string) (Reference, error) {
 	parsed, err := reference.Parse(rest)
 	named, ok := parsed.(reference.Named)
 	if err != nil || !ok {
-		return Reference{}, fmt.Errorf("Failed to parse image reference, ensure tags have a valid format: %s: invalid reference format", name) //nolint:staticcheck // the runner's words
+		//lint:ignore ST1005 the runner's words
+		return Reference{}, fmt.Errorf("Failed to parse image reference, ensure tags have a valid format: %s: invalid reference format", name)
 	}
 	ref := Reference{Registry: host, Repository: named.Name(), Reference: name}
 	if tagged, ok := parsed.(reference.Tagged); ok {
