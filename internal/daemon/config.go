@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -89,7 +90,7 @@ func LoadConfig(data, file string, getenv func(string) string) (Config, error) {
 		defer f.Close()
 		decoder := yaml.NewDecoder(f)
 		decoder.KnownFields(true)
-		if err := decoder.Decode(&c); err != nil {
+		if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
 			return c, fmt.Errorf("the configuration %s: %w", file, err)
 		}
 	}
