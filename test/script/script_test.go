@@ -4,12 +4,16 @@
 package script_test
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -23,6 +27,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole servers take longer than a short test may")
+	}
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("the embedded engine needs root")
@@ -30,7 +37,8 @@ func TestScripts(t *testing.T) {
 		t.Skip("the embedded engine needs root")
 	}
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, RequireExplicitExec: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "match": match, "envsubst": substitute}})
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "match": match, "envsubst": substitute,
+			"meet": meet, "unseen": unseen}})
 }
 
 // setup starts what a script needs.
@@ -52,6 +60,7 @@ func setup(env *testscript.Env) error {
 	config := fmt.Sprintf("loginServerAliases: [azurecr.io]\nregistryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
 	env.Setenv("GIT", git)
 	env.Setenv("UPSTREAM", host)
+	env.Setenv("UPSTREAM_PORT", host[strings.LastIndex(host, ":")+1:])
 	env.Setenv("ACRUX_CONFIG_DIR", filepath.Join(env.WorkDir, "client"))
 	return startServer(env, config)
 }
@@ -90,7 +99,9 @@ func startServer(env *testscript.Env, config string) error {
 	})
 	env.Vars = append(env.Vars, server.Exports()...)
 	env.Setenv("DATA", server.Data)
-	return nil
+	_, port, err := net.SplitHostPort(server.Published.Address)
+	env.Setenv("SERVER_PORT", port)
+	return err
 }
 
 // lookPath finds a program on the script's PATH.
@@ -169,4 +180,57 @@ func fits(line, want string) bool {
 		line = line[i+len(part):]
 	}
 	return strings.HasSuffix(line, parts[len(parts)-1])
+}
+
+// meet lets runs wait for each other. Each makes a file of its own in its workspace
+// and waits for the same name with ".go": meet FILE...
+func meet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: meet FILE...")
+	}
+	deadline := time.Now().Add(time.Minute)
+	var found []string
+	for _, name := range args {
+		pattern := filepath.Join(ts.Getenv("DATA"), "agent", "runs", "*", "workspace", name)
+		files, _ := filepath.Glob(pattern) // the pattern is good
+		for ; len(files) == 0; files, _ = filepath.Glob(pattern) {
+			if time.Now().After(deadline) {
+				ts.Fatalf("no run makes the file %s", name)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		found = append(found, files...)
+	}
+	for _, file := range found {
+		ts.Check(os.WriteFile(file+".go", nil, 0o644))
+	}
+}
+
+// unseen fails if a text stands in any file of the data directory: unseen TEXT...
+func unseen(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: unseen TEXT...")
+	}
+	looked := 0
+	err := filepath.WalkDir(ts.Getenv("DATA"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		looked++
+		for _, text := range args {
+			if len(text) < 8 {
+				ts.Fatalf("%q is too short to mean something", text)
+			}
+			if bytes.Contains(content, []byte(text)) {
+				ts.Logf("%s contains %q", path, text)
+				ts.Fatalf("a secret lies in %s", path)
+			}
+		}
+		return err
+	})
+	ts.Check(err)
+	if looked == 0 {
+		ts.Fatalf("there are no files")
+	}
 }

@@ -20,6 +20,9 @@ import (
 // tokenPath is the one document there is.
 const tokenPath = "/metadata/identity/oauth2/token"
 
+// answerTime is how long the control plane has for a token.
+const answerTime = 30 * time.Second
+
 // Handler answers requests for tokens of one run's identities.
 type Handler struct {
 	// Identities are those the task has; others do not exist here.
@@ -51,7 +54,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_request", text)
 		return
 	}
-	token, err := h.Token(r.Context(), lease.TokenRequest{Audience: query.Get("resource"), ClientID: identity.ClientID})
+	// A client that has sent all it has to say, such as "printf … | nc", still waits for
+	// the answer; to the server it looks like one that went away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTime)
+	defer cancel()
+	token, err := h.Token(ctx, lease.TokenRequest{Audience: query.Get("resource"), ClientID: identity.ClientID})
 	if err != nil {
 		h.fail(w, err)
 		return

@@ -3,8 +3,11 @@ package imds
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +78,34 @@ func TestHandler(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// A client may close its side of the connection once it has asked.
+func TestClientThatOnlyListens(t *testing.T) {
+	h := &Handler{Identities: []lease.Identity{one}, Token: func(ctx context.Context, _ lease.TokenRequest) (lease.AccessToken, error) {
+		select { // the server notices at some time
+		case <-ctx.Done():
+			return lease.AccessToken{}, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+			return lease.AccessToken{Token: secret.New("t0ken")}, nil
+		}
+	}}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET "+tokenPath+"?resource=x HTTP/1.0\r\nMetadata: true\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "200 OK") {
+		t.Errorf("%v: %s", err, answer)
 	}
 }
