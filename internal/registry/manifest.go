@@ -25,10 +25,11 @@ const (
 // MaxManifest is the largest manifest in bytes, as the specification suggests.
 const MaxManifest = 4 << 20
 
-// Push is a manifest to be kept, under a tag, a digest, or both.
+// Push is a manifest to be kept, under a tag, or under a digest with any tags.
 type Push struct {
 	Name      Name
-	Reference string // tag or digest
+	Reference string   // tag or digest
+	Tags      []string // further tags
 	MediaType string
 	Body      []byte
 	Actor     string
@@ -55,7 +56,7 @@ func (c *Content) PutManifest(ctx context.Context, push Push) (Manifest, error) 
 	if err := checkName(push.Name); err != nil {
 		return Manifest{}, err
 	}
-	d, tag, err := push.digestAndTag()
+	d, tags, err := push.digestAndTags()
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -67,23 +68,25 @@ func (c *Content) PutManifest(ctx context.Context, push Push) (Manifest, error) 
 	if err := c.describe(ctx, push.Name, &m); err != nil {
 		return Manifest{}, err
 	}
-	err = c.Store.InTx(ctx, func(ctx context.Context) error { return c.keep(ctx, push, &m, tag) })
+	err = c.Store.InTx(ctx, func(ctx context.Context) error { return c.keep(ctx, push, &m, tags) })
 	return m, err
 }
 
-// digestAndTag says what the reference of a push means: a digest must fit the body.
-func (p Push) digestAndTag() (digest.Digest, string, error) {
-	want := digest.Digest(p.Reference)
-	if want.Validate() == nil {
-		if want.Algorithm().FromBytes(p.Body) != want {
-			return "", "", problem.New(problem.Invalid, "DIGEST_INVALID", "the manifest does not have the digest %s", want).On(p.Reference)
+// digestAndTags says what the reference of a push means: a digest must fit the body.
+func (p Push) digestAndTags() (digest.Digest, []string, error) {
+	want, tags := digest.Digest(p.Reference), p.Tags
+	if want.Validate() != nil {
+		want, tags = digest.FromBytes(p.Body), append([]string{p.Reference}, p.Tags...)
+	}
+	if want.Algorithm().FromBytes(p.Body) != want {
+		return "", nil, problem.New(problem.Invalid, "DIGEST_INVALID", "the manifest does not have the digest %s", want).On(p.Reference)
+	}
+	for _, tag := range tags {
+		if !oci.ValidTag(tag) {
+			return "", nil, problem.New(problem.Invalid, "TAG_INVALID", "%q is neither a tag nor a digest", tag).On(tag)
 		}
-		return want, "", nil
 	}
-	if !oci.ValidTag(p.Reference) {
-		return "", "", problem.New(problem.Invalid, "TAG_INVALID", "%q is neither a tag nor a digest", p.Reference).On(p.Reference)
-	}
-	return digest.FromBytes(p.Body), p.Reference, nil
+	return want, tags, nil
 }
 
 // parseManifest reads what a manifest says of itself.
@@ -180,8 +183,8 @@ func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
 	return nil
 }
 
-// keep writes manifest, tag and event. It runs in a transaction.
-func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tag string) error {
+// keep writes manifest, tags and events. It runs in a transaction.
+func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []string) error {
 	if err := c.Store.EnsureRepository(ctx, push.Name, push.Now); err != nil {
 		return err
 	}
@@ -198,12 +201,7 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tag string) 
 	if err := c.Store.PutManifest(ctx, push.Name, *m); err != nil {
 		return err
 	}
-	if tag != "" {
-		if err := c.Store.PutTag(ctx, push.Name, tag, m.Digest, push.Now); err != nil {
-			return err
-		}
-	}
-	return c.Store.AddEvent(ctx, Event{Name: push.Name, Action: "push", Tag: tag, Digest: m.Digest, Actor: push.Actor, Time: push.Now})
+	return c.tagAll(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
 }
 
 func missingPart(err error, code, what string, d digest.Digest) error {
@@ -293,6 +291,7 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 	return m, c.Store.PutManifest(ctx, to, m)
 }
 
+// tagAll sets the tags and writes an event for each, or one for the manifest alone.
 func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags []string, actor string, now time.Time) error {
 	if len(tags) == 0 {
 		return c.Store.AddEvent(ctx, Event{Name: name, Action: "push", Digest: d, Actor: actor, Time: now})

@@ -31,6 +31,9 @@ func (c *call) getManifest() error {
 	return nil
 }
 
+// maxTags is how many tags a push by digest may name beside it.
+const maxTags = 32
+
 func (c *call) putManifest() error {
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, registry.MaxManifest))
 	var tooLarge *http.MaxBytesError
@@ -40,13 +43,20 @@ func (c *call) putManifest() error {
 	if err != nil {
 		return c.uploadError(err)
 	}
-	m, err := c.server.Content.PutManifest(c.Context(), registry.Push{Name: c.repository(), Reference: c.req.Reference,
+	tags := c.URL.Query()["tag"]
+	if len(tags) > maxTags {
+		return problem.New(problem.Invalid, "TAG_INVALID", "a push has at most %d tags", maxTags)
+	}
+	m, err := c.server.Content.PutManifest(c.Context(), registry.Push{Name: c.repository(), Reference: c.req.Reference, Tags: tags,
 		MediaType: c.Header.Get("Content-Type"), Body: body, Actor: c.actor(), Now: c.now})
 	if err != nil {
 		return err
 	}
 	c.location("/v2/" + c.req.Repository + "/manifests/" + m.Digest.String())
 	c.w.Header().Set("Docker-Content-Digest", m.Digest.String())
+	for _, tag := range tags {
+		c.w.Header().Add("OCI-Tag", tag)
+	}
 	if m.Subject != "" {
 		c.w.Header().Set("OCI-Subject", m.Subject.String())
 	}
