@@ -17,17 +17,15 @@ leftovers() {
 }
 
 stop() {
-  # The upstream serves until its input ends.
-  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true
-  [ -n "$upstream" ] && exec 9>&- && wait "$upstream" 2>/dev/null || true
+  for process in $server $upstream; do
+    kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true
+  done
   server= upstream=
 }
 
 start_upstream() {
-  mkfifo "$WORK/upstream.in"
-  bin/upstream <"$WORK/upstream.in" >"$WORK/upstream.out" &
+  bin/upstream >"$WORK/upstream.out" &
   upstream=$!
-  exec 9>"$WORK/upstream.in"
   wait_for "$WORK/upstream.out" GIT=
   . "$WORK/upstream.out"
 }
@@ -40,7 +38,7 @@ loginServerAliases: [azurecr.io]
 registryMirrors: {docker.io: "$UPSTREAM"}
 agent: {stepNetwork: none}
 YAML
-  acrux serve --data "$DATA" --config "$WORK/acrux.yaml" --listen "127.0.0.1:$PORT" >"$WORK/server.out" 2>"$WORK/server.log" 9>&- &
+  acrux serve --data "$DATA" --config "$WORK/acrux.yaml" --listen "127.0.0.1:$PORT" >"$WORK/server.out" 2>"$WORK/server.log" &
   server=$!
   wait_for "$WORK/server.out" "ready"
 }
