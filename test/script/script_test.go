@@ -5,9 +5,14 @@ package script_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -38,7 +43,7 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "match": match, "envsubst": substitute,
-			"meet": meet, "unseen": unseen}})
+			"meet": meet, "unseen": unseen, "request": request}})
 }
 
 // setup starts what a script needs.
@@ -182,8 +187,9 @@ func fits(line, want string) bool {
 	return strings.HasSuffix(line, parts[len(parts)-1])
 }
 
-// meet lets runs wait for each other. Each makes a file of its own in its workspace
-// and waits for the same name with ".go": meet FILE...
+// meet lets runs wait for each other and for the script. Each makes a file of its own
+// in its workspace and waits for the same name with ".go"; the script gets a copy of
+// the file: meet FILE...
 func meet(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: meet FILE...")
@@ -199,6 +205,9 @@ func meet(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
+		content, err := os.ReadFile(files[0])
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(name), bytes.TrimSpace(content), 0o600))
 		found = append(found, files...)
 	}
 	for _, file := range found {
@@ -206,14 +215,49 @@ func meet(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// unseen fails if a text stands in any file of the data directory: unseen TEXT...
+// request asks the server with the token in a file and writes "STATUS BODY" to the file
+// answer: request TOKENFILE METHOD URL.
+func request(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: request TOKENFILE METHOD URL")
+	}
+	authority, err := os.ReadFile(ts.Getenv("CA_BUNDLE"))
+	ts.Check(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", ts.Getenv("ACRUX_ADDRESS"))
+		},
+	}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequest(args[1], args[2], strings.NewReader("{}"))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+ts.ReadFile(args[0]))
+	req.Header.Set("Content-Type", "application/json")
+	res, err := transport.RoundTrip(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("answer"), fmt.Appendf(nil, "%d %s", res.StatusCode, bytes.ReplaceAll(body, []byte("\n"), nil)), 0o600))
+}
+
+// unseen fails if a text stands in any file of the data directory; @FILE is what a
+// file contains: unseen TEXT...
 func unseen(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: unseen TEXT...")
 	}
+	for i, text := range args {
+		if name, ok := strings.CutPrefix(text, "@"); ok {
+			args[i] = strings.TrimSpace(ts.ReadFile(name))
+		}
+	}
 	looked := 0
 	err := filepath.WalkDir(ts.Getenv("DATA"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil || !d.Type().IsRegular() || strings.HasSuffix(path, ".ns") { // a namespace, no file
 			return err
 		}
 		content, err := os.ReadFile(path)
