@@ -1,0 +1,83 @@
+package registryapi_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/acrux/acrux/internal/server/servertest"
+)
+
+// The metadata API, az-wire 12.4.
+func TestMetadata(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	tr := w.NewTranscript()
+	manifest := r.image(t, "team/hello", "v1", "layer")
+	want(t, r.send("PUT", "/v2/team/hello/manifests/v2", manifest, "Content-Type", imageType), 201, "")
+	r.image(t, "zoo", "latest", "other layer")
+	for _, step := range []struct{ title, method, path string }{
+		{"the catalogue", "GET", "/acr/v1/_catalog"},
+		{"a page of it", "GET", "/v2/_catalog?n=1"},
+		{"the next page", "GET", "/v2/_catalog?n=1&last=team/hello"},
+		{"nothing of it", "GET", "/v2/_catalog?n=0"},
+		{"a repository", "GET", "/acr/v1/team/hello"},
+		{"a repository missing", "GET", "/acr/v1/nobody"},
+		{"tags", "GET", "/acr/v1/team/hello/_tags"},
+		{"the newest tag", "GET", "/acr/v1/team/hello/_tags?n=1&orderby=timedesc"},
+		{"the one before", "GET", "/acr/v1/team/hello/_tags?n=1&orderby=timedesc&last=v2"},
+		{"tags of a manifest", "GET", "/acr/v1/team/hello/_tags?n=1&digest=" + digestOf(manifest)},
+		{"tags in an unknown order", "GET", "/acr/v1/team/hello/_tags?orderby=size"},
+		{"a bad page", "GET", "/acr/v1/team/hello/_tags?n=x"},
+		{"a tag", "GET", "/acr/v1/team/hello/_tags/v1"},
+		{"a tag missing", "GET", "/acr/v1/team/hello/_tags/v9"},
+		{"manifests", "GET", "/acr/v1/team/hello/_manifests"},
+		{"a manifest", "GET", "/acr/v1/team/hello/_manifests/" + digestOf(manifest)},
+		{"a manifest missing", "GET", "/acr/v1/team/hello/_manifests/" + digestOf("none")},
+		{"delete a tag", "DELETE", "/acr/v1/team/hello/_tags/v2"},
+		{"delete it again", "DELETE", "/acr/v1/team/hello/_tags/v2"},
+		{"delete the repository", "DELETE", "/acr/v1/team/hello"},
+		{"delete it again", "DELETE", "/acr/v1/team/hello"},
+		{"change a repository", "PATCH", "/acr/v1/zoo"},
+		{"tags of OCI", "GET", "/v2/zoo/tags/list"},
+		{"tags of a repository missing", "GET", "/v2/nobody/tags/list"},
+		{"referrers of nothing", "GET", "/v2/nobody/referrers/" + digestOf("none")},
+	} {
+		tr.Add(step.title, step.method+" "+step.path, r.send(step.method, step.path, ""), "Link", "Content-Type")
+	}
+	servertest.Golden(t, "metadata.golden", tr.String())
+}
+
+// Pages of tags meet neither twice nor never, in any order.
+func TestTagPages(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	manifest := r.image(t, "hello", "t00", "layer")
+	all := map[string]bool{"t00": true}
+	for i := 1; i < 23; i++ {
+		tag := fmt.Sprintf("t%02d", i)
+		all[tag] = true
+		want(t, r.send("PUT", "/v2/hello/manifests/"+tag, manifest, "Content-Type", imageType), 201, "")
+	}
+	for _, start := range []string{"/v2/hello/tags/list?n=5", "/acr/v1/hello/_tags?n=5", "/acr/v1/hello/_tags?n=5&orderby=timeasc", "/acr/v1/hello/_tags?n=5&orderby=timedesc", "/acr/v1/hello/_tags?n=23", "/v2/hello/tags/list"} {
+		seen := map[string]bool{}
+		for next := start; next != ""; {
+			a := r.send("GET", next, "")
+			want(t, a, 200, "")
+			tags, _ := a.At("tags").([]any)
+			for _, tag := range tags {
+				text, ok := tag.(string)
+				if !ok {
+					text, _ = tag.(map[string]any)["name"].(string)
+				}
+				if seen[text] {
+					t.Errorf("%s: %s comes twice", start, text)
+				}
+				seen[text] = true
+			}
+			_, link, _ := strings.Cut(a.Header.Get("Link"), "<")
+			next, _, _ = strings.Cut(link, ">")
+		}
+		equal(t, seen, all)
+	}
+}
