@@ -28,9 +28,8 @@ check: ## format, vet, lint, architecture, short tests
 	$(GO) tool -modfile=tools/go.mod staticcheck -tags "$(subst $() ,$(comma),$(TAGS))" ./...
 	$(GO) test -short -tags "$(TAGS)" ./...
 
-bench: build deps-test ## measure what the issue asks for and print it
-	$(GO) build -o bin/upstream ./test/fixture/cmd/upstream
-	bash test/demo/bench.sh
+bench: build deps-test ## measure what is promised and print both
+	$(GO) run -tags "$(TAGS)" ./test/bench
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
 deps-test:  ; @bash tools/install.sh git busybox-static curl
