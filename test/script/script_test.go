@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "match": match, "envsubst": substitute,
-			"meet": meet, "unseen": unseen, "request": request}})
+			"meet": meet, "unseen": unseen, "request": request, "absent": absent}})
 }
 
 // setup starts what a script needs.
@@ -244,8 +244,8 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("answer"), fmt.Appendf(nil, "%d %s", res.StatusCode, bytes.ReplaceAll(body, []byte("\n"), nil)), 0o600))
 }
 
-// unseen fails if a text stands in any file of the data directory; @FILE is what a
-// file contains: unseen TEXT...
+// unseen waits until texts stand in no file of the data directory; @FILE is what a file
+// contains: unseen TEXT...
 func unseen(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: unseen TEXT...")
@@ -255,26 +255,60 @@ func unseen(ts *testscript.TestScript, neg bool, args []string) {
 			args[i] = strings.TrimSpace(ts.ReadFile(name))
 		}
 	}
-	looked := 0
+	deadline := time.Now().Add(20 * time.Second) // the engine tidies up after a while
+	for file := holder(ts, args); file != ""; file = holder(ts, args) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("a secret lies in %s", file)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// holder finds a file of the data directory that contains one of the texts.
+func holder(ts *testscript.TestScript, texts []string) (found string) {
 	err := filepath.WalkDir(ts.Getenv("DATA"), func(path string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil
+		}
 		if err != nil || !d.Type().IsRegular() || strings.HasSuffix(path, ".ns") { // a namespace, no file
 			return err
 		}
 		content, err := os.ReadFile(path)
-		looked++
-		for _, text := range args {
+		for _, text := range texts {
 			if len(text) < 8 {
 				ts.Fatalf("%q is too short to mean something", text)
 			}
 			if bytes.Contains(content, []byte(text)) {
-				ts.Logf("%s contains %q", path, text)
-				ts.Fatalf("a secret lies in %s", path)
+				found = path
+				return fs.SkipAll
 			}
+		}
+		if os.IsNotExist(err) {
+			return nil
 		}
 		return err
 	})
 	ts.Check(err)
-	if looked == 0 {
-		ts.Fatalf("there are no files")
+	return found
+}
+
+// absent waits until no file of the data directory fits a pattern: absent PATTERN...
+func absent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: absent PATTERN...")
+	}
+	deadline := time.Now().Add(10 * time.Second) // the engine cleans up beside the next run
+	for _, pattern := range args {
+		for {
+			files, err := filepath.Glob(filepath.Join(ts.Getenv("DATA"), pattern))
+			ts.Check(err)
+			if len(files) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				ts.Fatalf("left behind: %q", files)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
 }

@@ -39,6 +39,8 @@ type Executor struct {
 	registries *imagestore.Registries
 	builder    *buildkit.Builder
 	resolvConf string
+	ended      chan struct{} // a run has ended, and nobody has tidied up since
+	stopTidy   func()        // nil before there is anything to tidy up
 
 	mu     sync.Mutex
 	scopes map[string]*Scope
@@ -58,7 +60,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	quiet(o.Log)
-	e := &Executor{log: o.Log, scopes: map[string]*Scope{}}
+	e := &Executor{log: o.Log, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -84,7 +86,16 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	e.startTidy()
 	return e, nil
+}
+
+// startTidy begins to tidy up beside the runs.
+func (e *Executor) startTidy() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); e.tidy(ctx) }()
+	e.stopTidy = func() { cancel(); <-done }
 }
 
 // take makes the directory and locks it. Its path is made real, since mounts are
@@ -157,6 +168,9 @@ func (e *Executor) Close() error {
 	for _, s := range scopes {
 		errs = append(errs, s.Close())
 	}
+	if e.stopTidy != nil {
+		e.stopTidy()
+	}
 	if e.builder != nil {
 		errs = append(errs, e.builder.Close())
 	}
@@ -187,5 +201,9 @@ func (e *Executor) forget(ctx context.Context, id string) error {
 	e.mu.Lock()
 	delete(e.scopes, id)
 	e.mu.Unlock()
+	select {
+	case e.ended <- struct{}{}:
+	default:
+	}
 	return e.store.Forget(ctx, imagestore.DefaultKeep, time.Now())
 }
