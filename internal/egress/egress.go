@@ -38,9 +38,9 @@ type Policy struct {
 
 // Check returns nil if addr may be connected to.
 func (p Policy) Check(addr netip.Addr) error {
-	addr = addr.Unmap()
+	addr = embedded(addr.Unmap())
 	switch {
-	case addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast():
+	case addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() || addr == broadcast:
 		return refuse(addr)
 	case within(p.Allow, addr):
 		return nil
@@ -48,6 +48,21 @@ func (p Policy) Check(addr netip.Addr) error {
 		return refuse(addr)
 	}
 	return nil
+}
+
+var (
+	broadcast  = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	translated = netip.MustParsePrefix("64:ff9b::/96")
+)
+
+// embedded is the IPv4 address that a translating network makes of an IPv6 address
+// (RFC 6052), or addr itself.
+func embedded(addr netip.Addr) netip.Addr {
+	if !translated.Contains(addr) {
+		return addr
+	}
+	raw := addr.As16()
+	return netip.AddrFrom4([4]byte(raw[12:]))
 }
 
 func within(prefixes []netip.Prefix, addr netip.Addr) bool {
