@@ -9,12 +9,18 @@ export ACRUX_CONFIG_DIR=$WORK/client
 PORT=${PORT:-8443}
 server= upstream=
 
-# mounts and namespaces of ours, to see that nothing is left
+# What a server might leave: mounts, network devices, control groups, and processes
+# that know the directory.
+traces() {
+  cut -d' ' -f5 /proc/self/mountinfo | sort
+  ls /sys/class/net | sort
+  find /sys/fs/cgroup -maxdepth 3 -type d -name 'acrux-*' 2>/dev/null | sort
+}
 leftovers() {
-  grep -F "$WORK" /proc/self/mountinfo || true
-  ip -o link 2>/dev/null | grep -E 'acx|acrux' || true
+  diff <(echo "$BEFORE") <(traces) | grep '^>' || true
   pgrep -f "$WORK" || true
 }
+BEFORE=$(traces)
 
 stop() {
   for process in $server $upstream; do
