@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
+	"os"
 	"os/signal"
-	"slices"
-	"strings"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,15 +22,18 @@ type serverFlags struct {
 }
 
 func (f *serverFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.data, "data", "", "directory that holds everything the server keeps")
+	cmd.Flags().StringVar(&f.data, "data", "", dataHelp)
 	cmd.Flags().StringVar(&f.file, "config", "", "configuration file (default acrux.yaml in the data directory)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to listen on (default "+daemon.DefaultListen+")")
 	cmd.Flags().StringVar(&f.domain, "domain", "", "domain of all host names (default "+daemon.DefaultDomain+")")
-	_ = cmd.MarkFlagRequired("data") // the flag exists
 }
 
 func (f *serverFlags) config(env *environment) (daemon.Config, error) {
-	config, err := daemon.LoadConfig(f.data, f.file, env.getenv)
+	data, err := env.dataDir(f.data)
+	if err != nil {
+		return daemon.Config{}, err
+	}
+	config, err := daemon.LoadConfig(data, f.file, env.getenv)
 	if err != nil {
 		return config, err
 	}
@@ -42,6 +44,22 @@ func (f *serverFlags) config(env *environment) (daemon.Config, error) {
 		config.Domain = f.domain
 	}
 	return config, config.Complete()
+}
+
+const dataHelp = "data directory of the server (default $ACRUX_DATA, or /var/lib/acrux for root, or .local/share/acrux in the home directory)"
+
+// dataDir is the data directory that was given, or the default one.
+func (e *environment) dataDir(given string) (string, error) {
+	switch {
+	case given != "":
+		return given, nil
+	case e.getenv("ACRUX_DATA") != "":
+		return e.getenv("ACRUX_DATA"), nil
+	case os.Geteuid() == 0:
+		return "/var/lib/acrux", nil
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".local", "share", "acrux"), err
 }
 
 func newServeCommand(env *environment) *cobra.Command {
@@ -84,59 +102,16 @@ func newConfigCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
-// newEnvCommand prints what other clients need, for a shell's eval.
-func newEnvCommand(env *environment) *cobra.Command {
-	var data string
-	cmd := &cobra.Command{Use: "env", Short: "Print what clients and scripts need, as shell exports", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&data, "data", "", "data directory of the server")
-	_ = cmd.MarkFlagRequired("data") // the flag exists
-	cmd.RunE = func(*cobra.Command, []string) error { return printEnv(env.stdout, data) }
-	return cmd
-}
-
-// Exports are the variables by which clients find a server and sign in.
-func Exports(p daemon.Published, admin daemon.Admin) map[string]string {
-	all := map[string]string{
-		"ARM_ENDPOINT": p.URL("management"), "AD_ENDPOINT": p.URL("login") + "/adfs", "GRAPH_ENDPOINT": p.URL("graph"), "ACR_SUFFIX": ".azurecr." + p.Suffix(),
-		"CA_BUNDLE": p.CABundle, "TENANT_ID": p.TenantID, "SUBSCRIPTION_ID": p.SubscriptionID, "SP_ID": admin.ClientID, "ACRUX_ADDRESS": p.Address,
-	}
-	if admin.Secret != "" {
-		all["SP_SECRET"] = admin.Secret
-	}
-	return all
-}
-
-func printEnv(w io.Writer, data string) error {
-	p, err := daemon.ReadPublished(data)
-	if err != nil {
-		return fmt.Errorf("no server has run on %s yet: %w", data, err)
-	}
-	admin, err := daemon.ReadAdmin(data)
-	if err != nil {
-		return err
-	}
-	exports := Exports(p, admin)
-	for _, name := range slices.Sorted(maps.Keys(exports)) {
-		fmt.Fprintf(w, "export %s='%s'\n", name, exports[name])
-	}
-	if admin.Secret == "" {
-		fmt.Fprintln(w, "# SP_SECRET was forgotten on request; only its owner still knows it")
-	}
-	fmt.Fprintln(w, "# lines for the hosts file, for clients that need names; add one for each registry:")
-	host, _, _ := strings.Cut(p.Address, ":")
-	for _, name := range []string{"management", "login", "graph", "acrlogs.blob", "REGISTRY.azurecr"} {
-		fmt.Fprintf(w, "# %s %s.%s\n", host, name, p.Domain)
-	}
-	return nil
-}
-
 func newAdminCommand(env *environment) *cobra.Command {
 	var data string
 	forget := &cobra.Command{Use: "forget-secret", Short: "Remove the clear copy of the administrator's secret from the data directory", Args: cobra.NoArgs}
-	forget.Flags().StringVar(&data, "data", "", "data directory of the server")
-	_ = forget.MarkFlagRequired("data") // the flag exists
+	forget.Flags().StringVar(&data, "data", "", dataHelp)
 	forget.RunE = func(*cobra.Command, []string) error {
-		had, err := daemon.ForgetSecret(data)
+		dir, err := env.dataDir(data)
+		if err != nil {
+			return err
+		}
+		had, err := daemon.ForgetSecret(dir)
 		if err == nil && !had {
 			fmt.Fprintln(env.stdout, "There was no clear copy any more.")
 		}
