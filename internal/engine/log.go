@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acrux/acrux/internal/access/secret"
@@ -18,6 +19,7 @@ type Log struct {
 	mu   sync.Mutex
 	w    io.Writer
 	mask *secret.Mask
+	said atomic.Int64 // bytes that containers have written
 }
 
 // NewLog returns a log that writes to w. Secrets may be added to mask at any time.
@@ -48,6 +50,24 @@ func (l *Log) Output() *Output {
 	return o
 }
 
+// maxOutput is how much the containers of a run may say. The runner's own lines come on
+// top: how a run ended is told in any case.
+const maxOutput = 100 << 20
+
+// admit returns how many of the next n bytes of output still go to the log. It tells the
+// readers when that is no longer all.
+func (l *Log) admit(n int) int {
+	said := l.said.Add(int64(n))
+	if said <= maxOutput {
+		return n
+	}
+	before := said - int64(n)
+	if before <= maxOutput {
+		l.Printf("WARNING: the steps of this run have written %d MiB; what they write from here on is not kept", maxOutput>>20)
+	}
+	return int(max(0, maxOutput-before))
+}
+
 // Output is the output of one container on its way to the log. It may be written
 // to from several goroutines.
 type Output struct {
@@ -55,6 +75,7 @@ type Output struct {
 	mu     sync.Mutex
 	masked *secret.MaskWriter
 	line   []byte
+	broken bool // a line was passed on without its end
 }
 
 // maxLine is how much of a line without an end is kept before it is passed on.
@@ -65,7 +86,10 @@ const maxLine = 64 << 10
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.masked.Write(p)
+	if _, err := o.masked.Write(p[:o.log.admit(len(p))]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // Close writes what is left, with the line end that a log needs.
@@ -73,9 +97,9 @@ func (o *Output) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	_ = o.masked.Flush()
-	if len(o.line) > 0 {
+	if len(o.line) > 0 || o.broken {
 		o.log.write(string(o.line) + "\n")
-		o.line = nil
+		o.line, o.broken = nil, false
 	}
 }
 
@@ -87,11 +111,11 @@ func (w lineWriter) Write(p []byte) (int, error) {
 	o.line = append(o.line, p...)
 	if end := bytes.LastIndexByte(o.line, '\n') + 1; end > 0 {
 		o.log.write(string(o.line[:end]))
-		o.line = append(o.line[:0], o.line[end:]...)
+		o.line, o.broken = append(o.line[:0], o.line[end:]...), false
 	}
 	if len(o.line) > maxLine {
 		o.log.write(string(o.line))
-		o.line = o.line[:0]
+		o.line, o.broken = o.line[:0], true
 	}
 	return len(p), nil
 }

@@ -32,13 +32,14 @@ type sink struct {
 	dead   bool // nobody takes the log any more
 
 	more    chan struct{} // has a value when there is something to do
+	full    chan struct{} // has a value when there is enough for a call
 	closing chan struct{}
 	done    chan struct{}
 }
 
 // newSink starts sending. The caller closes the sink.
 func newSink(ctx context.Context, leaser lease.Leaser, key lease.Key) *sink {
-	s := &sink{leaser: leaser, key: key, more: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
+	s := &sink{leaser: leaser, key: key, more: make(chan struct{}, 1), full: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
 	s.room = sync.NewCond(&s.mu)
 	go s.pump(ctx)
 	return s
@@ -62,13 +63,16 @@ func (s *sink) Write(p []byte) (int, error) {
 		s.buffer = append(s.buffer, c)
 		s.last = c
 	}
-	s.signal()
+	signal(s.more)
+	if len(s.buffer) >= flushBytes {
+		signal(s.full)
+	}
 	return len(p), nil
 }
 
-func (s *sink) signal() {
+func signal(c chan<- struct{}) {
 	select {
-	case s.more <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -78,7 +82,7 @@ func (s *sink) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	close(s.closing)
-	s.signal()
+	signal(s.more)
 	s.mu.Unlock()
 	select {
 	case <-s.done:
@@ -116,12 +120,14 @@ func (s *sink) pump(ctx context.Context) {
 	}
 }
 
-// gather lets more come together before the next call, unless the sink is closed.
+// gather lets more come together before the next call, unless there is enough for it
+// or the sink is closed.
 func (s *sink) gather(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-s.full:
 	case <-s.closing:
 	}
 }
@@ -133,6 +139,9 @@ func (s *sink) take() (chunk []byte, closed bool) {
 	n := min(len(s.buffer), flushBytes)
 	chunk = append(chunk, s.buffer[:n]...)
 	s.buffer = append(s.buffer[:0], s.buffer[n:]...)
+	if len(s.buffer) >= flushBytes {
+		signal(s.full)
+	}
 	s.room.Broadcast()
 	return chunk, s.closed
 }

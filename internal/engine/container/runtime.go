@@ -82,11 +82,13 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // Run starts a container and waits for its end, which it brings about when ctx
 // ends; then the error is ctx's cause. Nothing of the container is left when it
-// returns. A process that could not be started gives a *StartError.
+// returns. A process that could not be started gives a *StartError. Where p.Spec says
+// nothing about processes and memory, Run sets bounds.
 func (r *Runtime) Run(ctx context.Context, p Process) (_ Exit, err error) {
 	if ctx.Err() != nil {
 		return Exit{}, context.Cause(ctx)
 	}
+	limit(p.Spec)
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: p.ID, Spec: p.Spec})
 	if err != nil {
 		return Exit{}, fmt.Errorf("reading the container's spec: %w", err)
