@@ -7,7 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,7 +169,7 @@ func TestJWKS(t *testing.T) {
 		if tok.Header["kid"] != key.ID {
 			t.Errorf("the key is %v", tok.Header["kid"])
 		}
-		return &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(t, key.X), Y: number(t, key.Y)}, nil
+		return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, bytesOf(t, key.X), bytesOf(t, key.Y)))
 	})
 	if err != nil || !parsed.Valid {
 		t.Fatal(err)
@@ -187,13 +187,13 @@ func TestJWKS(t *testing.T) {
 	}
 }
 
-func number(t *testing.T, text string) *big.Int {
+func bytesOf(t *testing.T, text string) []byte {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return new(big.Int).SetBytes(raw)
+	return raw
 }
 
 // A data directory whose master key was changed says so instead of making new keys.
