@@ -11,10 +11,10 @@ var (
 	yesFlag          = flag{name: "yes", short: "y", kind: toggle, help: "do not ask"}
 	noWaitFlag       = flag{name: "no-wait", kind: toggle, help: "do not wait for the end"}
 	noLogsFlag       = flag{name: "no-logs", kind: toggle, help: "wait without showing the log"}
-	setFlag          = flag{name: "set", kind: list, help: "values: NAME=VALUE …"}
-	setSecretFlag    = flag{name: "set-secret", kind: list, help: "secret values: NAME=VALUE …"}
-	argFlag          = flag{name: "arg", kind: list, help: "build arguments: NAME=VALUE …"}
-	secretArgFlag    = flag{name: "secret-arg", kind: list, help: "secret build arguments: NAME=VALUE …"}
+	setFlag          = flag{name: "set", kind: list, help: "values: NAME=VALUE"}
+	setSecretFlag    = flag{name: "set-secret", kind: list, help: "secret values: NAME=VALUE"}
+	argFlag          = flag{name: "arg", kind: list, help: "build arguments: NAME=VALUE"}
+	secretArgFlag    = flag{name: "secret-arg", kind: list, help: "secret build arguments: NAME=VALUE"}
 	identityFlag     = flag{name: "assign-identity", kind: optional, help: "identities: none for the task's own, or resource IDs and [system]"}
 	loginServerFlag  = flag{name: "login-server", required: true, help: "login server of the other registry"}
 	usernameFlag     = flag{name: "username", short: "u", help: "user name"}
@@ -56,7 +56,7 @@ func commands() []command {
 		{path: "role assignment list", short: "List role assignments", run: listAssignments, table: assignmentsTable, flags: []flag{
 			{name: "scope", help: "where they count"}, {name: "assignee", help: "client ID, principal ID or name"}, {name: "all", kind: toggle, help: "everywhere below, too"}}},
 		{path: "role assignment delete", short: "Take a role from a principal", run: deleteAssignments, flags: []flag{
-			{name: "role", help: "name or ID of the role"}, {name: "scope", help: "where it counts"}, {name: "assignee", help: "client ID, principal ID or name"}, {name: "ids", kind: list, help: "IDs of assignments"}}},
+			{name: "role", help: "name or ID of the role"}, {name: "scope", help: "where it counts"}, {name: "assignee", help: "client ID, principal ID or name"}, {name: "ids", kind: several, help: "IDs of assignments"}}},
 		{path: "role definition list", short: "List roles", run: listRoles, flags: []flag{{name: "name", short: "n", help: "name of the role"}}},
 
 		{path: "acr create", short: "Create a registry", run: createRegistry, table: registriesTable, flags: []flag{groupRequired, nameFlag, locationFlag, {name: "sku", required: true, help: "Basic, Standard or Premium"}}},
@@ -66,8 +66,11 @@ func commands() []command {
 		{path: "acr check-name", short: "Say whether a name is free", run: checkName, flags: []flag{nameFlag}},
 		{path: "acr login", short: "Print a token for a registry", run: registryLogin, flags: []flag{nameFlag, {name: "expose-token", short: "t", kind: toggle, help: "print the token"}}},
 		{path: "acr import", short: "Import an image", run: importImage, flags: []flag{nameFlag, groupFlag, {name: "source", required: true, help: "LOGINSERVER/repository:tag, or repository:tag with --registry"},
-			{name: "image", short: "t", kind: list, help: "repository:tag …"}, {name: "repository", kind: list, help: "repositories that get the image without a tag"},
+			{name: "image", short: "t", kind: list, help: "repository:tag"}, {name: "repository", kind: list, help: "repositories that get the image without a tag"},
 			{name: "registry", short: "r", help: "source registry: name or resource ID"}, usernameFlag, passwordFlag, {name: "force", kind: toggle, help: "replace tags that exist"}, noWaitFlag}},
+		{path: "acr build", short: "Build a Dockerfile and push the image", args: "SOURCE_LOCATION", run: buildImage, flags: []flag{registryFlag, groupFlag, {name: "image", short: "t", kind: list, help: "repository:tag"},
+			{name: "file", short: "f", help: "Dockerfile"}, {name: "build-arg", kind: list, help: "build arguments: NAME=VALUE"}, {name: "secret-build-arg", kind: list, help: "secret build arguments: NAME=VALUE"},
+			{name: "no-push", kind: toggle, help: "do not push"}, {name: "no-cache", kind: toggle, help: "build without the cache"}, {name: "target", help: "stage of the Dockerfile"}, timeoutFlag, platformFlag, noWaitFlag, noLogsFlag}},
 		{path: "acr run", short: "Run a task file or a command once", args: "SOURCE_LOCATION", run: runOnce, flags: append([]flag{registryFlag, groupFlag, {name: "file", short: "f", help: "task file"},
 			{name: "cmd", help: "command"}, timeoutFlag, platformFlag}, scheduleFlags...)},
 		{path: "acr repository list", short: "List repositories", run: listRepositories, flags: []flag{nameFlag, groupFlag}},

@@ -45,13 +45,15 @@ func TestCoveragePage(t *testing.T) {
 
 func TestSpread(t *testing.T) {
 	tests := []struct{ name, in, want string }{
-		{"a list", "acr import --name r --source s --image a:1 b:2", "acr import --name r --source s --image=a:1 --image=b:2"},
-		{"a short list", "acr import -n r --source s -t a:1", "acr import -n r --source s --image=a:1"},
+		{"repeated", "acr import --name r --image a:1 --image b:2", "acr import --name r --image a:1 --image b:2"},
+		{"a positional argument after a repeated flag", "acr build -r r -t a:1 folder", "acr build -r r -t a:1 folder"},
+		{"several", "role assignment delete --ids /a /b", "role assignment delete --ids=/a --ids=/b"},
+		{"several and others", "role assignment delete --ids /a /b --role x", "role assignment delete --ids=/a --ids=/b --role x"},
 		{"an optional flag without values at the end", "acr task create --name t --assign-identity", "acr task create --name t --assign-identity="},
 		{"an optional flag without values in the middle", "acr task create --assign-identity --name t", "acr task create --assign-identity= --name t"},
 		{"an optional flag with values", "acr task create --assign-identity /a [system]", "acr task create --assign-identity=/a --assign-identity=[system]"},
 		{"a value that looks like a flag", "acr run --registry r --cmd -x /dev/null", "acr run --registry r --cmd -x /dev/null"},
-		{"a list without values is left to the parser", "acr import --image", "acr import --image"},
+		{"several without values is left to the parser", "role assignment delete --ids", "role assignment delete --ids"},
 		{"with an equals sign", "acr import --image=a:1 --name r", "acr import --image=a:1 --name r"},
 		{"an unknown command", "acr frobnicate --image a b", "acr frobnicate --image a b"},
 	}

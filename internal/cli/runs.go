@@ -70,14 +70,22 @@ func runOnce(ctx context.Context, c *call) (any, error) {
 			body["taskFilePath"] = "acb.yaml"
 		}
 	}
-	if source != noContext {
-		if info, err := os.Stat(source); err == nil {
-			return nil, problem.New(problem.Unsupported, "NotImplemented", "uploading a local folder (%s) is not available in this version of Acrux", info.Name()).
-				Hint("push the source code to a git repository and name that, or use /dev/null")
-		}
-		body["sourceLocation"] = source
+	if err := c.sourceOf(ctx, registry, source, body); err != nil {
+		return nil, err
 	}
 	return c.schedule(ctx, registry, body)
+}
+
+// sourceOf names the source of a request, which is uploaded if it is a folder.
+func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, body document) (err error) {
+	switch {
+	case source == noContext:
+	case isRemote(source):
+		body["sourceLocation"] = source
+	default:
+		body["sourceLocation"], _, err = c.upload(ctx, registry, source, "")
+	}
+	return err
 }
 
 // schedule queues a run and, unless told otherwise, stays with it to its end.

@@ -28,7 +28,8 @@ type flagKind int
 const (
 	text     flagKind = iota // one value
 	toggle                   // none
-	list                     // one or more values, as the Azure CLI has them: --image a b
+	list                     // one value, and the flag may be repeated: --image a --image b
+	several                  // one or more values: --ids a b
 	optional                 // none or more values: --assign-identity [ids]
 )
 
@@ -61,7 +62,7 @@ func (c *call) toggle(name string) bool {
 	return value
 }
 
-// list returns the values of a list or optional flag, without empty ones.
+// list returns the values of a flag that may have several, without empty ones.
 func (c *call) list(name string) []string {
 	values, _ := c.cmd.Flags().GetStringArray(name) // the table has it
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
@@ -137,7 +138,7 @@ func (f flag) add(cmd *cobra.Command) {
 		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
 	case toggle:
 		cmd.Flags().BoolP(f.name, f.short, false, f.help)
-	case list, optional:
+	case list, several, optional:
 		cmd.Flags().StringArrayP(f.name, f.short, nil, f.help)
 	}
 	if f.required {
@@ -145,9 +146,9 @@ func (f flag) add(cmd *cobra.Command) {
 	}
 }
 
-// spread rewrites arguments for a parser that wants one value for each flag: a list
-// "--image a b" becomes "--image=a --image=b", and an optional flag without values
-// gets an empty one.
+// spread rewrites arguments for a parser that wants one value for each flag:
+// "--ids a b" becomes "--ids=a --ids=b", and an optional flag without values gets an
+// empty one.
 func spread(table []command, args []string) []string {
 	spec := find(table, args)
 	if spec == nil {
@@ -156,9 +157,9 @@ func spread(table []command, args []string) []string {
 	var out []string
 	for i := 0; i < len(args); i++ {
 		f := spec.flag(args[i])
-		if f == nil || f.kind == text || f.kind == toggle || strings.Contains(args[i], "=") {
+		if f == nil || f.kind < several || strings.HasPrefix(args[i], "--") && strings.Contains(args[i], "=") {
 			out = append(out, args[i])
-			if f != nil && f.kind == text && !strings.Contains(args[i], "=") && i+1 < len(args) {
+			if f != nil && f.kind != toggle && f.kind < several && !strings.Contains(args[i], "=") && i+1 < len(args) {
 				i++
 				out = append(out, args[i]) // a value, even if it looks like a flag
 			}

@@ -46,6 +46,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // ErrShutdown is the cause with which everything ends when the server is stopped.
@@ -67,6 +68,7 @@ type Server struct {
 	dialer   *egress.Dialer
 	services armapi.Services
 	content  *registry.Content
+	uploads  *upload.Uploads
 	router   *edge.Router
 	certs    *certificates
 }
@@ -165,11 +167,14 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if err != nil {
 		return err
 	}
+	if s.uploads, err = upload.Open(filepath.Join(s.config.Data, "uploads")); err != nil {
+		return err
+	}
 	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs}
 	if s.dialer, err = s.newDialer(registries); err != nil {
 		return err
 	}
-	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs}
+	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
 	runs.Tasks = tasks
 	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer)
@@ -178,8 +183,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if err != nil {
 		return err
 	}
-	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Domain: pub.Suffix(), Key: urlKey}
-	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Imports: imports, Tasks: tasks, Runs: runs, LogURL: storage.LogURL}
+	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
+	runs.SourceURL = storage.SourceURL
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Imports: imports, Tasks: tasks, Runs: runs, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
 	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
 			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
@@ -264,6 +270,7 @@ func (s *Server) duties() []duty {
 		&mirror.Worker{Imports: s.services.Imports, Log: s.log},
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},
 		&registry.Sweeper{Content: s.content, Failed: failed},
+		s.uploads,
 	}
 	if !s.config.Agent.Off {
 		all = append(all, &builtinAgent{server: s})

@@ -15,6 +15,7 @@ import (
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 var groupKind = tenant.Groups
@@ -29,6 +30,8 @@ type Services struct {
 	Runs       *run.Service
 	// LogURL makes a signed URL under which the log of a run can be read.
 	LogURL func(registryID, runID string, now time.Time) string
+	// UploadURL makes a signed URL under which an upload can be written.
+	UploadURL func(path string, now time.Time) string
 }
 
 // MountAll is the control plane's table of contents.
@@ -43,6 +46,7 @@ func (s *Server) MountAll(services Services) {
 	Mount(s, registry.Kind, services.Registries, Options{OldestVersion: "2017-03-01", KeepNulls: true})
 	Action(s, registry.Kind, "importImage", h.importImage)
 	Action(s, registry.Kind, "scheduleRun", h.scheduleRun)
+	Action(s, registry.Kind, "listBuildSourceUploadUrl", h.uploadURL)
 
 	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
 	Action(s, task.Kind, "listDetails", h.taskDetails)
@@ -139,6 +143,17 @@ func (h handlers) scheduleRun(ctx context.Context, c *Call) (any, error) {
 		return nil, err
 	}
 	return h.Runs.Schedule(ctx, c.ID, req, c.Now)
+}
+
+// uploadURL says where source code for a run may be uploaded, and how the request
+// for the run names it.
+func (h handlers) uploadURL(ctx context.Context, c *Call) (any, error) {
+	reg, err := h.Registries.Get(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	path := upload.New(reg.ID.Name())
+	return map[string]string{"uploadUrl": h.UploadURL(path, c.Now), "relativePath": path}, nil
 }
 
 func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {

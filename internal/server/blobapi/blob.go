@@ -1,19 +1,16 @@
 // Package blobapi is the storage host, ACCOUNT.blob.DOMAIN: what Azure keeps in
-// storage accounts and hands out by signed URLs. Here that is the logs of runs.
+// storage accounts and hands out by signed URLs: the logs of runs, and source code
+// that was uploaded for one.
 //
 // A URL carries its own permission: an HMAC over account, path, permission and
 // expiry. There is no other authentication.
 package blobapi
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +20,7 @@ import (
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // LogAccount is the account that logs are read from.
@@ -32,30 +30,14 @@ const LogAccount = "acrlogs"
 // segment in front of a blob's path.
 const container = "logs"
 
-// urlTTL is how long a signed URL may be used: the longest run, and some time after.
-const urlTTL = 12 * time.Hour
-
 // Server is the storage host.
 type Server struct {
-	Log    *slog.Logger
-	Runs   *run.Service
-	Logs   *runlog.Logs
-	Domain string // "acrux.localhost:8443"
-	Key    []byte // signs URLs
-}
-
-// LogURL returns a signed URL for reading the log of a run.
-func (s *Server) LogURL(registryID, runID string, now time.Time) string {
-	path := "/" + container + strings.ToLower(registryID) + "/" + strings.ToLower(runID) + ".log"
-	query := url.Values{"sv": {"2021-12-02"}, "sp": {"r"}, "sr": {"b"}, "se": {now.Add(urlTTL).UTC().Format(time.RFC3339)}}
-	query.Set("sig", s.sign(LogAccount, path, query))
-	return "https://" + LogAccount + ".blob." + s.Domain + path + "?" + query.Encode()
-}
-
-func (s *Server) sign(account, path string, q url.Values) string {
-	mac := hmac.New(sha256.New, s.Key)
-	fmt.Fprintf(mac, "%s\n%s\n%s\n%s", account, path, q.Get("sp"), q.Get("se"))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	Log     *slog.Logger
+	Runs    *run.Service
+	Logs    *runlog.Logs
+	Uploads *upload.Uploads
+	Domain  string // "acrux.localhost:8443"
+	Key     []byte // signs URLs
 }
 
 // ServeHTTP implements http.Handler.
@@ -75,19 +57,22 @@ var (
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	account, _, _ := strings.Cut(edge.HostName(r.Host), ".")
-	query := r.URL.Query()
-	expiry, err := time.Parse(time.RFC3339, query.Get("se"))
+	permission, ok := permissions[r.Method]
 	switch {
-	case err != nil || time.Now().After(expiry):
+	case !s.verified(account, r):
 		return errSignature
-	case !hmac.Equal([]byte(s.sign(account, r.URL.Path, query)), []byte(query.Get("sig"))):
-		return errSignature
-	case account != LogAccount:
-		return errNoBlob
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+	case !ok:
 		return problem.New(problem.NotAllowed, "UnsupportedHttpVerb", "The resource doesn't support the specified HTTP verb.")
+	case !strings.Contains(r.URL.Query().Get("sp"), permission):
+		return problem.New(problem.Denied, "AuthorizationPermissionMismatch", "This request is not authorized to perform this operation using this permission.")
 	}
-	return s.log(w, r)
+	switch account {
+	case LogAccount:
+		return s.log(w, r)
+	case SourceAccount:
+		return s.source(w, r)
+	}
+	return errNoBlob
 }
 
 // complete maps final states to the word that ends a log, run-semantics 4.1.

@@ -34,6 +34,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // Domain is what all hosts end in; they are never looked up.
@@ -109,12 +110,16 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	if s.Logs, err = runlog.Open(filepath.Join(dir, "runlogs")); err != nil {
 		return err
 	}
+	uploads, err := upload.Open(filepath.Join(dir, "uploads"))
+	if err != nil {
+		return err
+	}
 	s.Content = &registry.Content{Store: sqlstore.Registry{DB: s.DB}, Blobs: blobs}
 	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {
 		name := edge.HostName(host)
 		return address, strings.HasSuffix(name, "."+Domain)
 	}}
-	s.Runs = &run.Service{Store: sqlstore.Runs{DB: s.DB}, Registries: s.Registries, Directory: s.Directory, Issuer: s.Issuer, Sealer: s.Sealer, Logs: s.Logs}
+	s.Runs = &run.Service{Store: sqlstore.Runs{DB: s.DB}, Registries: s.Registries, Directory: s.Directory, Issuer: s.Issuer, Sealer: s.Sealer, Logs: s.Logs, Uploads: uploads}
 	s.Tasks = task.NewService(documents, sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}, s.Identities, s.Runs)
 	s.Runs.Tasks = s.Tasks
 	s.Imports = mirror.New(s.Registries, s.Content, s.Dialer, sqlstore.Operations{DB: s.DB}, s.Sealer)
@@ -123,8 +128,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Domain: s.Suffix, Key: urlKey}
-	s.LogURL = s.Storage.LogURL
+	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Domain: s.Suffix, Key: urlKey}
+	s.LogURL, s.UploadURL, s.Runs.SourceURL = s.Storage.LogURL, s.Storage.UploadURL, s.Storage.SourceURL
 	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",
 		Endpoints: armapi.Endpoints{Management: s.URL("management"), Login: s.URL("login"), Graph: s.URL("graph"), ACRSuffix: "azurecr." + s.Suffix, Vault: "vault." + s.Suffix, Storage: s.Suffix}}
 	s.ARM.MountAll(s.Services)

@@ -15,6 +15,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 var _ lease.Leaser = (*Service)(nil)
@@ -61,6 +62,9 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 	job, err := s.unseal(row)
 	if err != nil {
 		return nil, err
+	}
+	if _, uploaded := upload.Registry(job.Step.Context); uploaded {
+		job.Step.Context = s.SourceURL(job.Step.Context, now)
 	}
 	if err := s.ownLogin(&job, row, now); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // Request asks for a run. Type says which members count: TaskRunRequest names a
@@ -78,7 +79,7 @@ func (s *Service) plan(ctx context.Context, registry arm.ID, req Request) (plan,
 	if err := task.Check(&properties); err != nil {
 		return plan{}, err
 	}
-	p, err := s.assemble(properties)
+	p, err := s.assemble(registry, properties)
 	p.row.Properties.RunType = kind.run
 	p.row.Properties.IsArchiveEnabled = req.IsArchiveEnabled
 	return p, err
@@ -99,7 +100,7 @@ func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (p
 	}
 	properties := t.Properties
 	applyOverride(properties.Step, req.Override)
-	p, err := s.assemble(properties)
+	p, err := s.assemble(registry, properties)
 	if err != nil {
 		return p, err
 	}
@@ -165,7 +166,10 @@ next:
 }
 
 // assemble makes row and job from checked properties.
-func (s *Service) assemble(p task.Properties) (plan, error) {
+func (s *Service) assemble(registry arm.ID, p task.Properties) (plan, error) {
+	if err := s.checkContext(registry, p.Step.ContextPath); err != nil {
+		return plan{}, err
+	}
 	step, err := jobStep(p.Step)
 	if err != nil {
 		return plan{}, err
@@ -212,14 +216,28 @@ func revealed(v *task.SecretValue) secret.String {
 // remoteContext is what a source location must look like: a URL, or a git address.
 var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/|oci://)`)
 
+// noContext is how clients write that there is no context.
+const noContext = "/dev/null"
+
+// checkContext accepts URLs, and uploads that belong to the registry and are complete.
+func (s *Service) checkContext(registry arm.ID, path string) error {
+	if path == "" || strings.EqualFold(path, noContext) || remoteContext.MatchString(path) {
+		return nil
+	}
+	name, ok := upload.Registry(path)
+	switch {
+	case !ok:
+		return problem.New(problem.Invalid, "InvalidSourceLocation", "The source location '%s' is neither a URL nor an upload.", path).On("sourceLocation")
+	case !strings.EqualFold(name, registry.Name()) || !s.Uploads.Exists(path):
+		return problem.New(problem.NotFound, "SourceLocationNotFound", "The upload '%s' was not found in registry '%s'.", path, registry.Name()).On("sourceLocation")
+	}
+	return nil
+}
+
 func jobStep(s *task.Step) (lease.Step, error) {
 	step := lease.Step{Kind: lease.StepKind(s.Type), Context: s.ContextPath, TaskPath: s.TaskFilePath, ValuesPath: s.ValuesFilePath, Values: values(s.Values)}
-	if strings.EqualFold(step.Context, "/dev/null") {
+	if strings.EqualFold(step.Context, noContext) {
 		step.Context = ""
-	}
-	if step.Context != "" && !remoteContext.MatchString(step.Context) {
-		return step, problem.New(problem.Unsupported, "NotImplemented", "The source location '%s' is an upload; uploading source code is not available in this version of Acrux.", s.ContextPath).On("sourceLocation").
-			Hint("push the source code to a git repository and name that")
 	}
 	if s.ContextAccessToken != nil {
 		step.ContextToken = secret.New(*s.ContextAccessToken)

@@ -77,7 +77,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"no steps", run.Request{Type: "EncodedTaskRunRequest"}, problem.Invalid},
 		{"a pool", run.Request{Type: "EncodedTaskRunRequest", AgentPoolName: pointer("pool"), Step: task.Step{EncodedTaskContent: good}}, problem.Unsupported},
 		{"a template of logs", run.Request{Type: "EncodedTaskRunRequest", LogTemplate: pointer("x"), Step: task.Step{EncodedTaskContent: good}}, problem.Unsupported},
-		{"an upload", run.Request{Type: "DockerBuildRequest", SourceLocation: "tasks-source/x.tar.gz", Step: task.Step{DockerFilePath: "Dockerfile"}}, problem.Unsupported},
+		{"no upload", run.Request{Type: "DockerBuildRequest", SourceLocation: "tasks-source/x.tar.gz", Step: task.Step{DockerFilePath: "Dockerfile"}}, problem.Invalid},
 		{"another platform", run.Request{Type: "EncodedTaskRunRequest", Platform: &task.Platform{OS: "Windows"}, Step: task.Step{EncodedTaskContent: good}}, problem.Unsupported},
 		{"too short", run.Request{Type: "EncodedTaskRunRequest", Timeout: 1, Step: task.Step{EncodedTaskContent: good}}, problem.Invalid},
 	} {

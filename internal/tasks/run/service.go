@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // Service schedules runs and leases them to agents. Its fields are set once.
@@ -30,6 +31,9 @@ type Service struct {
 	Issuer     *token.Issuer
 	Sealer     *secret.Sealer
 	Logs       *runlog.Logs
+	Uploads    *upload.Uploads
+	// SourceURL makes a signed URL under which an agent can read an upload.
+	SourceURL func(path string, now time.Time) string
 
 	bell bell
 }

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/client"
+)
+
+// buildImage builds a Dockerfile in a folder or a repository and pushes the result.
+func buildImage(ctx context.Context, c *call) (any, error) {
+	if len(c.args) != 1 {
+		return nil, invalidArgument("give the source location: a folder, or the URL of a git repository or an archive")
+	}
+	registry, err := c.findRegistry(ctx, c.text("registry"))
+	if err != nil {
+		return nil, err
+	}
+	arguments, err := c.values("build-arg", "secret-build-arg")
+	if err != nil {
+		return nil, err
+	}
+	timeout, err := c.number("timeout", 3600)
+	if err != nil {
+		return nil, err
+	}
+	images := c.list("image")
+	body := document{"type": "DockerBuildRequest", "imageNames": images, "isPushEnabled": len(images) > 0 && !c.toggle("no-push"), "arguments": arguments,
+		"timeout": timeout, "platform": c.platform(), "agentConfiguration": document{"cpu": 2}, "isArchiveEnabled": false,
+		"noCache": c.toggle("no-cache"), "target": c.text("target"), "dockerFilePath": c.text("file")}
+	source := c.args[0]
+	if isRemote(source) {
+		body["sourceLocation"] = source
+		return c.schedule(ctx, registry, body)
+	}
+	dockerfile := c.text("file")
+	if dockerfile == "" {
+		dockerfile = filepath.Join(source, "Dockerfile")
+	}
+	if body["sourceLocation"], body["dockerFilePath"], err = c.upload(ctx, registry, source, dockerfile); err != nil {
+		return nil, err
+	}
+	return c.schedule(ctx, registry, body)
+}
+
+// isRemote reports whether a source location is fetched by the agent.
+func isRemote(source string) bool {
+	for _, prefix := range []string{"http://", "https://", "git@", "github.com/", "git://", "oci://"} {
+		if strings.HasPrefix(strings.ToLower(source), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// upload packs a folder and sends it to the server. It returns what names the upload
+// in a request, and the name of the Dockerfile inside if one was given.
+func (c *call) upload(ctx context.Context, registry arm.ID, folder, dockerfile string) (location, name string, err error) {
+	archive, err := os.CreateTemp("", "build_archive_*.tar.gz")
+	if err != nil {
+		return "", "", err
+	}
+	defer os.Remove(archive.Name())
+	defer archive.Close()
+	c.warn("Packing source code into tar to upload...")
+	if name, err = client.Pack(archive, folder, dockerfile); err != nil {
+		return "", "", err
+	}
+	size, err := archive.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return "", "", err
+	}
+	if _, err := archive.Seek(0, io.SeekStart); err != nil {
+		return "", "", err
+	}
+	c.warn("Uploading archived source code from '%s'...", archive.Name())
+	c.warn("Sending context (%s) to registry: %s...", units.BytesSize(float64(size)), registry.Name())
+	var target struct{ UploadURL, RelativePath string }
+	if _, err := c.client.Do(ctx, "POST", registry.String()+"/listBuildSourceUploadUrl", tasksVersion, nil, &target); err != nil {
+		return "", "", err
+	}
+	if err := c.client.Upload(ctx, target.UploadURL, archive, size); err != nil {
+		return "", "", fmt.Errorf("uploading the source code: %w", err)
+	}
+	return target.RelativePath, name, nil
+}

@@ -1,0 +1,174 @@
+package client
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+)
+
+// versionControl is left out of uploads unless an ignore file brings it back with
+// an exception, run-semantics 5.
+var versionControl = []string{".git", ".gitignore", ".bzr", ".bzrignore", ".hg", ".hgignore", ".svn"}
+
+// Pack writes a folder as a compressed tar to w, honouring its .dockerignore. If
+// dockerfile is not empty, the file of that path, which may lie outside of the folder,
+// is added at the root under a name of its own, which is returned.
+func Pack(w io.Writer, folder, dockerfile string) (name string, err error) {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return "", fmt.Errorf("the source location: %w", err)
+	}
+	if !info.IsDir() {
+		return "", problem.New(problem.Invalid, "InvalidSourceLocation", "the source location '%s' is not a folder", folder)
+	}
+	matcher, err := readIgnore(folder)
+	if err != nil {
+		return "", err
+	}
+	zip := gzip.NewWriter(w)
+	p := &packer{tar: tar.NewWriter(zip), folder: folder, ignore: matcher}
+	if dockerfile != "" {
+		if name, err = p.addDockerfile(dockerfile); err != nil {
+			return "", err
+		}
+	}
+	err = filepath.WalkDir(folder, p.visit)
+	return name, errors.Join(err, p.tar.Close(), zip.Close())
+}
+
+func readIgnore(folder string) (*patternmatcher.PatternMatcher, error) {
+	patterns := append([]string(nil), versionControl...)
+	f, err := os.Open(filepath.Join(folder, ".dockerignore"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		defer f.Close()
+		own, err := ignorefile.ReadAll(bufio.NewReader(f))
+		if err != nil {
+			return nil, fmt.Errorf("the file .dockerignore: %w", err)
+		}
+		patterns = append(patterns, own...)
+	}
+	matcher, err := patternmatcher.New(patterns)
+	if err != nil {
+		return nil, fmt.Errorf("the file .dockerignore: %w", err)
+	}
+	return matcher, nil
+}
+
+type packer struct {
+	tar    *tar.Writer
+	folder string
+	ignore *patternmatcher.PatternMatcher
+}
+
+// visit adds one entry of the folder. An ignored folder is entered all the same if
+// an exception may bring something below it back.
+func (p *packer) visit(path string, entry fs.DirEntry, err error) error {
+	if err != nil {
+		return err
+	}
+	name, err := filepath.Rel(p.folder, path)
+	if err != nil || name == "." {
+		return err
+	}
+	name = filepath.ToSlash(name)
+	ignored, err := p.ignore.MatchesOrParentMatches(name)
+	switch {
+	case err != nil:
+		return err
+	case ignored && entry.IsDir() && !p.ignore.Exclusions():
+		return filepath.SkipDir
+	case ignored:
+		return nil
+	}
+	return p.add(path, name)
+}
+
+func (p *packer) add(path, name string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	target := ""
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		if target, err = os.Readlink(path); err != nil {
+			return err
+		}
+	case !info.Mode().IsRegular() && !info.IsDir():
+		return nil // sockets and devices have no content
+	}
+	header, err := tar.FileInfoHeader(info, filepath.ToSlash(target))
+	if err != nil {
+		return err
+	}
+	// Who owns the files here says nothing about who shall own them in an image.
+	header.Name, header.Uid, header.Gid, header.Uname, header.Gname = name, 0, 0, "", ""
+	if info.IsDir() {
+		header.Name += "/"
+	}
+	if err := p.tar.WriteHeader(header); err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	return p.copy(path, info.Size())
+}
+
+// copy adds a file's content. One that changes its size meanwhile is an error: the
+// archive would be broken.
+func (p *packer) copy(path string, size int64) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.CopyN(p.tar, f, size); err != nil {
+		return fmt.Errorf("packing %s: %w", path, err)
+	}
+	return nil
+}
+
+func (p *packer) addDockerfile(path string) (string, error) {
+	if !filepath.IsAbs(path) && !exists(path) {
+		path = filepath.Join(p.folder, path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("unable to find the Dockerfile: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", problem.New(problem.Invalid, "InvalidDockerfile", "'%s' is not a file", path)
+	}
+	random := make([]byte, 16)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	name := hex.EncodeToString(random) + "_" + strings.ReplaceAll(filepath.Base(path), " ", "_")
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: info.Size(), ModTime: info.ModTime()}
+	if err := p.tar.WriteHeader(header); err != nil {
+		return "", err
+	}
+	return name, p.copy(path, info.Size())
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

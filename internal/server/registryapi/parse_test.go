@@ -1,0 +1,104 @@
+package registryapi
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+)
+
+// Names may hold the words that follow them: a path is read from its right end.
+func TestParse(t *testing.T) {
+	for _, test := range []struct {
+		path string
+		want request
+	}{
+		{"/v2", request{Kind: base}},
+		{"/v2/", request{Kind: base}},
+		{"/oauth2/token", request{Kind: tokens}},
+		{"/oauth2/exchange", request{Kind: exchange}},
+		{"/v2/_catalog", request{Kind: catalog}},
+		{"/v2/a/manifests/v1", request{manifest, "a", "v1"}},
+		{"/v2/manifests/manifests/manifests", request{manifest, "manifests", "manifests"}},
+		{"/v2/a/blobs/uploads", request{uploadStart, "a", ""}},
+		{"/v2/a/blobs/uploads/", request{uploadStart, "a", ""}},
+		{"/v2/a/blobs/uploads/x", request{upload, "a", "x"}},
+		{"/v2/a/blobs/uploads/blobs/uploads/", request{uploadStart, "a/blobs/uploads", ""}},
+		{"/v2/a/blobs/uploads/tags/list", request{tagList, "a/blobs/uploads", ""}},
+		{"/v2/a/b/blobs/sha256:x", request{blobContent, "a/b", "sha256:x"}},
+		{"/v2/a/referrers/sha256:x", request{referrers, "a", "sha256:x"}},
+		{"/acr/v1/_catalog", request{Kind: acrCatalog}},
+		{"/acr/v1/a/b", request{acrRepository, "a/b", ""}},
+		{"/acr/v1/a/b/_tags", request{acrTags, "a/b", ""}},
+		{"/acr/v1/a/b/_tags/v1", request{acrTag, "a/b", "v1"}},
+		{"/acr/v1/a/_manifests/sha256:x", request{acrManifest, "a", "sha256:x"}},
+		{"/acr/v1/_deleted/x", request{}},
+		{"/v2//manifests/v1", request{}},
+		{"/v2/manifests/v1", request{}},
+		{"/v2/a/manifests/", request{}},
+		{"/v2/a", request{}},
+		{"/v1/a", request{}},
+		{"/", request{}},
+		{"", request{}},
+	} {
+		if diff := cmp.Diff(test.want, parse(test.path)); diff != "" {
+			t.Errorf("%q (-want +got)\n%s", test.path, diff)
+		}
+	}
+}
+
+// Whatever the path and method, what is served of a registry's contents takes a right
+// on exactly that.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"/v2/a/manifests/v1", "/v2/a/blobs/uploads/", "/acr/v1/a/_tags", "/v2/_catalog", "/acr/v1/_catalog", "/v2//x//y"} {
+		f.Add(seed, http.MethodGet)
+	}
+	f.Fuzz(func(t *testing.T, path, method string) {
+		req := parse(path)
+		need, needed := req.need(method)
+		switch req.Kind {
+		case base, exchange, tokens, unknown:
+			if needed || req.Repository != "" {
+				t.Fatalf("%s %q is %#v and needs %s", method, path, req, need)
+			}
+		case catalog, acrCatalog:
+			if need.String() != oci.CatalogAccess().String() {
+				t.Fatalf("%s %q needs %s", method, path, need)
+			}
+		default:
+			if !needed || need.Type != "repository" || need.Name != req.Repository || len(need.Actions) == 0 {
+				t.Fatalf("%s %q is %#v and needs %s", method, path, req, need)
+			}
+		}
+	})
+}
+
+// A range that is served lies in the blob.
+func FuzzByteRange(f *testing.F) {
+	for _, seed := range []string{"bytes=0-0", "bytes=-5", "bytes=5-", "bytes=9-3", "bytes=0-1,2-3", "bytes=99999999999999999999-1", "bytes=-"} {
+		f.Add(seed, int64(10))
+	}
+	f.Fuzz(func(t *testing.T, span string, size int64) {
+		if size < 0 {
+			return
+		}
+		c := &call{Request: &http.Request{Header: http.Header{"Range": {span}}}, w: httptest.NewRecorder()}
+		offset, n, status, err := c.byteRange(size)
+		switch {
+		case err != nil:
+			if problem.From(err).Code != "RANGE_INVALID" {
+				t.Fatalf("%q of %d: %v", span, size, err)
+			}
+		case status == http.StatusOK:
+			if offset != 0 || n != size {
+				t.Fatalf("%q of %d: the whole is %d from %d", span, size, n, offset)
+			}
+		case status != http.StatusPartialContent || offset < 0 || n < 1 || offset > size-n:
+			t.Fatalf("%q of %d: %d bytes from %d, %d", span, size, n, offset, status)
+		}
+	})
+}

@@ -1,0 +1,189 @@
+// Package upload keeps source code that clients uploaded for a run: archives, one file
+// each, written whole or in blocks through a signed URL and read by the agent of the
+// run. Nothing here is kept for long.
+package upload
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Container is the first word of the path that names an upload in a run request.
+const Container = "tasks-source"
+
+// MaxSize is the largest upload in bytes.
+const MaxSize = 4 << 30
+
+// keepFor is how long an upload is kept: longer than a run may wait and last.
+const keepFor = 48 * time.Hour
+
+// ErrNotFound says that there is no such upload.
+var ErrNotFound = errors.New("no such upload")
+
+// ErrTooLarge says that an upload has more than MaxSize bytes.
+var ErrTooLarge = errors.New("the upload is too large")
+
+// Uploads is a directory of uploads. It is safe for concurrent use; one upload has
+// one writer.
+type Uploads struct{ dir string }
+
+// Open returns the uploads in dir, which is made if needed.
+func Open(dir string) (*Uploads, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the uploads: %w", err)
+	}
+	return &Uploads{dir: dir}, nil
+}
+
+// New returns the path of a new upload for a registry, as run requests name it.
+func New(registry string) string {
+	return Container + "/" + strings.ToLower(registry) + "/" + uuid.NewString() + ".tar.gz"
+}
+
+var pathPattern = regexp.MustCompile(`^` + Container + `/([a-z0-9]+)/[0-9a-f-]{36}\.tar\.gz$`)
+
+// Registry returns the name of the registry an upload's path belongs to; false if
+// path is not one of an upload.
+func Registry(path string) (string, bool) {
+	m := pathPattern.FindStringSubmatch(path)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// file is where an upload lives. Its name is one word, whatever the path.
+func (u *Uploads) file(path string) string {
+	return filepath.Join(u.dir, strings.ReplaceAll(path, "/", "_"))
+}
+
+func (u *Uploads) block(path, id string) string {
+	return u.file(path) + ".block-" + hex.EncodeToString([]byte(id))
+}
+
+// Put writes an upload whole. It is there when Put returns, or not at all.
+func (u *Uploads) Put(path string, r io.Reader) error {
+	if _, ok := Registry(path); !ok {
+		return ErrNotFound
+	}
+	return u.write(u.file(path), r)
+}
+
+// PutBlock keeps a part of an upload; the same ID again replaces it.
+func (u *Uploads) PutBlock(path, id string, r io.Reader) error {
+	if _, ok := Registry(path); !ok || len(id) > 64 {
+		return ErrNotFound
+	}
+	return u.write(u.block(path, id), r)
+}
+
+func (u *Uploads) write(name string, r io.Reader) error {
+	tmp, err := os.CreateTemp(u.dir, "new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // fails when the rename has happened
+	n, err := io.Copy(tmp, io.LimitReader(r, MaxSize+1))
+	if n > MaxSize {
+		err = ErrTooLarge
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
+}
+
+// PutBlockList makes an upload of the blocks with these IDs, in this order.
+func (u *Uploads) PutBlockList(path string, ids []string) error {
+	readers := make([]io.Reader, 0, len(ids))
+	for _, id := range ids {
+		f, err := os.Open(u.block(path, id))
+		if errors.Is(err, fs.ErrNotExist) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		readers = append(readers, f)
+	}
+	if err := u.Put(path, io.MultiReader(readers...)); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := os.Remove(u.block(path, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Open opens an upload for reading. The caller closes it.
+func (u *Uploads) Open(path string) (*os.File, error) {
+	if _, ok := Registry(path); !ok {
+		return nil, ErrNotFound
+	}
+	f, err := os.Open(u.file(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotFound
+	}
+	return f, err
+}
+
+// Exists reports whether an upload is complete.
+func (u *Uploads) Exists(path string) bool {
+	_, ok := Registry(path)
+	if !ok {
+		return false
+	}
+	_, err := os.Stat(u.file(path))
+	return err == nil
+}
+
+// sweepEvery is how often old uploads are looked for.
+const sweepEvery = time.Hour
+
+// Run removes old uploads until ctx ends. It is a background duty.
+func (u *Uploads) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		if err := u.Sweep(time.Now()); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Sweep removes uploads whose time is over.
+func (u *Uploads) Sweep(now time.Time) error {
+	entries, err := os.ReadDir(u.dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || now.Sub(info.ModTime()) < keepFor {
+			continue // young, or gone already
+		}
+		if err := os.Remove(filepath.Join(u.dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

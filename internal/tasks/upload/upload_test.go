@@ -1,0 +1,94 @@
+package upload
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func open(t *testing.T) *Uploads {
+	t.Helper()
+	u, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func content(t *testing.T, u *Uploads, path string) string {
+	t.Helper()
+	f, err := u.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestPut(t *testing.T) {
+	u, path := open(t), New("MyRegistry")
+	if name, ok := Registry(path); !ok || name != "myregistry" {
+		t.Errorf("%s is of %q, %v", path, name, ok)
+	}
+	if u.Exists(path) {
+		t.Error("it is there before it was written")
+	}
+	if err := u.Put(path, strings.NewReader("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, u, path); got != "hello" || !u.Exists(path) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBlocks(t *testing.T) {
+	u, path := open(t), New("myregistry")
+	for id, text := range map[string]string{"b": "world", "a": "hello "} {
+		if err := u.PutBlock(path, id, strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := u.PutBlockList(path, []string{"a", "nothing"}); !errors.Is(err, ErrNotFound) || u.Exists(path) {
+		t.Errorf("a list with an unknown block: %v", err)
+	}
+	if err := u.PutBlockList(path, []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, u, path); got != "hello world" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What is not the path of an upload names nothing.
+func TestPaths(t *testing.T) {
+	u := open(t)
+	for _, path := range []string{"", "tasks-source", "tasks-source/../../x.tar.gz", "other/r/" + strings.Repeat("a", 36) + ".tar.gz",
+		"tasks-source/r/../" + strings.Repeat("a", 36) + ".tar.gz", New("r") + "/x"} {
+		if err := u.Put(path, strings.NewReader("x")); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%q: %v", path, err)
+		}
+		if _, err := u.Open(path); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	u, path := open(t), New("myregistry")
+	if err := u.Put(path, strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if err := u.Sweep(now.Add(keepFor - time.Minute)); err != nil || !u.Exists(path) {
+		t.Errorf("it went too early: %v", err)
+	}
+	if err := u.Sweep(now.Add(keepFor + time.Minute)); err != nil || u.Exists(path) {
+		t.Errorf("it did not go: %v", err)
+	}
+}
