@@ -13,7 +13,7 @@ The server is still up. To go on:
   export PATH="\$PWD/bin:\$PATH"
   az acr task list --registry myregistry --output table
 To end it:
-  kill $server $upstream; rm -rf $WORK
+  kill $server $upstream; sleep 2; rm -rf $WORK
 TEXT
     disown -a
     return
