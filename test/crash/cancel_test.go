@@ -186,6 +186,10 @@ func TestCanceledAnywhere(t *testing.T) {
 			}
 		})
 	}
+	w.eventually("the end of half a download", func() bool {
+		files, _ := filepath.Glob(filepath.Join(w.Data, "engine", "images", "content", "ingest", "*"))
+		return len(files) == 0
+	})
 	// One that waits for its turn.
 	for i := range 2 {
 		w.longRun(fmt.Sprint(7310 + i))
