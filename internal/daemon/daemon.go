@@ -289,7 +289,7 @@ func (b *builtinAgent) Run(ctx context.Context) error {
 		return b.execute(ctx, s.config.Executor)
 	}
 	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
-		Egress: s.config.Agent.StepNetwork == "nat", OwnPorts: s.ownPorts()})
+		Egress: s.config.Agent.StepNetwork == "nat", Privileged: s.config.Agent.Privileged, OwnPorts: s.ownPorts()})
 	if err != nil {
 		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err)
 		<-ctx.Done()

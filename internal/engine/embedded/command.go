@@ -36,6 +36,10 @@ func daemonError(format string, args ...any) error {
 	return &refused{code: 125, text: "docker: Error response from daemon: " + fmt.Sprintf(format, args...)}
 }
 
+// noPrivilege is why a privileged step is not run.
+const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
+	"hint: where everybody who may start runs is trusted with that, set agent.privileged: true in acrux.yaml"
+
 // running is a container of the run, as long as its name is taken.
 type running struct {
 	id        string
@@ -71,6 +75,9 @@ func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (e
 func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
 	if err := check(c); err != nil {
 		return engine.CommandResult{}, err
+	}
+	if c.Privileged && !s.executor.privileged {
+		return engine.CommandResult{}, daemonError("%s", noPrivilege)
 	}
 	id := newID()
 	release, err := s.takeName(c.Name, id)

@@ -27,6 +27,7 @@ var _ engine.Executor = (*Executor)(nil)
 // Executor runs the steps of runs in this process. It is safe for concurrent use.
 type Executor struct {
 	root       string
+	privileged bool // see Options.Privileged
 	log        *slog.Logger
 	lock       *os.File
 	runtime    *container.Runtime
@@ -60,7 +61,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	quiet(o.Log)
-	e := &Executor{log: o.Log, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e := &Executor{log: o.Log, privileged: o.Privileged, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

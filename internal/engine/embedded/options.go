@@ -19,6 +19,9 @@ type Options struct {
 	// Egress lets steps and RUN instructions reach the machine's networks, translated
 	// to the machine's address. Without it they reach their run only.
 	Egress bool
+	// Privileged lets steps ask for privileged containers. Such a step controls the
+	// machine, and with it whatever this process knows.
+	Privileged bool
 	// OwnPorts are the ports on which steps find the installation's own hosts, those
 	// that Dialer.Own knows, by their names. Nil is 443.
 	OwnPorts []uint16
