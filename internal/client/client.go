@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -171,7 +172,7 @@ func (c *Client) send(req *http.Request) (Response, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return Response{}, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err)
+		return Response{}, interrupted(req, err)
 	}
 	r := Response{Status: res.StatusCode, Header: res.Header, Body: body}
 	if res.StatusCode >= 400 {
@@ -192,6 +193,14 @@ func unreachable(req *http.Request, err error) error {
 	return err
 }
 
+// interrupted says that an answer broke off: because the caller left, or else.
+func interrupted(req *http.Request, err error) error {
+	if req.Context().Err() != nil {
+		return context.Cause(req.Context())
+	}
+	return fmt.Errorf("the answer of %s broke off: %w", req.URL.Host, err)
+}
+
 // kinds maps statuses back to kinds of problems.
 var kinds = map[int]problem.Kind{400: problem.Invalid, 401: problem.Unauthenticated, 403: problem.Denied, 404: problem.NotFound, 405: problem.NotAllowed,
 	409: problem.Conflict, 412: problem.Precondition, 413: problem.TooLarge, 501: problem.Unsupported, 503: problem.Unavailable}
@@ -210,6 +219,9 @@ func readError(r Response) error {
 		} `json:"errors"`
 	}
 	kind := kinds[r.Status]
+	if code := r.Header.Get("x-ms-error-code"); code != "" {
+		return readStorageError(kind, code, r)
+	}
 	if err := json.Unmarshal(r.Body, &body); err != nil {
 		return problem.New(kind, fmt.Sprint(r.Status), "the server answered %d without saying why", r.Status)
 	}
@@ -237,4 +249,13 @@ func readError(r Response) error {
 		}
 	}
 	return p
+}
+
+// readStorageError reads an error of the storage host, which says it in XML.
+func readStorageError(kind problem.Kind, code string, r Response) error {
+	var body struct{ Message string }
+	if err := xml.Unmarshal(r.Body, &body); err != nil || body.Message == "" {
+		body.Message = fmt.Sprintf("the storage host answered %d", r.Status)
+	}
+	return problem.New(kind, code, "%s", body.Message)
 }

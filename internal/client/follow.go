@@ -28,7 +28,7 @@ func (c *Client) FollowLog(ctx context.Context, link string, w io.Writer) (strin
 			continue // there may be more, and the verdict comes after the last byte
 		}
 		if verdict != "" {
-			return verdict, nil
+			return verdict, out.Close()
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return "", err
@@ -70,6 +70,9 @@ func (c *Client) readLog(ctx context.Context, link string, offset int64, w io.Wr
 		return 0, res.Header.Get("x-ms-meta-Complete"), err
 	case http.StatusPartialContent:
 		n, err := io.Copy(w, res.Body)
+		if err != nil {
+			err = interrupted(req, err)
+		}
 		return n, "", err
 	}
 	return 0, "", problem.New(kinds[res.StatusCode], res.Header.Get("x-ms-error-code"), "the log cannot be read: the server answered %d", res.StatusCode)
@@ -93,11 +96,24 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
+// Close writes a CR that nothing followed. It leaves the writer below open.
+func (l *lineWriter) Close() error {
+	if !l.cr {
+		return nil
+	}
+	l.cr = false
+	_, err := io.WriteString(l.w, "\r")
+	return err
+}
+
 // Wait polls a long-running operation until it ends; progress is told on the way.
 func (c *Client) Wait(ctx context.Context, started Response, progress func(string)) error {
 	link := started.Header.Get("Azure-Asyncoperation")
-	if started.Status != http.StatusAccepted || link == "" {
-		return nil
+	if started.Status != http.StatusAccepted {
+		return nil // it is done
+	}
+	if link == "" {
+		return errors.New("the server began an operation and did not say where its end can be seen")
 	}
 	pause := pollFirst
 	for {
@@ -114,8 +130,8 @@ func (c *Client) Wait(ctx context.Context, started Response, progress func(strin
 			progress(op.Properties.Progress)
 		case "Succeeded":
 			return nil
-		case "Failed":
-			return problem.New(problem.Invalid, op.Error.Code, "%s", op.Error.Message)
+		case "Failed", "Canceled":
+			return ended(op.Status, op.Error.Code, op.Error.Message)
 		default:
 			return errors.New("the operation is in the unknown state " + op.Status)
 		}
@@ -124,4 +140,15 @@ func (c *Client) Wait(ctx context.Context, started Response, progress func(strin
 		}
 		pause = min(pause*3/2, pollLast)
 	}
+}
+
+// ended is how an operation ended that did not succeed. Not every server says why.
+func ended(status, code, message string) error {
+	if code == "" {
+		code = "Operation" + status
+	}
+	if message == "" {
+		message = "the operation ended as " + status
+	}
+	return problem.New(problem.Invalid, code, "%s", message)
 }

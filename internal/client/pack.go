@@ -28,6 +28,11 @@ var versionControl = []string{".git", ".gitignore", ".bzr", ".bzrignore", ".hg",
 // dockerfile is not empty, the file of that path, which may lie outside of the folder,
 // is added at the root under a name of its own, which is returned.
 func Pack(w io.Writer, folder, dockerfile string) (name string, err error) {
+	// A folder may be given by a symbolic link, which a walk would not follow.
+	folder, err = filepath.EvalSymlinks(folder)
+	if err != nil {
+		return "", fmt.Errorf("the source location: %w", err)
+	}
 	info, err := os.Stat(folder)
 	if err != nil {
 		return "", fmt.Errorf("the source location: %w", err)
@@ -46,8 +51,10 @@ func Pack(w io.Writer, folder, dockerfile string) (name string, err error) {
 			return "", err
 		}
 	}
-	err = filepath.WalkDir(folder, p.visit)
-	return name, errors.Join(err, p.tar.Close(), zip.Close())
+	if err = filepath.WalkDir(folder, p.visit); err != nil {
+		return "", err // the archive is broken; that it cannot be closed says nothing more
+	}
+	return name, errors.Join(p.tar.Close(), zip.Close())
 }
 
 func readIgnore(folder string) (*patternmatcher.PatternMatcher, error) {
@@ -141,7 +148,11 @@ func (p *packer) copy(path string, size int64) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := io.CopyN(p.tar, f, size); err != nil {
+	_, err = io.CopyN(p.tar, f, size)
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s became shorter while it was packed", path)
+	case err != nil:
 		return fmt.Errorf("packing %s: %w", path, err)
 	}
 	return nil

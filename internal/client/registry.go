@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,17 +44,25 @@ func (c *Client) Registry(ctx context.Context, loginServer, method, path, scope 
 	req.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	res, err := c.send(req)
 	if err == nil && out != nil && len(res.Body) > 0 {
-		err = json.Unmarshal(res.Body, out)
+		if err = json.Unmarshal(res.Body, out); err != nil {
+			err = fmt.Errorf("reading the answer of %s: %w", loginServer, err)
+		}
 	}
 	return res, err
 }
 
-// NextPage is the path of the next page of a listing, or empty.
+// NextPage is the path of the next page of a listing, or empty. Only the path and the
+// query of a link count: the pages of a listing are on one host.
 func (r Response) NextPage() string {
-	link := r.Header.Get("Link")
-	begin, end := strings.Index(link, "<"), strings.Index(link, ">")
-	if begin < 0 || end < begin || !strings.Contains(link, `rel="next"`) {
-		return ""
+	for _, link := range strings.Split(strings.Join(r.Header.Values("Link"), ","), ",") {
+		target, parameters, _ := strings.Cut(link, ">")
+		_, target, ok := strings.Cut(target, "<")
+		if !ok || !strings.Contains(parameters, `rel="next"`) {
+			continue
+		}
+		if u, err := url.Parse(target); err == nil {
+			return u.RequestURI()
+		}
 	}
-	return link[begin+1 : end]
+	return ""
 }

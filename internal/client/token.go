@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -37,6 +38,9 @@ func (t *tokenCache) get(key string) (string, bool) {
 		t.all = map[string]cached{}
 		if text, err := os.ReadFile(t.file); err == nil {
 			_ = json.Unmarshal(text, &t.all) // a broken cache is an empty one
+		}
+		if t.all == nil {
+			t.all = map[string]cached{} // the file said null
 		}
 	}
 	c, ok := t.all[key]
@@ -97,5 +101,8 @@ func (c *Client) postForm(ctx context.Context, target string, form url.Values, o
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(res.Body, out)
+	if err := json.Unmarshal(res.Body, out); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err)
+	}
+	return nil
 }

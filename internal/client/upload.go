@@ -12,7 +12,9 @@ func (c *Client) Upload(ctx context.Context, link string, r io.Reader, size int6
 	if err != nil {
 		return err
 	}
-	req.ContentLength = size
+	if req.ContentLength = size; size == 0 {
+		req.Body = http.NoBody // otherwise 0 means that the size is not known
+	}
 	req.Header.Set("x-ms-blob-type", "BlockBlob")
 	req.Header.Set("Content-Type", "application/octet-stream")
 	_, err = c.send(req)
