@@ -103,7 +103,30 @@ var skus = map[string]string{"basic": "Basic", "standard": "Standard", "premium"
 
 // ByName finds a registry of the installation by name.
 func (r *Registries) ByName(ctx context.Context, name string) (arm.Resource[Properties], error) {
-	return r.Lookup(ctx, nameKey, name)
+	res, err := r.Lookup(ctx, nameKey, name)
+	return r.named(res), err
+}
+
+// Get returns a registry.
+func (r *Registries) Get(ctx context.Context, id arm.ID) (arm.Resource[Properties], error) {
+	res, err := r.Collection.Get(ctx, id)
+	return r.named(res), err
+}
+
+// List returns all registries below scope.
+func (r *Registries) List(ctx context.Context, scope arm.ID) ([]arm.Resource[Properties], error) {
+	all, err := r.Collection.List(ctx, scope)
+	for i := range all {
+		all[i] = r.named(all[i])
+	}
+	return all, err
+}
+
+// named says under which name a registry is reached now: the document has that of the
+// time it was written, and the domain or the port may have changed since.
+func (r *Registries) named(res arm.Resource[Properties]) arm.Resource[Properties] {
+	res.Properties.LoginServer = r.LoginServer(res.ID.Name())
+	return res
 }
 
 // NameOf returns the name of the registry that has host as its login server, by the
