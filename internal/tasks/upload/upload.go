@@ -36,7 +36,12 @@ var ErrTooLarge = errors.New("the upload is too large")
 
 // Uploads is a directory of uploads. It is safe for concurrent use; one upload has
 // one writer.
-type Uploads struct{ dir string }
+type Uploads struct {
+	// Failed is told what keeps old uploads from being removed. nil: nobody is.
+	Failed func(error)
+
+	dir string
+}
 
 // Open returns the uploads in dir, which is made if needed.
 func Open(dir string) (*Uploads, error) {
@@ -97,6 +102,9 @@ func (u *Uploads) write(name string, r io.Reader) error {
 	n, err := io.Copy(tmp, io.LimitReader(r, MaxSize+1))
 	if n > MaxSize {
 		err = ErrTooLarge
+	}
+	if err == nil {
+		err = tmp.Sync() // the run that is queued next counts on it
 	}
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
@@ -159,8 +167,8 @@ func (u *Uploads) Run(ctx context.Context) error {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
-		if err := u.Sweep(time.Now()); err != nil {
-			return err
+		if err := u.Sweep(time.Now()); err != nil && u.Failed != nil {
+			u.Failed(err) // and it is tried again: a server does not end for this
 		}
 		select {
 		case <-ctx.Done():
@@ -176,14 +184,15 @@ func (u *Uploads) Sweep(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil || now.Sub(info.ModTime()) < keepFor {
 			continue // young, or gone already
 		}
-		if err := os.Remove(filepath.Join(u.dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		if err := os.Remove(filepath.Join(u.dir, entry.Name())); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
