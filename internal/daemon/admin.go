@@ -36,7 +36,10 @@ func ReadAdmin(data string) (Admin, error) {
 	if err != nil {
 		return admin, err
 	}
-	return admin, json.Unmarshal(text, &admin)
+	if err := json.Unmarshal(text, &admin); err != nil || admin.ClientID == "" {
+		return admin, fmt.Errorf("%s is damaged: put it back from a copy, or remove it, and the next start makes another administrator", adminFile(data))
+	}
+	return admin, nil
 }
 
 // ForgetSecret removes the clear copy of the administrator's secret. It reports
@@ -115,7 +118,10 @@ func ReadPublished(data string) (Published, error) {
 	if err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(text, &p)
+	if err := json.Unmarshal(text, &p); err != nil || p.Domain == "" {
+		return p, fmt.Errorf("%s is damaged; the server writes it again when it starts", publishedFile(data))
+	}
+	return p, nil
 }
 
 func writePublished(data string, p Published) error {

@@ -149,9 +149,15 @@ func (c *Config) Complete() error {
 		if !domainPattern.MatchString(c.LoginServerAliases[i]) {
 			return fmt.Errorf("the login server alias %q is not a host name", alias)
 		}
+		if within(c.LoginServerAliases[i], c.Domain) || within(c.Domain, c.LoginServerAliases[i]) {
+			return fmt.Errorf("the login server alias %q and the domain %q are one below the other", alias, c.Domain)
+		}
 	}
 	return nil
 }
+
+// within reports whether a host name is a domain or below it.
+func within(name, domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }
 
 // mirrors parses RegistryMirrors.
 func (c *Config) mirrors() (map[string]url.URL, error) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -105,8 +106,11 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 
 func (s *Server) build(ctx context.Context) error {
 	data, now := s.config.Data, time.Now()
-	sealer, err := secret.OpenSealer(filepath.Join(data, "keys", "master.key"))
+	sealer, err := openSealer(data)
 	if err != nil {
+		return err
+	}
+	if err := ownersAlone(filepath.Join(data, "acrux.db")); err != nil {
 		return err
 	}
 	if s.db, err = sqlstore.Open(ctx, data); err != nil {
@@ -120,12 +124,40 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	issuer, err := token.Open(ctx, s.db, sealer, s.Published.TenantID, s.Published.URL("login")+"/"+s.Published.TenantID+"/", now)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; is %s the one this database was made with?", err, masterKey(data))
 	}
 	if err := s.wire(ctx, issuer, sealer, now); err != nil {
 		return err
 	}
 	return writePublished(data, s.Published)
+}
+
+func masterKey(data string) string { return filepath.Join(data, "keys", "master.key") }
+
+// openSealer opens the sealer under the master key, which is made for a database that
+// is yet to be made, and never for one that has things sealed under another.
+func openSealer(data string) (*secret.Sealer, error) {
+	_, errKey := os.Stat(masterKey(data))
+	_, errData := os.Stat(filepath.Join(data, "acrux.db"))
+	if errors.Is(errKey, fs.ErrNotExist) && errData == nil {
+		return nil, fmt.Errorf("%s is missing, and the database has secrets that only it opens: put it back from a copy", masterKey(data))
+	}
+	sealer, err := secret.OpenSealer(masterKey(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", masterKey(data), err)
+	}
+	return sealer, nil
+}
+
+// ownersAlone makes a file if there is none, and makes it its owner's alone: the data
+// directory may have been there before and be open to others. SQLite gives the files
+// it puts beside a database the mode of the database.
+func ownersAlone(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 // listen opens the listener; the port may come from it, and all names have it.
@@ -216,6 +248,8 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 		TLSConfig: &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12},
 		// HTTP/2 is off: it is slower for large blobs, and one connection is shared.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(s.listener, "", "") }()
 	ready(s.Published)
@@ -227,6 +261,7 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 	var err error
 	select {
 	case err = <-served:
+		stop(err) // without a listener the duties are of no use
 	case <-dutyCtx.Done():
 	}
 	return errors.Join(err, s.stop(server, duties))
@@ -266,6 +301,7 @@ type duty interface {
 
 func (s *Server) duties() []duty {
 	failed := func(err error) { s.log.Error("background work failed", "err", err) }
+	s.uploads.Failed = failed
 	all := []duty{
 		&mirror.Worker{Imports: s.services.Imports, Log: s.log},
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},

@@ -253,6 +253,10 @@ func TestConfig(t *testing.T) {
 		{"wrong type", "agent: {slots: many}\n", "many"},
 		{"bad domain", "domain: 'a b'\n", "not a host name"},
 		{"bad alias", "loginServerAliases: ['*.io']\n", "not a host name"},
+		{"an alias that is the domain", "domain: a.test\nloginServerAliases: [a.test]\n", "one below the other"},
+		{"an alias below the domain", "domain: a.test\nloginServerAliases: [azurecr.a.test]\n", "one below the other"},
+		{"an alias above the domain", "domain: a.test\nloginServerAliases: [test]\n", "one below the other"},
+		{"an alias beside the domain", "domain: a.test\nloginServerAliases: [aa.test]\n", ""},
 		{"bad level", "logLevel: loud\n", "logLevel"},
 		{"bad step network", "agent: {stepNetwork: host}\n", "stepNetwork"},
 	}

@@ -63,16 +63,16 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// openAuthority reads the installation's authority, or makes it the first time or
-// when the domain has changed.
+// openAuthority reads the installation's authority, or makes it the first time, when
+// the domain has changed, or when its time is over.
 func openAuthority(dir, domain string, now time.Time) (*authority, error) {
 	certFile, keyFile := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !permits(pair.Leaf, domain) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!permits(pair.Leaf, domain) || now.After(pair.Leaf.NotAfter)) {
 		return makeAuthority(certFile, keyFile, domain, now)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the certificate authority: %w", err)
+		return nil, fmt.Errorf("the certificate authority %s and its key: %w; put them back from a copy, or remove both, and the next start makes others", certFile, err)
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
@@ -94,7 +94,10 @@ func makeAuthority(certFile, keyFile, domain string, now time.Time) (*authority,
 	if err != nil {
 		return nil, err
 	}
-	// The certificate comes last: without it the pair is made again.
+	// The certificate goes first and comes last: without it the pair is made again.
+	if err := os.Remove(certFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	if err := secret.WriteFile(keyFile, encode("EC PRIVATE KEY", der)); err != nil {
 		return nil, err
 	}
