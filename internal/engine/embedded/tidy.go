@@ -31,6 +31,7 @@ func (e *Executor) tidy(ctx context.Context) {
 		if err := e.store.Collect(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("what runs have left could not be removed", "error", err)
 		}
+		e.registries.Close() // connections that nobody uses; there will be others
 		// BuildKit and large transfers let the heap grow; the runtime would keep most of it.
 		debug.FreeOSMemory()
 	}
