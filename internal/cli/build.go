@@ -42,7 +42,10 @@ func buildImage(ctx context.Context, c *call) (any, error) {
 	}
 	dockerfile := c.text("file")
 	if dockerfile == "" {
-		dockerfile = filepath.Join(source, "Dockerfile")
+		// Whole, so that it is not looked for below the source or beside it.
+		if dockerfile, err = filepath.Abs(filepath.Join(source, "Dockerfile")); err != nil {
+			return nil, err
+		}
 	}
 	if body["sourceLocation"], body["dockerFilePath"], err = c.upload(ctx, registry, source, dockerfile); err != nil {
 		return nil, err

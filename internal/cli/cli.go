@@ -25,6 +25,7 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+	started        bool // the arguments were understood and a command runs
 }
 
 // Exit statuses, those of the Azure CLI.
@@ -43,10 +44,28 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(context.Background()); err != nil {
-		return report(stderr, err)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
 	}
-	return 0
+	if !env.started && !errors.As(err, &usageError{}) {
+		err = usageError{fmt.Errorf("%w; see %s --help", err, root.Use)}
+	}
+	return report(stderr, err)
+}
+
+// notice makes each command tell env that it starts: what fails before is an error in
+// how it was called, whatever the parser makes of it.
+func notice(env *environment, cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			env.started = true
+			return run(cmd, args)
+		}
+	}
+	for _, child := range cmd.Commands() {
+		notice(env, child)
+	}
 }
 
 func newRoot(env *environment) *cobra.Command {
@@ -56,6 +75,7 @@ func newRoot(env *environment) *cobra.Command {
 	})
 	root.AddCommand(newServeCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env))
 	addClientCommands(root, env)
+	notice(env, root)
 	return root
 }
 

@@ -33,9 +33,9 @@ var (
 // commands is everything the client can do.
 func commands() []command {
 	return []command{
-		{path: "login", short: "Sign in as a service principal", run: login, flags: []flag{{name: "service-principal", kind: toggle, help: "sign in as a service principal (the only way yet)"},
+		{path: "login", short: "Sign in as a service principal", run: login, offline: true, flags: []flag{{name: "service-principal", kind: toggle, help: "sign in as a service principal (the only way yet)"},
 			{name: "username", short: "u", required: true, help: "client ID"}, {name: "password", short: "p", required: true, help: "secret"}, {name: "tenant", short: "t", help: "tenant"}}},
-		{path: "logout", short: "Forget the last login", run: logout},
+		{path: "logout", short: "Forget the last login", run: logout, offline: true},
 		{path: "account show", short: "Show the subscription", run: showAccount},
 		{path: "account get-access-token", short: "Print a token", run: accessToken, flags: []flag{{name: "resource", help: "audience of the token"}}},
 

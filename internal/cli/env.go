@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,11 +85,14 @@ func readMachine(data string, o envOptions) (*machine, error) {
 	return m, err
 }
 
+// quote makes one word of a text for a shell: a path may have anything in it.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
 // prepare does what was asked for and prints the exports.
 func (m *machine) prepare(w io.Writer) error {
 	exports := Exports(m.server, m.admin)
 	for _, name := range slices.Sorted(maps.Keys(exports)) {
-		fmt.Fprintf(w, "export %s='%s'\n", name, exports[name])
+		fmt.Fprintf(w, "export %s=%s\n", name, quote(exports[name]))
 	}
 	if m.admin.Secret == "" {
 		fmt.Fprintln(w, "# SP_SECRET was forgotten on request; only its owner still knows it")
@@ -117,7 +121,7 @@ func (m *machine) prepare(w io.Writer) error {
 }
 
 func (m *machine) address() string {
-	host, _, _ := strings.Cut(m.server.Address, ":")
+	host, _, _ := net.SplitHostPort(m.server.Address) // the server wrote it
 	return host
 }
 
@@ -155,8 +159,8 @@ func (m *machine) prepareAz(w io.Writer) error {
 	if err := m.writeCloud(cloud); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "export REQUESTS_CA_BUNDLE='%s'\nexport SSL_CERT_FILE='%s'\n", bundle, bundle)
-	fmt.Fprintf(w, "az cloud register --name Acrux --cloud-config '@%s' 2>/dev/null || az cloud update --name Acrux --cloud-config '@%s'\naz cloud set --name Acrux\n", cloud, cloud)
+	fmt.Fprintf(w, "export REQUESTS_CA_BUNDLE=%[1]s\nexport SSL_CERT_FILE=%[1]s\n", quote(bundle))
+	fmt.Fprintf(w, "az cloud register --name Acrux --cloud-config %[1]s 2>/dev/null || az cloud update --name Acrux --cloud-config %[1]s\naz cloud set --name Acrux\n", quote("@"+cloud))
 	if m.admin.Secret != "" {
 		fmt.Fprintln(w, `az login --service-principal --username "$SP_ID" --password "$SP_SECRET" --tenant "$TENANT_ID" --output none`)
 	}

@@ -53,16 +53,15 @@ func (m *machine) block() string {
 // file is written in place: containers often have it mounted, where it cannot be replaced.
 func (m *machine) writeHosts(block string) error {
 	text, err := os.ReadFile(m.hostsFile)
+	if block == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil // there is nothing to take back
+	}
 	if err != nil {
 		return fmt.Errorf("the hosts file: %w", err)
 	}
-	before, rest, found := strings.Cut(string(text), m.begin()+"\n")
-	if found {
-		_, after, closed := strings.Cut(rest, m.end()+"\n")
-		if !closed {
-			return fmt.Errorf("the hosts file %s has a line %q and no line %q; mend it by hand", m.hostsFile, m.begin(), m.end())
-		}
-		before += after
+	before, err := m.withoutBlock(string(text))
+	if err != nil {
+		return err
 	}
 	if block != "" && before != "" && !strings.HasSuffix(before, "\n") {
 		before += "\n"
@@ -71,6 +70,29 @@ func (m *machine) writeHosts(block string) error {
 		return os.WriteFile(m.hostsFile, []byte(next), 0o644)
 	}
 	return nil
+}
+
+// withoutBlock returns the lines of a hosts file that are not ours. Where ours end must
+// be clear: the lines of others are worth more than a clean file.
+func (m *machine) withoutBlock(text string) (string, error) {
+	var kept strings.Builder
+	inside := false
+	for line := range strings.Lines(text) {
+		switch word := strings.TrimSpace(line); {
+		case word == m.begin() && !inside:
+			inside = true
+		case word == m.end() && inside:
+			inside = false
+		case word == m.begin() || word == m.end():
+			return "", fmt.Errorf("the hosts file %s has a line %q where it does not belong; mend it by hand", m.hostsFile, word)
+		case !inside:
+			kept.WriteString(line)
+		}
+	}
+	if inside {
+		return "", fmt.Errorf("the hosts file %s has a line %q and no line %q; mend it by hand", m.hostsFile, m.begin(), m.end())
+	}
+	return kept.String(), nil
 }
 
 // certFile is where docker looks for the authority of a registry.
@@ -112,6 +134,9 @@ func (m *machine) undo(w io.Writer) error {
 // registries there are now.
 func (m *machine) removeCerts() error {
 	ca, err := os.ReadFile(m.server.CABundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // which of them are ours cannot be told
+	}
 	if err != nil {
 		return err
 	}
@@ -127,9 +152,7 @@ func (m *machine) removeCerts() error {
 		if err := os.Remove(file); err != nil {
 			return err
 		}
-		if err := os.Remove(filepath.Dir(file)); err != nil && !errors.Is(err, fs.ErrExist) {
-			continue // the folder has other files
-		}
+		_ = os.Remove(filepath.Dir(file)) // fails if the folder has other files
 	}
 	return nil
 }

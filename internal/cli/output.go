@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -28,6 +29,7 @@ func (o *output) add(cmd *cobra.Command) {
 }
 
 func (o *output) check() error {
+	o.format = strings.ToLower(o.format)
 	if !slices.Contains(formats, o.format) {
 		return usageError{fmt.Errorf("--output %s: the formats are %s", o.format, strings.Join(formats, ", "))}
 	}
@@ -69,7 +71,7 @@ func (o *output) print(w io.Writer, value any, table columns) error {
 	case "yaml", "yamlc":
 		encoder := yaml.NewEncoder(w)
 		encoder.SetIndent(2)
-		return encoder.Encode(value)
+		return encoder.Encode(whole(value))
 	}
 	return printJSON(w, value, o.format == "jsonc")
 }
@@ -82,6 +84,25 @@ func plain(value any) (any, error) {
 	}
 	var out any
 	return out, json.Unmarshal(text, &out)
+}
+
+// whole turns numbers without a fraction into integers, which YAML shows in full.
+func whole(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			value[name] = whole(member)
+		}
+	case []any:
+		for i, member := range value {
+			value[i] = whole(member)
+		}
+	case float64:
+		if n := int64(value); float64(n) == value {
+			return n
+		}
+	}
+	return value
 }
 
 func printJSON(w io.Writer, value any, colour bool) error {
@@ -141,6 +162,8 @@ func tsvLine(row any) string {
 		for _, cell := range row {
 			cells = append(cells, tsvCell(cell))
 		}
+	case bool:
+		return strconv.FormatBool(row) // alone in lower case, in a row not, as the Azure CLI
 	default:
 		return tsvCell(row)
 	}
@@ -169,7 +192,7 @@ func scalar(value any) string {
 		}
 		return "False"
 	case float64:
-		return strings.TrimSuffix(fmt.Sprintf("%v", value), ".0")
+		return strconv.FormatFloat(value, 'f', -1, 64) // sizes in full, not as 1e+07
 	}
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -30,13 +30,13 @@ type saved struct {
 
 // newClient finds out which server is meant and who is asking: by the environment,
 // as acrux env prints it, or else by the last login.
-func (e *environment) newClient(path string) (*client.Client, error) {
+func (e *environment) newClient() (*client.Client, error) {
 	dir, err := e.configDir()
 	if err != nil {
 		return nil, err
 	}
 	p, err := e.profile(dir)
-	if err != nil && path != "login" && path != "logout" {
+	if err != nil {
 		return nil, err
 	}
 	return client.New(p, filepath.Join(dir, "tokens.json"))
@@ -57,8 +57,8 @@ func (e *environment) profile(dir string) (client.Profile, error) {
 		return client.Profile{}, err
 	}
 	var s saved
-	if err := json.Unmarshal(text, &s); err != nil {
-		return client.Profile{}, err
+	if err := json.Unmarshal(text, &s); err != nil || s.Management == "" {
+		return client.Profile{}, problem.New(problem.Unauthenticated, "ProfileDamaged", "the profile in %s is damaged", dir).Hint("acrux logout")
 	}
 	s.Profile.Secret = secret.New(s.Secret)
 	return s.Profile, nil
@@ -90,6 +90,9 @@ func login(ctx context.Context, c *call) (any, error) {
 	text, err := json.MarshalIndent(saved{Profile: p, Secret: p.Secret.Reveal()}, "", "  ")
 	if err != nil {
 		return nil, err
+	}
+	if id := c.getenv("SP_ID"); id != "" && id != p.ClientID {
+		c.warn("note: the environment signs in as %s, which counts before this login; unset ARM_ENDPOINT SP_ID SP_SECRET to use it", id)
 	}
 	return accounts(list.Value, p), secret.WriteFile(filepath.Join(dir, "profile.json"), text)
 }

@@ -279,6 +279,9 @@ func (c *call) importSource(ctx context.Context) (document, error) {
 		source["registryUri"], image = host, rest
 	}
 	source["sourceImage"] = image
+	if c.text("username") != "" && c.text("password") == "" {
+		return nil, invalidArgument("--username goes with --password")
+	}
 	if c.text("password") != "" {
 		source["credentials"] = document{"username": c.text("username"), "password": c.text("password")}
 	}

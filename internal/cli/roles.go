@@ -104,11 +104,17 @@ func (c *call) existing(ctx context.Context, scope, role, object string) (any, e
 		return nil, err
 	}
 	for _, doc := range flattenAll(all) {
-		if doc["roleDefinitionId"] == role && strings.EqualFold(doc["scope"].(string), scope) {
+		if sameRole(role, doc["roleDefinitionId"].(string)) && strings.EqualFold(doc["scope"].(string), scope) {
 			return doc, nil
 		}
 	}
 	return nil, problem.New(problem.Conflict, "RoleAssignmentExists", "the role assignment exists already and cannot be shown")
+}
+
+// sameRole compares IDs of roles, whole or their last words: the same role has an ID
+// in each scope.
+func sameRole(a, b string) bool {
+	return strings.EqualFold(a[strings.LastIndex(a, "/")+1:], b[strings.LastIndex(b, "/")+1:])
 }
 
 // assignments lists those at a scope, for an assignee if one was given.
@@ -174,8 +180,11 @@ func deleteAssignments(ctx context.Context, c *call) (any, error) {
 		}
 		for _, a := range all {
 			role, scope := c.text("role"), c.text("scope")
+			if scope == "" {
+				scope = c.subscription().String() // and nothing below, as the Azure CLI
+			}
 			name, _ := a["roleDefinitionName"].(string)
-			if (role == "" || strings.EqualFold(role, name) || strings.HasSuffix(a["roleDefinitionId"].(string), role)) && (scope == "" || strings.EqualFold(scope, a["scope"].(string))) {
+			if (role == "" || strings.EqualFold(role, name) || sameRole(role, a["roleDefinitionId"].(string))) && strings.EqualFold(strings.TrimSuffix(scope, "/"), a["scope"].(string)) {
 				ids = append(ids, a["id"].(string))
 			}
 		}

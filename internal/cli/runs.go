@@ -149,11 +149,15 @@ func (c *call) follow(ctx context.Context, id arm.ID) error {
 	if err != nil {
 		return err
 	}
-	if text, bad := verdicts[verdict]; bad {
-		c.warn("%s", text)
-		return exitError(exitFailed)
+	if verdict == "successful" {
+		return nil
 	}
-	return nil
+	text, known := verdicts[verdict]
+	if !known {
+		text = "Run ended as '" + verdict + "', which this client does not know"
+	}
+	c.warn("%s", text)
+	return exitError(exitFailed)
 }
 
 // exitInterrupted is the status of a program that Ctrl-C ended.

@@ -18,6 +18,8 @@ type command struct {
 	flags []flag
 	args  string // name of a positional argument, or empty
 	run   func(ctx context.Context, c *call) (any, error)
+	// offline commands get no client: they must work when there can be none.
+	offline bool
 	// table makes the rows of --output table; nil shows plain members.
 	table columns
 }
@@ -74,6 +76,27 @@ func (c *call) given(name string) bool { return c.cmd.Flags().Changed(name) }
 // warn tells something that is not the command's output.
 func (c *call) warn(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
 
+// checkNames refuses what an empty variable of a script leaves of a required flag, and
+// names that would lead a request somewhere else: they become parts of its path.
+func (c *call) checkNames(flags []flag) error {
+	for _, f := range flags {
+		value := c.text(f.name)
+		if f.required && f.kind == text && value == "" {
+			return invalidArgument("--%s is empty", f.name)
+		}
+		switch f.name {
+		case "name", "resource-group", "registry", "run-id":
+			if strings.HasPrefix(value, "/") && f.name == "registry" {
+				continue // a resource ID
+			}
+			if strings.ContainsAny(value, "/?#%\\") || value == "." || value == ".." {
+				return invalidArgument("--%s %s is not a name", f.name, value)
+			}
+		}
+	}
+	return nil
+}
+
 // addClientCommands builds the tree of commands from the table.
 func addClientCommands(root *cobra.Command, env *environment) {
 	for _, spec := range commands() {
@@ -119,8 +142,11 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 			return err
 		}
 		c := &call{environment: env, cmd: cmd, args: args}
-		var err error
-		if c.client, err = env.newClient(spec.path); err != nil {
+		err := c.checkNames(spec.flags)
+		if err == nil && !spec.offline {
+			c.client, err = env.newClient()
+		}
+		if err != nil {
 			return err
 		}
 		value, err := spec.run(cmd.Context(), c)
