@@ -6,7 +6,7 @@ TAGS    := seccomp netgo osusergo
 LDFLAGS := -s -w -extldflags -static
 export CGO_ENABLED := 1
 
-.PHONY: build demo test check bench deps clean
+.PHONY: build demo test check bench deps deps-build deps-test clean
 
 build: bin/acrux ## build bin/acrux, static and stripped
 
@@ -32,7 +32,7 @@ bench: build deps-test ## measure what is promised and print both
 	$(GO) run -tags "$(TAGS)" ./test/bench
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
-deps-test:  ; @bash tools/install.sh git busybox-static curl
+deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2
 deps: deps-build deps-test
 
 clean:

@@ -95,7 +95,11 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		return nil, err
 	}
 	id, _ := run["name"].(string) // every run has one
-	c.warn("Queued a run with ID: %s", id)
+	what := "run"
+	if body["type"] == "DockerBuildRequest" {
+		what = "build"
+	}
+	c.warn("Queued a %s with ID: %s", what, id)
 	switch {
 	case c.toggle("no-wait"):
 		return nil, nil

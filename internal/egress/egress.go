@@ -6,7 +6,7 @@
 // of this installation's own hosts, which need no DNS, and the mirrors that stand
 // in for other registries.
 //
-// What is refused: link-local addresses always (cloud metadata lives there), and
+// What is refused: link-local addresses and the other ones of cloud metadata always, and
 // unspecified and multicast ones; loopback unless Policy.Loopback, which daemon sets
 // when the server itself listens on loopback only: then whoever can reach the
 // server can reach the machine's loopback as well. Private networks are allowed:
@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +41,7 @@ type Policy struct {
 func (p Policy) Check(addr netip.Addr) error {
 	addr = embedded(addr.Unmap())
 	switch {
-	case addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() || addr == broadcast:
+	case addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() || addr == broadcast || slices.Contains(metadata, addr):
 		return refuse(addr)
 	case within(p.Allow, addr):
 		return nil
@@ -54,6 +55,10 @@ var (
 	broadcast  = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	translated = netip.MustParsePrefix("64:ff9b::/96")
 )
+
+// metadata are the addresses outside of link-local where clouds answer machines about
+// themselves: AWS over IPv6, Alibaba, Azure's platform.
+var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("168.63.129.16")}
 
 // embedded is the IPv4 address that a translating network makes of an IPv6 address
 // (RFC 6052), or addr itself.

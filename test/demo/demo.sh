@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The tutorial "Cross-registry authentication in an ACR task", both options, with the
 # commands as the article prints them. Called by make demo.
+finished=
+trap 'exit 1' INT TERM
+trap 'status=$?; [ -n "$finished" ] || status=1; [ -n "${KEEP:-}" ] && [ $status -eq 0 ] || stop; finish $status' EXIT
 . test/demo/lib.sh
-trap 'status=$?; [ -n "${KEEP:-}" ] && [ $status -eq 0 ] || stop; finish $status' EXIT
 
 finish() {
   if [ -n "${KEEP:-}" ] && [ "$1" -eq 0 ]; then
@@ -19,7 +21,8 @@ TEXT
     return
   fi
   left=$(leftovers)
-  rm -rf "$WORK"
+  # A mount that was left must not be emptied.
+  rm -rf --one-file-system "$WORK"
   [ "$1" -eq 0 ] || { echo "the demo failed" >&2; exit "$1"; }
   [ -z "$left" ] || { printf 'left behind:\n%s\n' "$left" >&2; exit 1; }
   echo
@@ -116,7 +119,8 @@ must_fail fetch "https://$server_name/v2/hello-world/manifests/$tag"
 refresh=$(az acr login --name myregistry --expose-token --query accessToken --output tsv)
 access=$(fetch "https://$server_name/oauth2/token" -d grant_type=refresh_token -d "refresh_token=$refresh" -d "service=$server_name" -d scope=repository:hello-world:pull | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 fetch -H "Authorization: Bearer $access" -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' "https://$server_name/v2/hello-world/manifests/$tag" >manifest.json
-for digest in $(grep -o 'sha256:[0-9a-f]\{64\}' manifest.json); do
+digests=$(grep -o 'sha256:[0-9a-f]\{64\}' manifest.json)
+for digest in $digests; do
   fetch -H "Authorization: Bearer $access" "https://$server_name/v2/hello-world/blobs/$digest" >blob
   [ "sha256:$(sha256sum blob | cut -d' ' -f1)" = "$digest" ]
   echo "$digest $(wc -c <blob) bytes, verified"
@@ -138,3 +142,4 @@ show az acr run --registry myregistry --file check.yaml /dev/null
 
 show az acr task list-runs --registry myregistry --output table
 cd - >/dev/null
+finished=yes

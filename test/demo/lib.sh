@@ -1,5 +1,5 @@
-# What demo and bench share: a server on an empty directory, the upstream it imports
-# from, and the tutorial's words. Sourced, with the repository as working directory.
+# What the demo stands on: a server on an empty directory and the upstream it imports
+# from. Sourced, with the repository as working directory.
 set -euo pipefail
 
 export PATH="$PWD/bin:$PATH"

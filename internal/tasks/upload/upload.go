@@ -112,29 +112,70 @@ func (u *Uploads) write(name string, r io.Reader) error {
 	return os.Rename(tmp.Name(), name)
 }
 
+// MaxBlocks is how many blocks an upload may have.
+const MaxBlocks = 50_000
+
 // PutBlockList makes an upload of the blocks with these IDs, in this order.
 func (u *Uploads) PutBlockList(path string, ids []string) error {
-	readers := make([]io.Reader, 0, len(ids))
-	for _, id := range ids {
-		f, err := os.Open(u.block(path, id))
-		if errors.Is(err, fs.ErrNotExist) {
-			return ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		readers = append(readers, f)
+	if len(ids) > MaxBlocks {
+		return ErrTooLarge
 	}
-	if err := u.Put(path, io.MultiReader(readers...)); err != nil {
+	blocks := &blockReader{}
+	for _, id := range ids {
+		blocks.files = append(blocks.files, u.block(path, id))
+	}
+	err := errors.Join(u.Put(path, blocks), blocks.Close())
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotFound
+	}
+	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := os.Remove(u.block(path, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, file := range blocks.files {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// blockReader reads files one after the other, one open at a time.
+type blockReader struct {
+	files []string
+	next  int
+	open  *os.File
+}
+
+func (b *blockReader) Read(p []byte) (int, error) {
+	for {
+		if b.open == nil {
+			if b.next == len(b.files) {
+				return 0, io.EOF
+			}
+			f, err := os.Open(b.files[b.next])
+			if err != nil {
+				return 0, err
+			}
+			b.open, b.next = f, b.next+1
+		}
+		n, err := b.open.Read(p)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := b.Close(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Close closes the file that is open, if one is.
+func (b *blockReader) Close() error {
+	if b.open == nil {
+		return nil
+	}
+	err := b.open.Close()
+	b.open = nil
+	return err
 }
 
 // Open opens an upload for reading. The caller closes it.
