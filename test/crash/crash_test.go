@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -267,27 +266,7 @@ func TestKilledDuringImports(t *testing.T) {
 	w := newWorld(t)
 	var acknowledged []string
 	for round := range 3 {
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		for i := range 8 {
-			wg.Go(func() {
-				tag := fmt.Sprintf("r%d-%d", round, i)
-				cmd := w.command(t.Context(), "acr", "import", "--name", "myregistry", "--source", "docker.io/library/node:15-alpine", "--image", "copies:"+tag, "--no-wait")
-				if cmd.Run() == nil {
-					mu.Lock()
-					acknowledged = append(acknowledged, tag)
-					mu.Unlock()
-				}
-			})
-			if i == 4 {
-				time.Sleep(time.Duration(round) * 10 * time.Millisecond) // a different moment each time
-			}
-		}
-		w.restart()
-		wg.Wait()
-	}
-	if len(acknowledged) == 0 {
-		t.Fatal("no import was acknowledged")
+		acknowledged = append(acknowledged, w.killDuringImports(round, round+1)...)
 	}
 	w.eventually("all acknowledged imports", func() bool {
 		var tags string
@@ -303,4 +282,38 @@ func TestKilledDuringImports(t *testing.T) {
 		return true
 	})
 	must(t, w.Stop())
+}
+
+// killDuringImports starts eight imports and kills the server after some of them were
+// acknowledged, while the others are on their way. It returns those acknowledged.
+func (w *world) killDuringImports(round, after int) []string {
+	const imports = 8
+	acknowledged, ended := make(chan string, imports), make(chan struct{}, imports)
+	for i := range imports {
+		tag := fmt.Sprintf("r%d-%d", round, i)
+		cmd := w.command(w.t.Context(), "acr", "import", "--name", "myregistry", "--source", "docker.io/library/node:15-alpine", "--image", "copies:"+tag, "--no-wait")
+		go func() {
+			if cmd.Run() == nil {
+				acknowledged <- tag
+			}
+			ended <- struct{}{}
+		}()
+	}
+	var tags []string
+	for len(tags) < after {
+		select {
+		case tag := <-acknowledged:
+			tags = append(tags, tag)
+		case <-time.After(time.Minute):
+			w.t.Fatal("waited too long for the acknowledgement of an import")
+		}
+	}
+	w.restart()
+	for range imports {
+		<-ended
+	}
+	for len(acknowledged) > 0 {
+		tags = append(tags, <-acknowledged)
+	}
+	return tags
 }
