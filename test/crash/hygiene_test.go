@@ -100,7 +100,10 @@ func TestManyRuns(t *testing.T) {
 	if grown := after.engineBytes - before.engineBytes; grown > 48<<20 {
 		t.Errorf("the engine's files grew by %d bytes", grown)
 	}
-	if after.files > before.files+5 || after.mounts > before.mounts || after.threads > before.threads+8 || after.devices > before.devices {
+	// What each run leaves would show thirty times; connections and threads at rest come
+	// and go.
+	const spare = 15
+	if after.files > before.files+spare || after.mounts > before.mounts || after.threads > before.threads+spare || after.devices > before.devices {
 		t.Errorf("the server keeps more and more: %+v, then %+v", before, after)
 	}
 	if left := w.ofRuns(); len(left) > 0 {
