@@ -106,7 +106,6 @@ func moments(t *testing.T, w *world, marker string) []moment {
 		{"archive", "- build: -t $Registry/x:1 http://" + hang + "/x.tar.gz\n", called},
 		{"resolve", "- cmd: " + hang + "/x:1 true\n", called},
 		{"pull", "- cmd: " + stuckHost + "/library/slow:1 true\n", func() bool { return stuck.callers.Load() > 0 }},
-		{"pull of a base", dockerfile("FROM "+stuckHost+"/library/slow:1\\nRUN true\\n") + "- build: -t $Registry/x:1 .\n", func() bool { return stuck.callers.Load() > 0 }},
 		{"RUN", dockerfile("FROM $Registry/base:1\\nRUN sleep "+marker+"\\n") + "- build: -t $Registry/x:1 .\n", func() bool { return running(marker) }},
 		{"command", "- cmd: $Registry/base:1 sleep " + marker + "\n", func() bool { return running(marker) }},
 		{"detached", "- cmd: $Registry/base:1 sleep " + marker + "\n  detach: true\n- cmd: $Registry/base:1 sh -c 'trap \"\" TERM; sleep 7777'\n", func() bool { return running(marker) && running("7777") }},
