@@ -106,6 +106,7 @@ func moments(t *testing.T, w *world, marker string) []moment {
 		{"archive", "- build: -t $Registry/x:1 http://" + hang + "/x.tar.gz\n", called},
 		{"resolve", "- cmd: " + hang + "/x:1 true\n", called},
 		{"pull", "- cmd: " + stuckHost + "/library/slow:1 true\n", func() bool { return stuck.callers.Load() > 0 }},
+		{"pull of a base", dockerfile("FROM "+stuckHost+"/library/slow:1\\nRUN true\\n") + "- build: -t $Registry/x:1 .\n", func() bool { return stuck.callers.Load() > 0 }},
 		{"RUN", dockerfile("FROM $Registry/base:1\\nRUN sleep "+marker+"\\n") + "- build: -t $Registry/x:1 .\n", func() bool { return running(marker) }},
 		{"command", "- cmd: $Registry/base:1 sleep " + marker + "\n", func() bool { return running(marker) }},
 		{"detached", "- cmd: $Registry/base:1 sleep " + marker + "\n  detach: true\n- cmd: $Registry/base:1 sh -c 'trap \"\" TERM; sleep 7777'\n", func() bool { return running(marker) && running("7777") }},
@@ -130,6 +131,16 @@ func (w *world) begin(steps string) string {
 	must(w.t, os.WriteFile(file, []byte("version: v1.1.0\nsteps:\n"+steps), 0o600))
 	w.az("acr", "run", "--registry", "myregistry", "--no-wait", "--file", file, "/dev/null")
 	return w.az("acr", "task", "list-runs", "--registry", "myregistry", "--query", "[0].runId", "--output", "tsv")
+}
+
+// stillOpen fails the test, with the run's log, if the run has ended by itself.
+func (w *world) stillOpen(run string) {
+	w.t.Helper()
+	switch status := w.status(run); status {
+	case "Queued", "Started", "Running":
+	default:
+		w.t.Fatalf("run %s is %s before it was stopped: %s", run, status, w.az("acr", "task", "logs", "--registry", "myregistry", "--run-id", run))
+	}
 }
 
 // during makes a subtest the one that fails.
@@ -165,7 +176,7 @@ func TestCanceledAnywhere(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			defer w.during(t)()
 			run := w.begin(m.steps)
-			w.eventually("moment of run "+run, m.reached)
+			w.eventually("moment of run "+run, func() bool { w.stillOpen(run); return m.reached() })
 			start := time.Now()
 			w.az("acr", "task", "cancel-run", "--registry", "myregistry", "--run-id", run)
 			w.eventually("the end of run "+run, func() bool { return w.status(run) == "Canceled" })
@@ -215,7 +226,7 @@ func TestKilledAnywhere(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			defer w.during(t)()
 			run := w.begin(m.steps)
-			w.eventually("moment of run "+run, m.reached)
+			w.eventually("moment of run "+run, func() bool { w.stillOpen(run); return m.reached() })
 			w.restart()
 			w.eventually("the end of run "+run, func() bool { return w.status(run) == "Error" })
 			message := w.az("acr", "task", "show-run", "--registry", "myregistry", "--run-id", run, "--query", "runErrorMessage", "--output", "tsv")
