@@ -110,20 +110,9 @@ func (s *Service) held(ctx context.Context, key lease.Key) (Row, error) {
 	return row, err
 }
 
-// update changes a held run.
+// update changes a held run and tells nobody: a renewed lease is no news.
 func (s *Service) update(ctx context.Context, key lease.Key, fn func(*Row) error) (Row, error) {
-	var row Row
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
-		var err error
-		if row, err = s.held(ctx, key); err != nil {
-			return err
-		}
-		if err := fn(&row); err != nil {
-			return err
-		}
-		return s.Store.PutRun(ctx, row)
-	})
-	return row, err
+	return s.write(ctx, func(ctx context.Context) (Row, error) { return s.held(ctx, key) }, fn)
 }
 
 // Renew implements lease.Leaser.

@@ -189,12 +189,19 @@ func (s *Service) SetArchived(ctx context.Context, id arm.ID, archived bool, now
 	return row.Resource(), err
 }
 
-// change reads, changes and writes a run in one transaction, then tells who waits.
+// change changes a run and tells who waits.
 func (s *Service) change(ctx context.Context, id arm.ID, fn func(*Row) error) (Row, error) {
-	var row Row
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
-		var err error
-		if row, err = s.row(ctx, id); err != nil {
+	row, err := s.write(ctx, func(ctx context.Context) (Row, error) { return s.row(ctx, id) }, fn)
+	if err == nil {
+		s.bell.ring()
+	}
+	return row, err
+}
+
+// write reads, changes and writes a run in one transaction.
+func (s *Service) write(ctx context.Context, read func(context.Context) (Row, error), fn func(*Row) error) (row Row, err error) {
+	err = s.Store.InTx(ctx, func(ctx context.Context) error {
+		if row, err = read(ctx); err != nil {
 			return err
 		}
 		if err := fn(&row); err != nil {
@@ -202,9 +209,6 @@ func (s *Service) change(ctx context.Context, id arm.ID, fn func(*Row) error) (R
 		}
 		return s.Store.PutRun(ctx, row)
 	})
-	if err == nil {
-		s.bell.ring()
-	}
 	return row, err
 }
 
