@@ -91,6 +91,7 @@ type prepared struct {
 	file     *dockerfile
 	context  *rootedFS
 	beside   *rootedFS // the Dockerfile's directory
+	secrets  secrets
 }
 
 // close lets go of the directories.
@@ -103,7 +104,7 @@ func (p *prepared) close() {
 }
 
 func prepare(r Request) (_ *prepared, err error) {
-	p := &prepared{Request: r}
+	p := &prepared{Request: r, secrets: newSecrets(r.Secrets)}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -157,7 +158,7 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	show := newDisplay(p, out)
 	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-		return dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, observer: show, findings: found})
+		return dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, secrets: p.secrets, observer: show, findings: found})
 	}
 	response, err := b.client.Build(ctx, p.options(), "acrux", run, show.start())
 	show.wait()
@@ -165,7 +166,7 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 		return Result{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return Result{Bases: p.bases(found)}, show.failed(err, found)
+		return Result{Bases: p.bases(found)}, show.failed(err, found, p.secrets)
 	}
 	result := Result{
 		OK:      true,
@@ -209,7 +210,7 @@ func (p *prepared) options() client.SolveOpt {
 		FrontendAttrs: p.attributes(),
 		Session: []session.Attachable{
 			&logins{login: p.Login},
-			secretsprovider.FromMap(p.Secrets),
+			secretsprovider.NewSecretProvider(p.secrets),
 		},
 	}
 }

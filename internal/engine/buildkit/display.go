@@ -172,8 +172,8 @@ func (d *display) succeeded(result Result) error {
 }
 
 // failed prints why the build failed.
-func (d *display) failed(err error, found *findings) error {
-	text := d.human(d.reason(err, found))
+func (d *display) failed(err error, found *findings, secrets secrets) error {
+	text := d.human(secrets.asWritten(d.reason(err, found)))
 	if d.classic == nil {
 		text = "ERROR: " + text
 	}

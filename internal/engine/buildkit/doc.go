@@ -13,8 +13,9 @@
 //     run has;
 //   - a syntax directive that names docker's own frontend stays here instead of fetching
 //     an image to run; others are refused;
-//   - what a RUN makes of a secret is never taken from the cache: BuildKit's cache does
-//     not look at the secret, so it would hand the result to a build that has none;
+//   - what a RUN makes of a secret is never taken from the cache, nor from a build that
+//     goes on at the same time: BuildKit does not look at the secret, so it would hand
+//     the result to a build that has another or none;
 //   - what goes out to a place named in a Dockerfile goes through the guarded dialer.
 //
 // The executor that runs RUN instructions works on the container package, like

@@ -6,9 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/moby/buildkit/solver/pb"
-	"github.com/opencontainers/go-digest"
 )
 
 func TestParseDockerfile(t *testing.T) {
@@ -69,31 +66,5 @@ func TestParseDockerfileErrors(t *testing.T) {
 	}
 	if _, err := parseDockerfile([]byte("FROM a\n"), "nowhere", nil, nil); err == nil {
 		t.Error("an unknown target was accepted")
-	}
-}
-
-// What uses a secret, and what comes of it, is not taken from the cache.
-func TestForgetSecrets(t *testing.T) {
-	pack := func(op *pb.Op) ([]byte, string) {
-		data, err := op.MarshalVT()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data, digest.FromBytes(data).String()
-	}
-	source, sourceID := pack(&pb.Op{Op: &pb.Op_Source{Source: &pb.SourceOp{Identifier: "docker-image://x"}}})
-	plain, plainID := pack(&pb.Op{Inputs: []*pb.Input{{Digest: sourceID}}, Op: &pb.Op_Exec{Exec: &pb.ExecOp{Meta: &pb.Meta{Args: []string{"plain"}}}}})
-	secret, secretID := pack(&pb.Op{Inputs: []*pb.Input{{Digest: sourceID}}, Op: &pb.Op_Exec{Exec: &pb.ExecOp{Mounts: []*pb.Mount{{MountType: pb.MountType_SECRET}}}}})
-	after, afterID := pack(&pb.Op{Inputs: []*pb.Input{{Digest: secretID}}, Op: &pb.Op_Exec{Exec: &pb.ExecOp{Meta: &pb.Meta{Args: []string{"after"}}}}})
-	definition := &pb.Definition{Def: [][]byte{source, plain, secret, after}}
-	ops, err := readDefinition(definition)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forgetSecrets(definition, ops)
-	for id, want := range map[string]bool{sourceID: false, plainID: false, secretID: true, afterID: true} {
-		if got := definition.Metadata[id].GetIgnoreCache(); got != want {
-			t.Errorf("%s: ignores the cache: %v, want %v", id, got, want)
-		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 type frontend struct {
 	gateway.Client
 	run      *imagestore.Run
+	secrets  secrets
 	observer observer
 	options  map[string]string // instead of the client's, if not nil
 
@@ -121,7 +122,9 @@ func (f *frontend) Solve(ctx context.Context, req gateway.SolveRequest) (*gatewa
 		if err := f.checkSources(ops); err != nil {
 			return nil, err
 		}
-		forgetSecrets(req.Definition, ops)
+		if ops, err = f.secrets.keep(req.Definition, ops); err != nil {
+			return nil, err
+		}
 		f.note(ops)
 		f.observer.defined(req.Definition)
 	}
@@ -175,31 +178,6 @@ func readDefinition(definition *pb.Definition) ([]operation, error) {
 	return ops, nil
 }
 
-// forgetSecrets makes BuildKit run what uses a secret, and all that comes of it, each
-// time anew.
-func forgetSecrets(definition *pb.Definition, ops []operation) {
-	secret := map[string]bool{}
-	for _, op := range ops {
-		tainted := usesSecret(op.GetExec())
-		for _, input := range op.Inputs {
-			tainted = tainted || secret[input.Digest]
-		}
-		if !tainted {
-			continue
-		}
-		secret[op.digest.String()] = true
-		if definition.Metadata == nil {
-			definition.Metadata = map[string]*pb.OpMetadata{}
-		}
-		metadata := definition.Metadata[op.digest.String()]
-		if metadata == nil {
-			metadata = &pb.OpMetadata{}
-			definition.Metadata[op.digest.String()] = metadata
-		}
-		metadata.IgnoreCache = true
-	}
-}
-
 // checkSources lets a build have only what it may, before anything is begun: images
 // that were resolved here, the run's own files, and what the guarded dialer fetches.
 func (f *frontend) checkSources(ops []operation) error {
@@ -224,13 +202,4 @@ func (f *frontend) checkSources(ops []operation) error {
 		}
 	}
 	return nil
-}
-
-func usesSecret(exec *pb.ExecOp) bool {
-	for _, mount := range exec.GetMounts() {
-		if mount.MountType == pb.MountType_SECRET || mount.MountType == pb.MountType_SSH {
-			return true
-		}
-	}
-	return len(exec.GetSecretenv()) > 0
 }
