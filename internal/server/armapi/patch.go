@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sort"
+	"strings"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -89,7 +90,8 @@ func mergeIdentity(old *arm.Identity, change *arm.IdentityChange) *arm.IdentityC
 
 // mergeProperties merges a JSON object into properties as RFC 7386 does, with the
 // exceptions Azure makes: an entry of customRegistries replaces the old one whole,
-// and where keepNulls is set, null changes nothing.
+// triggers in lists are merged by name, and where keepNulls is set, null changes
+// nothing.
 func mergeProperties[P any](old P, change map[string]any, keepNulls bool) (merged P, err error) {
 	text, err := json.Marshal(old)
 	if err != nil {
@@ -114,6 +116,8 @@ func mergeObject(base, change map[string]any, keepNulls bool) {
 		object, isObject := value.(map[string]any)
 		below, hasObject := base[name].(map[string]any)
 		switch {
+		case name == "timerTriggers" || name == "sourceTriggers":
+			base[name] = mergeNamed(base[name], value, keepNulls)
 		case value == nil && keepNulls:
 		case value == nil:
 			delete(base, name)
@@ -132,6 +136,39 @@ func mergeObject(base, change map[string]any, keepNulls bool) {
 			base[name] = value
 		}
 	}
+}
+
+// mergeNamed merges a list of objects into another by their names: those that are there
+// are changed, others are added. Anything else replaces what was there.
+func mergeNamed(old, change any, keepNulls bool) any {
+	changes, ok := change.([]any)
+	if !ok && change != nil {
+		return change // the type of the member says what is wrong with it
+	}
+	merged, _ := old.([]any)
+	for _, c := range changes {
+		entry, ok := c.(map[string]any)
+		if !ok {
+			return change
+		}
+		if found := named(merged, entry["name"]); found != nil {
+			mergeObject(found, entry, keepNulls)
+		} else {
+			merged = append(merged, entry)
+		}
+	}
+	return merged
+}
+
+func named(list []any, name any) map[string]any {
+	want, _ := name.(string)
+	for _, e := range list {
+		entry, _ := e.(map[string]any)
+		if have, _ := entry["name"].(string); strings.EqualFold(have, want) {
+			return entry
+		}
+	}
+	return nil
 }
 
 // sameKind is false for a step that changes its type: nothing of the old one stays.

@@ -33,7 +33,7 @@ func TestPatchTask(t *testing.T) {
 	const login = `{"userName":{"type":"Opaque","value":"u"},"password":{"type":"Opaque","value":"p"}}`
 	const shown = `{"userName":{"type":"Opaque"},"password":{"type":"Opaque"},"identity":null}`
 	base := encoded(`,"timeout":600,"agentConfiguration":{"cpu":4},"credentials":{"sourceRegistry":{"loginMode":"None"},"customRegistries":{"a.example":`+login+`,"b.example":`+login+`}},
-		"trigger":{"baseImageTrigger":{"name":"base","baseImageTriggerType":"All","status":"Enabled"}}`, "")
+		"trigger":{"timerTriggers":[{"name":"noon","schedule":"0 12 * * *"}],"baseImageTrigger":{"name":"base","baseImageTriggerType":"All","status":"Enabled"}}`, "")
 	for i, test := range []struct {
 		name, patch string
 		at          []string // below properties
@@ -51,6 +51,9 @@ func TestPatchTask(t *testing.T) {
 		{"a step of the same type is merged", `{"properties":{"step":{"type":"EncodedTask","values":[{"name":"a","value":"b"}]}}}`, []string{"step"}, `{"type":"EncodedTask","encodedTaskContent":"` + hello + `","baseImageDependencies":null,"values":[{"name":"a","value":"b","isSecret":false}]}`},
 		{"a step of another type replaces", `{"properties":{"step":{"type":"FileTask","contextPath":"https://github.com/a/b.git","taskFilePath":"acb.yaml"}}}`, []string{"step"}, `{"type":"FileTask","baseImageDependencies":null,"contextPath":"https://github.com/a/b.git","taskFilePath":"acb.yaml"}`},
 		{"the trigger's name alone changes nothing", `{"properties":{"trigger":{"baseImageTrigger":{"name":"base"}}}}`, []string{"trigger", "baseImageTrigger"}, `{"name":"base","baseImageTriggerType":"All","status":"Enabled"}`},
+		{"a timer changes by its name", `{"properties":{"trigger":{"timerTriggers":[{"name":"Noon","status":"Disabled"}]}}}`, []string{"trigger", "timerTriggers"}, `[{"name":"Noon","schedule":"0 12 * * *","status":"Disabled"}]`},
+		{"a timer is added", `{"properties":{"trigger":{"timerTriggers":[{"name":"night","schedule":"30 0 * * SUN"}]}}}`, []string{"trigger", "timerTriggers"}, `[{"name":"noon","schedule":"0 12 * * *","status":"Enabled"},{"name":"night","schedule":"30 0 * * SUN","status":"Enabled"}]`},
+		{"no timers mean nothing", `{"properties":{"trigger":{"timerTriggers":[],"sourceTriggers":null}}}`, []string{"trigger", "timerTriggers"}, `[{"name":"noon","schedule":"0 12 * * *","status":"Enabled"}]`},
 		{"the status", `{"properties":{"status":"Disabled"}}`, []string{"status"}, `"Disabled"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

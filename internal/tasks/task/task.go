@@ -85,7 +85,7 @@ type Value struct {
 
 // Trigger says what makes a run besides a person.
 type Trigger struct {
-	Timer     []map[string]any  `json:"timerTriggers"`
+	Timer     []TimerTrigger    `json:"timerTriggers"`
 	Source    []map[string]any  `json:"sourceTriggers"`
 	BaseImage *BaseImageTrigger `json:"baseImageTrigger"`
 }
@@ -138,6 +138,7 @@ func IsSystem(identity string) bool {
 var (
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{5,50}$`)
 	guidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	timerName   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 	hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?$`)
 )
 
@@ -261,21 +262,6 @@ func (s *Step) checkEncoded() error {
 	}
 	if _, err := base64.StdEncoding.DecodeString(s.EncodedValues); err != nil {
 		return invalid("step.encodedValuesContent", "The values file is not valid base64: %v.", err)
-	}
-	return nil
-}
-
-// checkTrigger refuses triggers that nobody would pull. The base image trigger is
-// in every task the CLI makes; it is kept and shown, as written in the reference.
-func (p *Properties) checkTrigger() error {
-	if p.Trigger == nil {
-		return nil
-	}
-	if len(p.Trigger.Timer) > 0 {
-		return unsupported("trigger.timerTriggers", "A timer trigger")
-	}
-	if len(p.Trigger.Source) > 0 {
-		return unsupported("trigger.sourceTriggers", "A source trigger")
 	}
 	return nil
 }
