@@ -44,9 +44,11 @@ import (
 	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/taskrun"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -208,7 +210,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
-	runs.Tasks = tasks
+	pools := pool.NewService(documents, runs)
+	runs.Tasks, runs.Pools = tasks, pools
 	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer)
 
 	urlKey, err := sealer.Derive("signed URLs")
@@ -217,7 +220,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
-	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Imports: imports, Tasks: tasks, Runs: runs, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Imports: imports, Tasks: tasks, Runs: runs,
+		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
 	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
 			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}

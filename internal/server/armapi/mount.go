@@ -62,7 +62,15 @@ type mounted[P any] struct {
 func (m mounted[P]) get(ctx context.Context, c *Call) (any, error) {
 	res, err := m.provider.Get(ctx, c.ID)
 	c.tag(res.ETag)
+	c.pend(res.Properties)
 	return res, err
+}
+
+// pend tells clients that wait for a resource when to look again.
+func (c *Call) pend(properties any) {
+	if p, ok := properties.(interface{ Pending() bool }); ok && p.Pending() {
+		c.Header.Set("Retry-After", retryAfter)
+	}
 }
 
 func (c *Call) tag(etag string) {
@@ -126,6 +134,7 @@ func (m mounted[P]) write(ctx context.Context, c *Call, req request[P], want con
 		return answer{}, err
 	}
 	c.tag(res.ETag)
+	c.pend(res.Properties)
 	status := http.StatusOK
 	if created {
 		status = createdStatus

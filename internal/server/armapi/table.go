@@ -13,8 +13,10 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/taskrun"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -28,6 +30,8 @@ type Services struct {
 	Imports    *mirror.Imports
 	Tasks      *task.Service
 	Runs       *run.Service
+	TaskRuns   *taskrun.Service
+	Pools      *pool.Service
 	// LogURL makes a signed URL under which the log of a run can be read.
 	LogURL func(registryID, runID string, now time.Time) string
 	// UploadURL makes a signed URL under which an upload can be written.
@@ -54,6 +58,12 @@ func (s *Server) MountAll(services Services) {
 	s.add(&kind{Kind: run.Kind, oldest: "2018-02-01", actions: map[string]action{}, get: h.run, list: h.runs, patch: h.patchRun})
 	Action(s, run.Kind, "cancel", h.cancelRun)
 	Action(s, run.Kind, "listLogSasUrl", h.logURL)
+
+	Mount(s, taskrun.Kind, services.TaskRuns, Options{OldestVersion: "2019-06-01"})
+	Action(s, taskrun.Kind, "listDetails", h.taskRunDetails)
+
+	Mount(s, pool.Kind, services.Pools, Options{OldestVersion: "2019-06-01"})
+	Action(s, pool.Kind, "listQueueStatus", h.queueStatus)
 }
 
 // handlers are the actions, and the types that are tables.
@@ -160,11 +170,20 @@ func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {
 	return h.Tasks.Details(ctx, c.ID)
 }
 
+func (h handlers) taskRunDetails(ctx context.Context, c *Call) (any, error) {
+	return h.TaskRuns.Details(ctx, c.ID)
+}
+
+func (h handlers) queueStatus(ctx context.Context, c *Call) (any, error) {
+	return h.Pools.QueueStatus(ctx, c.ID)
+}
+
 func (h handlers) run(ctx context.Context, c *Call) (any, error) { return h.Runs.Get(ctx, c.ID) }
 
 var (
 	taskFilter   = regexp.MustCompile(`(?i)TaskName\s+eq\s+'([^']*)'`)
 	statusFilter = regexp.MustCompile(`(?i)Status\s+eq\s+'([^']*)'`)
+	outputFilter = regexp.MustCompile(`(?i)contains\(\s*OutputImageManifests\s*,\s*'([^']*)'\s*\)`)
 	runFilter    = regexp.MustCompile(`(?i)RunId\s+eq\s+'([^']*)'`)
 )
 
@@ -176,7 +195,8 @@ func (h handlers) runs(ctx context.Context, c *Call) ([]item, error) {
 		return nil, notRouted(c.ID.String() + "/runs")
 	}
 	text := c.Query("$filter")
-	filter := run.Filter{Task: matched(taskFilter, text), Status: matched(statusFilter, text), RunID: matched(runFilter, text), Top: maxRuns}
+	filter := run.Filter{Task: matched(taskFilter, text), Status: matched(statusFilter, text), RunID: matched(runFilter, text),
+		Output: matched(outputFilter, text), Top: maxRuns}
 	if top := c.Query("$top"); top != "" {
 		n, err := strconv.Atoi(top)
 		if err != nil || n < 1 {

@@ -31,9 +31,11 @@ import (
 	"github.com/acrux/acrux/internal/server/registryapi"
 	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/taskrun"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -120,8 +122,10 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 		return address, strings.HasSuffix(name, "."+Domain)
 	}}
 	s.Runs = &run.Service{Store: sqlstore.Runs{DB: s.DB}, Registries: s.Registries, Directory: s.Directory, Issuer: s.Issuer, Sealer: s.Sealer, Logs: s.Logs, Uploads: uploads}
-	s.Tasks = task.NewService(documents, sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}, s.Identities, s.Runs)
-	s.Runs.Tasks = s.Tasks
+	secrets := sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
+	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
+	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
+	s.Runs.Tasks, s.Runs.Pools = s.Tasks, s.Pools
 	s.Imports = mirror.New(s.Registries, s.Content, s.Dialer, sqlstore.Operations{DB: s.DB}, s.Sealer)
 	urlKey, err := s.Sealer.Derive("signed URLs")
 	if err != nil {

@@ -68,8 +68,10 @@ func (s Runs) Runs(ctx context.Context, registry arm.ID, f run.Filter) ([]run.Ro
 		task = registry.Child("tasks", f.Task).Key()
 	}
 	return collect(ctx, s.DB, scanRun, selectRun+`WHERE registry = $1 AND ($2 = '' OR task = $2) AND ($3 = '' OR lower(status) = $3)
-		AND ($4 = '' OR run_id = $4) ORDER BY number DESC LIMIT $5`,
-		registry.Key(), task, strings.ToLower(f.Status), strings.ToLower(f.RunID), limit(f.Top))
+		AND ($4 = '' OR run_id = $4) AND ($5 = '' OR EXISTS (SELECT 1 FROM json_each(body, '$.properties.outputImages')
+			WHERE json_extract(value, '$.repository') || '@' || json_extract(value, '$.digest') = $5))
+		ORDER BY number DESC LIMIT $6`,
+		registry.Key(), task, strings.ToLower(f.Status), strings.ToLower(f.RunID), f.Output, limit(f.Top))
 }
 
 // NextQueued implements run.Store. The single writer is the lock.
@@ -81,6 +83,11 @@ func (s Runs) NextQueued(ctx context.Context, agent lease.Agent) (run.Row, error
 // QueuedOf implements run.Store.
 func (s Runs) QueuedOf(ctx context.Context, task arm.ID) ([]run.Row, error) {
 	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status = 'Queued' AND task = $1`, task.Key())
+}
+
+// QueuedIn implements run.Store.
+func (s Runs) QueuedIn(ctx context.Context, registry arm.ID, pool string) ([]run.Row, error) {
+	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status = 'Queued' AND registry = $1 AND pool = $2`, registry.Key(), pool)
 }
 
 // Leased implements run.Store.

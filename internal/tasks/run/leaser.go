@@ -31,6 +31,7 @@ const pollEvery = 2 * time.Second
 func (s *Service) Acquire(ctx context.Context, agent lease.Agent) (*lease.Lease, error) {
 	for {
 		rung := s.bell.wait()
+		s.agents.note(agent, time.Now())
 		got, err := s.tryAcquire(ctx, agent, time.Now())
 		if !errors.Is(err, ErrNotFound) {
 			return got, err
@@ -122,6 +123,9 @@ func (s *Service) Renew(ctx context.Context, key lease.Key) error {
 		row.LeaseUntil = time.Now().Add(Term)
 		return nil
 	})
+	if err == nil {
+		s.agents.note(lease.Agent{Pool: row.Pool, OS: row.OS, Arch: row.Arch}, time.Now()) // one that is busy is there, too
+	}
 	half := time.NewTimer(Term / 2)
 	defer half.Stop()
 	for {

@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/lease/leasetest"
+	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	managed := identity.NewManagedService(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return strings.ToLower(name) + ".azurecr.test" }, nil)
 	w := &world{Service: &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs}, db: db, managed: managed}
-	w.Tasks = task.NewService(documents, sqlstore.Secrets{DB: db, Sealer: sealer}, managed, w.Service)
+	w.Tasks, w.Pools = task.NewService(documents, sqlstore.Secrets{DB: db, Sealer: sealer}, managed, w.Service), pool.NewService(documents, w.Service)
 	group := arm.GroupID(subscription, "group")
 	_, _, err = tenant.NewGroups(documents).Put(ctx, resource.Put[tenant.Properties]{ID: group, Location: "eastus", Now: time.Now()})
 	must(t, err)

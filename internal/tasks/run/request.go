@@ -33,6 +33,10 @@ type Request struct {
 	AgentConfiguration *task.AgentConfiguration `json:"agentConfiguration"`
 	SourceLocation     string                   `json:"sourceLocation"`
 	Credentials        *task.Credentials        `json:"credentials"`
+
+	// Identity is who a run without a task may speak for. No request says that itself:
+	// it comes from a resource, whose writer was asked for the right to assign it.
+	Identity *arm.Identity `json:"-"`
 }
 
 // Override replaces parts of a task's step for one run.
@@ -60,9 +64,6 @@ type plan struct {
 
 // plan turns a request into a row and a job.
 func (s *Service) plan(ctx context.Context, registry arm.ID, req Request) (plan, error) {
-	if req.AgentPoolName != nil && *req.AgentPoolName != "" {
-		return plan{}, problem.New(problem.Unsupported, "NotImplemented", "Agent pools are not available in this version of Acrux.").On("agentPoolName")
-	}
 	if req.LogTemplate != nil && *req.LogTemplate != "" {
 		return plan{}, problem.New(problem.Unsupported, "NotImplemented", "Log templates are not available in this version of Acrux.").On("logTemplate")
 	}
@@ -79,10 +80,14 @@ func (s *Service) plan(ctx context.Context, registry arm.ID, req Request) (plan,
 	if err := task.Check(&properties); err != nil {
 		return plan{}, err
 	}
-	p, err := s.assemble(registry, properties)
+	properties.AgentPoolName = req.AgentPoolName
+	p, err := s.assemble(ctx, registry, properties)
 	p.row.Properties.RunType = kind.run
 	p.row.Properties.IsArchiveEnabled = req.IsArchiveEnabled
-	return p, err
+	if err != nil {
+		return p, err
+	}
+	return p, s.identities(ctx, &p.job, req.Identity)
 }
 
 func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (plan, error) {
@@ -100,7 +105,10 @@ func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (p
 	}
 	properties := t.Properties
 	applyOverride(properties.Step, req.Override)
-	p, err := s.assemble(registry, properties)
+	if req.AgentPoolName != nil {
+		properties.AgentPoolName = req.AgentPoolName
+	}
+	p, err := s.assemble(ctx, registry, properties)
 	if err != nil {
 		return p, err
 	}
@@ -166,8 +174,12 @@ next:
 }
 
 // assemble makes row and job from checked properties.
-func (s *Service) assemble(registry arm.ID, p task.Properties) (plan, error) {
+func (s *Service) assemble(ctx context.Context, registry arm.ID, p task.Properties) (plan, error) {
 	if err := s.checkContext(registry, p.Step.ContextPath); err != nil {
+		return plan{}, err
+	}
+	pool, err := s.pool(ctx, registry, p.AgentPoolName)
+	if err != nil {
 		return plan{}, err
 	}
 	step, err := jobStep(p.Step)
@@ -178,12 +190,20 @@ func (s *Service) assemble(registry arm.ID, p task.Properties) (plan, error) {
 	if p.Credentials != nil && p.Credentials.SourceRegistry != nil && strings.EqualFold(p.Credentials.SourceRegistry.LoginMode, "None") {
 		mode = "None"
 	}
-	row := Row{Status: Queued, OS: p.Platform.OS, Arch: p.Platform.Architecture, Properties: Properties{
-		ProvisioningState: "Succeeded", Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
+	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: p.Platform.Architecture, Properties: Properties{
+		ProvisioningState: "Succeeded", AgentPoolName: p.AgentPoolName, Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
 		SourceRegistryAuth: &mode, CustomRegistries: p.LoginServers(), OutputImages: nil}}
 	job := lease.Job{Step: step, Timeout: time.Duration(p.Timeout) * time.Second, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
 	job.Logins = logins(p)
 	return plan{row: row, job: job}, nil
+}
+
+// pool is the key of the pool that is named, which must be there.
+func (s *Service) pool(ctx context.Context, registry arm.ID, name *string) (string, error) {
+	if name == nil || *name == "" {
+		return "", nil
+	}
+	return poolKey(*name), s.Pools.Check(ctx, registry, *name)
 }
 
 // logins are those of the other registries, in the order of their names. The run's

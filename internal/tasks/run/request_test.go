@@ -75,7 +75,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"another registry's task", run.Request{Type: "TaskRunRequest", TaskID: strings.Replace(id.String(), "myregistry", "myregistry2", 1)}, problem.Invalid},
 		{"a task missing", run.Request{Type: "TaskRunRequest", TaskID: w.registry.Child("tasks", "nobody").String()}, problem.NotFound},
 		{"no steps", run.Request{Type: "EncodedTaskRunRequest"}, problem.Invalid},
-		{"a pool", run.Request{Type: "EncodedTaskRunRequest", AgentPoolName: pointer("pool"), Step: task.Step{EncodedTaskContent: good}}, problem.Unsupported},
+		{"a pool", run.Request{Type: "EncodedTaskRunRequest", AgentPoolName: pointer("pool"), Step: task.Step{EncodedTaskContent: good}}, problem.NotFound},
 		{"a template of logs", run.Request{Type: "EncodedTaskRunRequest", LogTemplate: pointer("x"), Step: task.Step{EncodedTaskContent: good}}, problem.Unsupported},
 		{"no upload", run.Request{Type: "DockerBuildRequest", SourceLocation: "tasks-source/x.tar.gz", Step: task.Step{DockerFilePath: "Dockerfile"}}, problem.Invalid},
 		{"another platform", run.Request{Type: "EncodedTaskRunRequest", Platform: &task.Platform{OS: "Windows"}, Step: task.Step{EncodedTaskContent: good}}, problem.Unsupported},
@@ -123,5 +123,26 @@ func TestDeletedTask(t *testing.T) {
 	filtered, err := w.List(t.Context(), w.registry, run.Filter{Task: "BUILD", Status: "canceled", Top: 5})
 	if err != nil || len(filtered) != 1 {
 		t.Errorf("%d runs, %v", len(filtered), err)
+	}
+}
+
+// Runs are found by the images they have pushed.
+func TestRunsByOutput(t *testing.T) {
+	w := newWorld(t)
+	good := base64.StdEncoding.EncodeToString([]byte("steps: []"))
+	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for range 2 {
+		_, err := w.Schedule(t.Context(), w.registry, run.Request{Type: "EncodedTaskRunRequest", Step: task.Step{EncodedTaskContent: good}}, time.Now())
+		must(t, err)
+	}
+	l, err := w.Acquire(t.Context(), lease.Agent{Name: "test", OS: "linux", Arch: "amd64"})
+	must(t, err)
+	images := []lease.Dependency{{Image: &lease.Image{Registry: "r", Repository: "other", Digest: digest}}, {Image: &lease.Image{Registry: "r", Repository: "a/b", Tag: "1", Digest: digest}}}
+	must(t, w.Complete(t.Context(), l.Key, lease.Result{Status: lease.Succeeded, Dependencies: images}))
+	for output, want := range map[string]int{"": 2, "a/b@" + digest: 1, "other@" + digest: 1, "b@" + digest: 0, "a/b": 0, "a/b@sha256:bb": 0} {
+		found, err := w.List(t.Context(), w.registry, run.Filter{Output: output})
+		if err != nil || len(found) != want {
+			t.Errorf("%q: %d runs, %v; want %d", output, len(found), err, want)
+		}
 	}
 }

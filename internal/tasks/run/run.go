@@ -131,6 +131,8 @@ type Store interface {
 	NextQueued(ctx context.Context, agent lease.Agent) (Row, error)
 	// QueuedOf lists a task's queued runs.
 	QueuedOf(ctx context.Context, task arm.ID) ([]Row, error)
+	// QueuedIn lists a registry's runs that wait for agents of the pool.
+	QueuedIn(ctx context.Context, registry arm.ID, pool string) ([]Row, error)
 	// Leased lists the runs with leases that end before the time, or that the agent holds.
 	Leased(ctx context.Context, before time.Time, agent string) ([]Row, error)
 	// PutRun writes a run, new or not.
@@ -142,5 +144,6 @@ type Filter struct {
 	Task   string // name
 	Status string
 	RunID  string
+	Output string // REPOSITORY@DIGEST of an image that was pushed
 	Top    int
 }

@@ -32,10 +32,18 @@ type Service struct {
 	Sealer     *secret.Sealer
 	Logs       *runlog.Logs
 	Uploads    *upload.Uploads
+	Pools      Pools
 	// SourceURL makes a signed URL under which an agent can read an upload.
 	SourceURL func(path string, now time.Time) string
 
-	bell bell
+	bell   bell
+	agents roster
+}
+
+// Pools knows the agent pools of registries.
+type Pools interface {
+	// Check returns a problem unless runs of the registry may be queued for the pool.
+	Check(ctx context.Context, registry arm.ID, name string) error
 }
 
 // bell wakes everyone who waits for a change of some run.
@@ -64,7 +72,8 @@ func (b *bell) ring() {
 	}
 }
 
-// Schedule queues a run in a registry.
+// Schedule queues a run in a registry. In a transaction of the caller's, Wake must
+// follow its end.
 func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, now time.Time) (Run, error) {
 	reg, err := s.Registries.Get(ctx, registryID)
 	if err != nil {
@@ -93,7 +102,17 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 		return Run{}, err
 	}
 	s.bell.ring()
-	return row.Resource(), nil
+	return s.show(row), nil
+}
+
+// show is the run on the wire. One that waits says for what if it will wait for long.
+func (s *Service) show(row Row) Run {
+	res := row.Resource()
+	if agent := (lease.Agent{Pool: row.Pool, OS: row.OS, Arch: row.Arch}); row.Status == Queued && !s.agents.has(agent, time.Now()) {
+		message := lonely(agent)
+		res.Properties.RunErrorMessage = &message
+	}
+	return res
 }
 
 func (s *Service) seal(id arm.ID, job lease.Job) ([]byte, error) {
@@ -149,7 +168,7 @@ func resourceUnless(system bool, id string) string {
 // Get returns a run.
 func (s *Service) Get(ctx context.Context, id arm.ID) (Run, error) {
 	row, err := s.row(ctx, id)
-	return row.Resource(), err
+	return s.show(row), err
 }
 
 func (s *Service) row(ctx context.Context, id arm.ID) (Row, error) {
@@ -175,7 +194,7 @@ func (s *Service) List(ctx context.Context, registryID arm.ID, filter Filter) ([
 	}
 	all := make([]Run, 0, len(rows))
 	for _, row := range rows {
-		all = append(all, row.Resource())
+		all = append(all, s.show(row))
 	}
 	return all, nil
 }
@@ -186,7 +205,7 @@ func (s *Service) SetArchived(ctx context.Context, id arm.ID, archived bool, now
 		row.Properties.IsArchiveEnabled, row.Updated = archived, now
 		return nil
 	})
-	return row.Resource(), err
+	return s.show(row), err
 }
 
 // change changes a run and tells who waits.
@@ -234,13 +253,32 @@ func (s *Service) CancelQueued(ctx context.Context, id arm.ID, now time.Time) er
 	if err != nil {
 		return err
 	}
+	return s.cancelAll(ctx, rows, "the task was deleted", now)
+}
+
+// CancelPool ends the runs of a registry that wait for agents of a pool.
+func (s *Service) CancelPool(ctx context.Context, registry arm.ID, pool string, now time.Time) error {
+	rows, err := s.Store.QueuedIn(ctx, registry, poolKey(pool))
+	if err != nil {
+		return err
+	}
+	return s.cancelAll(ctx, rows, "the agent pool was deleted", now)
+}
+
+func (s *Service) cancelAll(ctx context.Context, rows []Row, why string, now time.Time) error {
 	for _, row := range rows {
-		s.finish(&row, lease.Canceled, "the task was deleted", now)
+		s.finish(&row, lease.Canceled, why, now)
 		if err := s.Store.PutRun(ctx, row); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// CountQueued counts the runs of a registry that wait for agents of a pool.
+func (s *Service) CountQueued(ctx context.Context, registry arm.ID, pool string) (int, error) {
+	rows, err := s.Store.QueuedIn(ctx, registry, poolKey(pool))
+	return len(rows), err
 }
 
 // finish makes the final state of row.
@@ -252,8 +290,11 @@ func (s *Service) finish(row *Row, status lease.Status, message string, now time
 	}
 }
 
-// Wait returns when the run has changed since the caller last looked, or ctx ends.
-// Take the channel from Changed before looking.
+// Wake lets agents look for runs that were queued in a transaction of the caller's.
+func (s *Service) Wake() { s.bell.ring() }
+
+// Changed returns a channel that is closed when any run changes. Take it before looking
+// at what may change.
 func (s *Service) Changed() <-chan struct{} { return s.bell.wait() }
 
 // Active reports whether a run is being executed; tokens made for it count only then.

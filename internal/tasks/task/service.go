@@ -52,34 +52,51 @@ func (s *Service) Put(ctx context.Context, put resource.Put[Properties]) (Task, 
 		if res.Identity, err = s.Managed.Resolve(ctx, res.ID, res.Identity, put.Identity, put.Now); err != nil {
 			return err
 		}
-		return s.seal(ctx, old, res)
+		return SealSecrets(ctx, s.Secrets, res.ID, before(old), &res.Properties)
 	})
 }
 
-// seal moves the secrets of res out of its document. Those that are marked secret
-// and not given keep what they were; the rest of the old ones is forgotten.
-func (s *Service) seal(ctx context.Context, old, res *Task) error {
-	found, kept := res.Properties.extractSecrets()
-	if old != nil && old.Properties.Step.ContextPath != res.Properties.Step.ContextPath {
+func before(old *Task) *Properties {
+	if old == nil {
+		return nil
+	}
+	return &old.Properties
+}
+
+// SealSecrets moves the secrets of p, which belong to the resource id, out to sealed
+// rows. Those that are marked secret and not given keep what they were; the rest of the
+// old ones is forgotten. old is what was there before, or nil.
+func SealSecrets(ctx context.Context, store resource.Secrets, id arm.ID, old, p *Properties) error {
+	found, kept := p.extractSecrets()
+	if old != nil && old.Step.ContextPath != p.Step.ContextPath {
 		delete(kept, contextToken) // a credential does not follow to another host
 	}
-	before, err := s.Secrets.Secrets(ctx, res.ID)
+	stored, err := store.Secrets(ctx, id)
 	if err != nil {
 		return err
 	}
-	for name := range before {
+	for name := range stored {
 		if _, replaced := found[name]; !replaced && !kept[name] {
-			if err := s.Secrets.DeleteSecret(ctx, res.ID, name); err != nil {
+			if err := store.DeleteSecret(ctx, id, name); err != nil {
 				return err
 			}
 		}
 	}
 	for name, value := range found {
-		if err := s.Secrets.PutSecret(ctx, res.ID, name, value); err != nil {
+		if err := store.PutSecret(ctx, id, name, value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// RevealSecrets puts back what SealSecrets has moved out.
+func RevealSecrets(ctx context.Context, store resource.Secrets, id arm.ID, p *Properties) error {
+	secrets, err := store.Secrets(ctx, id)
+	if err == nil {
+		p.restoreSecrets(secrets)
+	}
+	return err
 }
 
 // Delete removes the task, its system identity and its queued runs. Runs that were
@@ -102,12 +119,7 @@ func (s *Service) Details(ctx context.Context, id arm.ID) (Task, error) {
 	if err != nil {
 		return res, err
 	}
-	secrets, err := s.Secrets.Secrets(ctx, res.ID)
-	if err != nil {
-		return res, err
-	}
-	res.Properties.restoreSecrets(secrets)
-	return res, nil
+	return res, RevealSecrets(ctx, s.Secrets, res.ID, &res.Properties)
 }
 
 // Remember keeps the base images that a successful run of the task found.
