@@ -40,6 +40,10 @@ func unknownManifest(name Name, reference string) *problem.Error {
 	return problem.New(problem.NotFound, "MANIFEST_UNKNOWN", "manifest %s is not known in repository %s", reference, name.Repository).On(reference)
 }
 
+func unknownTag(name Name, tag string) *problem.Error {
+	return problem.New(problem.NotFound, "TAG_UNKNOWN", "the specified tag %s does not exist in repository %s", tag, name.Repository).On(tag)
+}
+
 func unknownBlob(d digest.Digest) *problem.Error {
 	return problem.New(problem.NotFound, "BLOB_UNKNOWN", "blob unknown to registry").On(d.String())
 }
@@ -79,7 +83,10 @@ func (c *Content) Repositories(ctx context.Context, registry string, page Page) 
 // DeleteRepository removes the repository with all that is in it, and says what that was.
 func (c *Content) DeleteRepository(ctx context.Context, name Name, actor string, now time.Time) (manifests, tags []string, err error) {
 	err = c.Store.InTx(ctx, func(ctx context.Context) error {
-		all, err := c.Store.Manifests(ctx, name, Page{})
+		if err := c.checkHeld(ctx, name, "", toDelete); err != nil {
+			return err
+		}
+		all, err := c.Store.Manifests(ctx, name, ManifestQuery{Hidden: true})
 		if err != nil {
 			return err
 		}
@@ -95,7 +102,16 @@ func (c *Content) DeleteRepository(ctx context.Context, name Name, actor string,
 	return manifests, tags, wire(err, name, "")
 }
 
-// Blob returns a blob of the repository.
+// PullBlob returns a blob of the repository, if it may be read.
+func (c *Content) PullBlob(ctx context.Context, name Name, d digest.Digest) (Blob, error) {
+	b, err := c.Blob(ctx, name, d)
+	if err != nil {
+		return b, err
+	}
+	return b, Lock{Attributes: b.Attributes}.check(name, toRead)
+}
+
+// Blob returns a blob of the repository, readable or not.
 func (c *Content) Blob(ctx context.Context, name Name, d digest.Digest) (Blob, error) {
 	b, err := c.Store.Blob(ctx, name, d)
 	return b, wire(err, name, d.String())
@@ -111,7 +127,13 @@ func (c *Content) OpenBlob(ctx context.Context, b Blob) (blob.Blob, error) {
 func (c *Content) Mount(ctx context.Context, name, from Name, d digest.Digest, now time.Time) (bool, error) {
 	err := c.Store.InTx(ctx, func(ctx context.Context) error {
 		b, err := c.Store.Blob(ctx, from, d)
+		if err == nil && b.Attributes&toRead == 0 {
+			err = ErrNoBlob
+		}
 		if err != nil {
+			return err
+		}
+		if err := c.checkRepository(ctx, name, toWrite); err != nil {
 			return err
 		}
 		if err := c.Store.EnsureRepository(ctx, name, now); err != nil {
@@ -128,14 +150,20 @@ func (c *Content) Mount(ctx context.Context, name, from Name, d digest.Digest, n
 
 // UnlinkBlob takes a blob from the repository.
 func (c *Content) UnlinkBlob(ctx context.Context, name Name, d digest.Digest) error {
-	return wire(c.Store.UnlinkBlob(ctx, name, d), name, d.String())
+	err := c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.checkHeld(ctx, name, d, toDelete); err != nil {
+			return err
+		}
+		return c.Store.UnlinkBlob(ctx, name, d)
+	})
+	return wire(err, name, d.String())
 }
 
 // Tag returns a tag.
 func (c *Content) Tag(ctx context.Context, name Name, tag string) (Tag, error) {
 	t, err := c.Store.Tag(ctx, name, tag)
 	if errors.Is(err, ErrNoManifest) {
-		return t, problem.New(problem.NotFound, "TAG_UNKNOWN", "the specified tag %s does not exist in repository %s", tag, name.Repository).On(tag)
+		return t, unknownTag(name, tag).Because(err)
 	}
 	return t, wire(err, name, tag)
 }
@@ -151,6 +179,12 @@ func (c *Content) DeleteTag(ctx context.Context, name Name, tag, actor string, n
 	return c.Store.InTx(ctx, func(ctx context.Context) error {
 		t, err := c.Tag(ctx, name, tag)
 		if err != nil {
+			return err
+		}
+		if err := c.checkRepository(ctx, name, toDelete); err != nil {
+			return err
+		}
+		if err := (Lock{Reference: tag, Attributes: t.Attributes}).check(name, toDelete); err != nil {
 			return err
 		}
 		if err := c.Store.DeleteTag(ctx, name, tag); err != nil {

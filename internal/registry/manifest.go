@@ -185,6 +185,9 @@ func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
 
 // keep writes manifest, tags and events. It runs in a transaction.
 func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []string) error {
+	if err := c.mayKeep(ctx, push.Name, m.Digest); err != nil {
+		return err
+	}
 	if err := c.Store.EnsureRepository(ctx, push.Name, push.Now); err != nil {
 		return err
 	}
@@ -204,6 +207,14 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []strin
 	return c.tagAll(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
 }
 
+// mayKeep returns a problem if repository or manifest are there and locked.
+func (c *Content) mayKeep(ctx context.Context, name Name, d digest.Digest) error {
+	if err := c.checkRepository(ctx, name, toWrite); err != nil {
+		return err
+	}
+	return c.checkManifest(ctx, name, d, toWrite)
+}
+
 func missingPart(err error, code, what string, d digest.Digest) error {
 	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoManifest) {
 		return problem.New(problem.Invalid, code, "the manifest names the %s %s, which is not in the repository", what, d).On(d.String())
@@ -211,15 +222,24 @@ func missingPart(err error, code, what string, d digest.Digest) error {
 	return err
 }
 
-// Manifest returns a manifest by tag or digest, with its body.
+// Pull returns a manifest by tag or digest, if it may be read.
+func (c *Content) Pull(ctx context.Context, name Name, reference string) (Manifest, error) {
+	m, err := c.Manifest(ctx, name, reference)
+	if err == nil && m.Effective&toRead == 0 {
+		err = c.whyUnreadable(ctx, name, m, reference)
+	}
+	return m, err
+}
+
+// Manifest returns a manifest by tag or digest, with its body, readable or not.
 func (c *Content) Manifest(ctx context.Context, name Name, reference string) (Manifest, error) {
 	m, err := c.Store.Manifest(ctx, name, reference)
 	return m, wire(err, name, reference)
 }
 
-// Manifests lists the manifests of a repository, without bodies.
-func (c *Content) Manifests(ctx context.Context, name Name, page Page) ([]Manifest, error) {
-	all, err := c.Store.Manifests(ctx, name, page)
+// Manifests lists manifests of a repository, without bodies.
+func (c *Content) Manifests(ctx context.Context, name Name, query ManifestQuery) ([]Manifest, error) {
+	all, err := c.Store.Manifests(ctx, name, query)
 	return all, wire(err, name, "")
 }
 
@@ -235,6 +255,9 @@ func (c *Content) Referrers(ctx context.Context, name Name, d digest.Digest) ([]
 // DeleteManifest removes a manifest and its tags.
 func (c *Content) DeleteManifest(ctx context.Context, name Name, d digest.Digest, actor string, now time.Time) error {
 	err := c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.checkHeld(ctx, name, d, toDelete); err != nil {
+			return err
+		}
 		if err := c.Store.DeleteManifest(ctx, name, d); err != nil {
 			return err
 		}
@@ -252,6 +275,9 @@ func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name
 	}
 	var top Manifest
 	err := c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.checkRepository(ctx, to, toWrite); err != nil {
+			return err
+		}
 		if err := c.Store.EnsureRepository(ctx, to, now); err != nil {
 			return err
 		}
@@ -265,8 +291,11 @@ func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name
 }
 
 func (c *Content) copyManifest(ctx context.Context, from Name, reference string, to Name, now time.Time) (Manifest, error) {
-	m, err := c.Store.Manifest(ctx, from, reference)
+	m, err := c.Pull(ctx, from, reference)
 	if err != nil {
+		return m, err
+	}
+	if err := c.checkManifest(ctx, to, m.Digest, toWrite); err != nil {
 		return m, err
 	}
 	parsed, err := parseManifest(m.MediaType, m.Body)
@@ -287,7 +316,7 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 			return m, err
 		}
 	}
-	m.Blobs, m.Children, m.Created, m.Updated = parsed.Blobs, parsed.Children, now, now
+	m.Blobs, m.Children, m.Created, m.Updated, m.Attributes = parsed.Blobs, parsed.Children, now, now, parsed.Attributes
 	return m, c.Store.PutManifest(ctx, to, m)
 }
 
@@ -297,6 +326,9 @@ func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags [
 		return c.Store.AddEvent(ctx, Event{Name: name, Action: "push", Digest: d, Actor: actor, Time: now})
 	}
 	for _, tag := range tags {
+		if err := c.checkTag(ctx, name, tag, toWrite); err != nil {
+			return err
+		}
 		if err := c.Store.PutTag(ctx, name, tag, d, now); err != nil {
 			return err
 		}

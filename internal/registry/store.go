@@ -47,9 +47,10 @@ const (
 
 // Blob is a blob that a repository may read.
 type Blob struct {
-	Digest digest.Digest
-	Size   int64
-	Key    blob.Key
+	Digest     digest.Digest
+	Size       int64
+	Key        blob.Key
+	Attributes Attributes // of the repository; filled in by Store.Blob only
 }
 
 // Manifest is a manifest of a repository.
@@ -67,6 +68,7 @@ type Manifest struct {
 	Created      time.Time
 	Updated      time.Time
 	Attributes   Attributes
+	Effective    Attributes      // with those of the repository, and of the tag it was found by; filled in by Store.Manifest only
 	Body         []byte          // filled in by Store.Manifest only
 	Blobs        []digest.Digest // to be stored: what it names
 	Children     []digest.Digest
@@ -114,6 +116,7 @@ type Store interface {
 	resource.Transactor
 
 	Repository(ctx context.Context, name Name) (Repository, error)
+	// Repositories lists those that are to be listed.
 	Repositories(ctx context.Context, registry string, page Page) ([]string, error)
 	// EnsureRepository makes the repository if there is none.
 	EnsureRepository(ctx context.Context, name Name, now time.Time) error
@@ -129,7 +132,8 @@ type Store interface {
 
 	// Manifest finds by tag or digest, or ErrNoManifest.
 	Manifest(ctx context.Context, name Name, reference string) (Manifest, error)
-	Manifests(ctx context.Context, name Name, page Page) ([]Manifest, error)
+	Manifests(ctx context.Context, name Name, query ManifestQuery) ([]Manifest, error)
+	// Referrers lists those that are to be listed.
 	Referrers(ctx context.Context, name Name, subject digest.Digest) ([]Manifest, error)
 	// PutManifest writes the manifest with its links; known ones stay as they are.
 	PutManifest(ctx context.Context, name Name, m Manifest) error
@@ -140,6 +144,14 @@ type Store interface {
 	PutTag(ctx context.Context, name Name, tag string, d digest.Digest, now time.Time) error
 	DeleteTag(ctx context.Context, name Name, tag string) error
 
+	// SetAttributes turns switches on and off, of a repository (reference is empty), a
+	// tag or a manifest; ErrNoManifest if there is no such tag or manifest.
+	SetAttributes(ctx context.Context, name Name, reference string, on, off Attributes) error
+	// FirstLock finds something that has one of the switches off: the repository, or
+	// what stands above d, a manifest or blob, and d itself (indexes that contain it,
+	// tags of all of these); with an empty d any tag and manifest of the repository.
+	FirstLock(ctx context.Context, name Name, d digest.Digest, need Attributes) (lock Lock, found bool, err error)
+
 	Upload(ctx context.Context, id string) (Upload, error)
 	// PutUpload writes the upload; ErrUploadMoved if its version is not the next one.
 	PutUpload(ctx context.Context, u Upload) error
@@ -149,7 +161,7 @@ type Store interface {
 	AddEvent(ctx context.Context, e Event) error
 }
 
-// Order is the order of a tag listing.
+// Order is the order of a listing of tags or manifests.
 type Order string
 
 // The orders.
@@ -159,9 +171,16 @@ const (
 	TimeDesc Order = "timedesc"
 )
 
-// TagQuery selects tags.
+// TagQuery selects tags, of those that are to be listed.
 type TagQuery struct {
 	Page
 	Order  Order
 	Digest digest.Digest // only tags of this manifest
+}
+
+// ManifestQuery selects manifests.
+type ManifestQuery struct {
+	Page
+	Order  Order // ByName is by digest
+	Hidden bool  // also those that are not to be listed
 }

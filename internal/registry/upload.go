@@ -21,6 +21,9 @@ func (c *Content) StartUpload(ctx context.Context, name Name, now time.Time) (Up
 	if err := checkName(name); err != nil {
 		return Upload{}, err
 	}
+	if err := c.checkRepository(ctx, name, toWrite); err != nil {
+		return Upload{}, err
+	}
 	content, err := c.Blobs.Start(ctx)
 	if err != nil {
 		return Upload{}, err
@@ -116,6 +119,9 @@ func (c *Content) AddBlob(ctx context.Context, name Name, r io.Reader, want dige
 	if err := checkName(name); err != nil {
 		return Blob{}, err
 	}
+	if err := c.checkRepository(ctx, name, toWrite); err != nil {
+		return Blob{}, err
+	}
 	content, err := c.Blobs.Start(ctx)
 	if err != nil {
 		return Blob{}, err
@@ -146,6 +152,9 @@ func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, re
 
 func (c *Content) link(ctx context.Context, name Name, b Blob, now time.Time) (kept Blob, err error) {
 	err = c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.checkRepository(ctx, name, toWrite); err != nil {
+			return err
+		}
 		if err := c.Store.EnsureRepository(ctx, name, now); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (c *call) getBlob() error {
 	if err != nil {
 		return err
 	}
-	b, err := c.server.Content.Blob(c.Context(), c.repository(), d)
+	b, err := c.server.Content.PullBlob(c.Context(), c.repository(), d)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func (c *call) getManifest() error {
-	m, err := c.server.Content.Manifest(c.Context(), c.repository(), c.req.Reference)
+	m, err := c.server.Content.Pull(c.Context(), c.repository(), c.req.Reference)
 	if err != nil {
 		return err
 	}

@@ -8,19 +8,6 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 )
 
-// attributes are the switches of a repository, tag or manifest on the wire.
-type attributes struct {
-	Delete bool `json:"deleteEnabled"`
-	Write  bool `json:"writeEnabled"`
-	Read   bool `json:"readEnabled"`
-	List   bool `json:"listEnabled"`
-}
-
-func switches(a registry.Attributes) attributes {
-	return attributes{Delete: a&registry.DeleteEnabled != 0, Write: a&registry.WriteEnabled != 0,
-		Read: a&registry.ReadEnabled != 0, List: a&registry.ListEnabled != 0}
-}
-
 // about is what every answer of the metadata API begins with.
 func (c *call) about() map[string]any {
 	return map[string]any{"registry": c.server.Registries.LoginServer(c.name), "imageName": c.req.Repository}
@@ -58,16 +45,24 @@ func tagBody(t registry.Tag) map[string]any {
 		"signed": false, "changeableAttributes": switches(t.Attributes)}
 }
 
+// order reads orderby of a listing.
+func (c *call) order() (registry.Order, error) {
+	order := registry.Order(c.URL.Query().Get("orderby"))
+	switch order {
+	case registry.ByName, registry.TimeAsc, registry.TimeDesc:
+		return order, nil
+	}
+	return order, problem.New(problem.Invalid, "INVALID_PARAMETER", "orderby=%s is neither timeasc nor timedesc", order).On("orderby")
+}
+
 func (c *call) showTags() error {
 	p, err := c.page(defaultPage)
 	if err != nil {
 		return err
 	}
-	q := registry.TagQuery{Page: p, Order: registry.Order(c.URL.Query().Get("orderby"))}
-	switch q.Order {
-	case registry.ByName, registry.TimeAsc, registry.TimeDesc:
-	default:
-		return problem.New(problem.Invalid, "INVALID_PARAMETER", "orderby=%s is neither timeasc nor timedesc", q.Order).On("orderby")
+	q := registry.TagQuery{Page: p}
+	if q.Order, err = c.order(); err != nil {
+		return err
 	}
 	if text := c.URL.Query().Get("digest"); text != "" {
 		if q.Digest, err = parseDigest(text); err != nil {
@@ -116,10 +111,11 @@ func (c *call) showManifests() error {
 	if err != nil {
 		return err
 	}
-	if order := c.URL.Query().Get("orderby"); order != "" {
-		return problem.New(problem.Unsupported, "UNSUPPORTED", "ordering manifests by time is not available in this version of Acrux").On("orderby")
+	q := registry.ManifestQuery{Page: ask(p)}
+	if q.Order, err = c.order(); err != nil {
+		return err
 	}
-	all, err := c.server.Content.Manifests(c.Context(), c.repository(), ask(p))
+	all, err := c.server.Content.Manifests(c.Context(), c.repository(), q)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package registryapi_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +39,8 @@ func TestMetadata(t *testing.T) {
 		{"delete it again", "DELETE", "/acr/v1/team/hello/_tags/v2"},
 		{"delete the repository", "DELETE", "/acr/v1/team/hello"},
 		{"delete it again", "DELETE", "/acr/v1/team/hello"},
-		{"change a repository", "PATCH", "/acr/v1/zoo"},
+		{"the newest manifest", "GET", "/acr/v1/zoo/_manifests?n=1&orderby=timedesc"},
+		{"soft delete", "GET", "/acr/v1/_deleted/_catalog"},
 		{"tags of OCI", "GET", "/v2/zoo/tags/list"},
 		{"tags of a repository missing", "GET", "/v2/nobody/tags/list"},
 		{"referrers of nothing", "GET", "/v2/nobody/referrers/" + digestOf("none")},
@@ -46,6 +48,31 @@ func TestMetadata(t *testing.T) {
 		tr.Add(step.title, step.method+" "+step.path, r.send(step.method, step.path, ""), "Link", "Content-Type")
 	}
 	servertest.Golden(t, "metadata.golden", tr.String())
+}
+
+// Pages of manifests meet neither twice nor never, in any order.
+func TestManifestPages(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	var pushed []string
+	for i := range 11 {
+		pushed = append(pushed, digestOf(r.image(t, "hello", fmt.Sprintf("t%02d", i), fmt.Sprint("layer", i))))
+	}
+	newest := slices.Clone(pushed)
+	slices.Reverse(newest)
+	for order, want := range map[string][]string{"": slices.Sorted(slices.Values(pushed)), "&orderby=timeasc": pushed, "&orderby=timedesc": newest} {
+		var seen []string
+		for next := "/acr/v1/hello/_manifests?n=3" + order; next != ""; {
+			a := r.send("GET", next, "")
+			all, _ := a.At("manifests").([]any)
+			for _, m := range all {
+				seen = append(seen, m.(map[string]any)["digest"].(string))
+			}
+			_, link, _ := strings.Cut(a.Header.Get("Link"), "<")
+			next, _, _ = strings.Cut(link, ">")
+		}
+		equal(t, seen, want)
+	}
 }
 
 // Pages of tags meet neither twice nor never, in any order.

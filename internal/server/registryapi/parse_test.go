@@ -36,7 +36,12 @@ func TestParse(t *testing.T) {
 		{"/acr/v1/a/b/_tags", request{acrTags, "a/b", ""}},
 		{"/acr/v1/a/b/_tags/v1", request{acrTag, "a/b", "v1"}},
 		{"/acr/v1/a/_manifests/sha256:x", request{acrManifest, "a", "sha256:x"}},
-		{"/acr/v1/_deleted/x", request{}},
+		{"/acr/v1/_deleted/x", request{Kind: acrDeleted}},
+		{"/acr/v1/_deleted/_catalog", request{Kind: acrDeleted}},
+		{"/acr/v1/_deleted/a/_tags/v1", request{Kind: acrDeleted}},
+		{"/acr/v1/a/_deleted", request{acrRepository, "a/_deleted", ""}},
+		{"/acr/v1/", request{}},
+		{"/acr/v1/_tags", request{}},
 		{"/v2//manifests/v1", request{}},
 		{"/v2/manifests/v1", request{}},
 		{"/v2/a/manifests/", request{}},
@@ -61,7 +66,7 @@ func FuzzParse(f *testing.F) {
 		req := parse(path)
 		need, needed := req.need(method)
 		switch req.Kind {
-		case base, exchange, tokens, unknown:
+		case base, exchange, tokens, acrDeleted, unknown:
 			if needed || req.Repository != "" {
 				t.Fatalf("%s %q is %#v and needs %s", method, path, req, need)
 			}

@@ -29,6 +29,7 @@ const (
 	acrTag             // /acr/v1/NAME/_tags/TAG
 	acrManifests       // /acr/v1/NAME/_manifests
 	acrManifest        // /acr/v1/NAME/_manifests/DIGEST
+	acrDeleted         // /acr/v1/_deleted/...: what soft delete keeps
 )
 
 // request is a parsed path. Repository and Reference (a tag, digest or upload ID)
@@ -90,18 +91,21 @@ func parseV2(path string) request {
 }
 
 func parseACR(path string) request {
-	if path == "_catalog" {
+	switch first, _, _ := strings.Cut(path, "/"); {
+	case path == "":
+		return request{}
+	case path == "_catalog":
 		return request{Kind: acrCatalog}
+	case first == "_deleted":
+		return request{Kind: acrDeleted}
 	}
 	above, last := cutLast(path)
-	switch last {
-	case "_tags":
-		return request{Kind: acrTags, Repository: above}
-	case "_manifests":
-		return request{Kind: acrManifests, Repository: above}
-	}
 	name, word := cutLast(above)
 	switch {
+	case last == "_tags" && above != "":
+		return request{Kind: acrTags, Repository: above}
+	case last == "_manifests" && above != "":
+		return request{Kind: acrManifests, Repository: above}
 	case word == "_tags" && name != "":
 		return request{Kind: acrTag, Repository: name, Reference: last}
 	case word == "_manifests" && name != "":

@@ -108,6 +108,9 @@ func (s *Server) serve(c *call) error {
 	if err := c.authorize(); err != nil {
 		return err
 	}
+	if c.req.Kind == acrDeleted {
+		return problem.New(problem.Unsupported, "UNSUPPORTED", "soft delete (%s) is not available in this version of Acrux", c.URL.Path)
+	}
 	return c.dispatch()
 }
 
@@ -146,6 +149,9 @@ func (c *call) dispatch() error {
 		{acrTag, http.MethodDelete}:        (*call).deleteTag,
 		{acrManifests, http.MethodGet}:     (*call).showManifests,
 		{acrManifest, http.MethodGet}:      (*call).showManifest,
+		{acrRepository, http.MethodPatch}:  (*call).updateAttributes,
+		{acrTag, http.MethodPatch}:         (*call).updateAttributes,
+		{acrManifest, http.MethodPatch}:    (*call).updateAttributes,
 	}
 	handle, ok := handlers[route{c.req.Kind, method}]
 	if !ok {

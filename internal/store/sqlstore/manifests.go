@@ -32,15 +32,16 @@ func scanManifest(r row, extra ...any) (m registry.Manifest, err error) {
 
 // Manifest implements registry.Store, with one query for a tag or a digest.
 func (s Registry) Manifest(ctx context.Context, name registry.Name, reference string) (registry.Manifest, error) {
-	query := `SELECT ` + manifestColumns + `, p.body FROM manifests m JOIN payloads p ON p.digest = m.digest
+	query := `SELECT ` + manifestColumns + `, p.body, m.attributes & r.attributes FROM manifests m JOIN payloads p ON p.digest = m.digest
 		JOIN repositories r ON r.id = m.repository WHERE r.registry = $1 AND r.name = $2 AND m.digest = $3`
 	if digest.Digest(reference).Validate() != nil {
-		query = `SELECT ` + manifestColumns + `, p.body FROM tags t JOIN manifests m ON m.id = t.manifest JOIN payloads p ON p.digest = m.digest
+		query = `SELECT ` + manifestColumns + `, p.body, m.attributes & r.attributes & t.attributes FROM tags t JOIN manifests m ON m.id = t.manifest JOIN payloads p ON p.digest = m.digest
 			JOIN repositories r ON r.id = t.repository WHERE r.registry = $1 AND r.name = $2 AND t.name = $3`
 	}
 	var body []byte
-	m, err := scanManifest(s.queryRow(ctx, query, name.Registry, name.Repository, reference), &body)
-	m.Body = body
+	var effective registry.Attributes
+	m, err := scanManifest(s.queryRow(ctx, query, name.Registry, name.Repository, reference), &body, &effective)
+	m.Body, m.Effective = body, effective
 	if err = instead(err, registry.ErrNoManifest); err == registry.ErrNoManifest {
 		if _, missing := s.repositoryID(ctx, name); missing != nil {
 			err = missing
@@ -49,21 +50,33 @@ func (s Registry) Manifest(ctx context.Context, name registry.Name, reference st
 	return m, err
 }
 
-// Manifests implements registry.Store.
-func (s Registry) Manifests(ctx context.Context, name registry.Name, page registry.Page) ([]registry.Manifest, error) {
+// Manifests implements registry.Store. A page by time goes on after the manifest Last.
+func (s Registry) Manifests(ctx context.Context, name registry.Name, q registry.ManifestQuery) ([]registry.Manifest, error) {
 	repo, err := s.repositoryID(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) {
-		var tags string
-		m, err := scanManifest(r, &tags)
-		if err != nil {
-			return m, err
-		}
-		return m, json.Unmarshal([]byte(tags), &m.Tags)
-	}, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id)
-		FROM manifests m WHERE m.repository = $1 AND m.digest > $2 ORDER BY m.digest LIMIT $3`, repo, page.Last, limit(page.N))
+	where := `WHERE m.repository = $1 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `
+	switch q.Order {
+	case registry.TimeAsc:
+		where += `($2 = '' OR (m.updated, m.digest) > (SELECT updated, digest FROM manifests WHERE repository = $1 AND digest = $2)) ORDER BY m.updated, m.digest`
+	case registry.TimeDesc:
+		where += `($2 = '' OR (m.updated, m.digest) < (SELECT updated, digest FROM manifests WHERE repository = $1 AND digest = $2)) ORDER BY m.updated DESC, m.digest DESC`
+	default:
+		where += `m.digest > $2 ORDER BY m.digest`
+	}
+	return collect(ctx, s.DB, scanTagged, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0))
+		FROM manifests m `+where+` LIMIT $3`, repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled)
+}
+
+// scanTagged reads a manifest with the names of its tags.
+func scanTagged(r row) (registry.Manifest, error) {
+	var tags string
+	m, err := scanManifest(r, &tags)
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal([]byte(tags), &m.Tags)
 }
 
 // Referrers implements registry.Store.
@@ -73,7 +86,8 @@ func (s Registry) Referrers(ctx context.Context, name registry.Name, subject dig
 		return nil, err
 	}
 	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanManifest(r) },
-		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' ORDER BY m.digest`, repo, subject)
+		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.attributes & $3 <> 0 ORDER BY m.digest`,
+		repo, subject, registry.ListEnabled)
 }
 
 // PutManifest implements registry.Store.

@@ -51,8 +51,8 @@ func (s Registry) Repository(ctx context.Context, name registry.Name) (registry.
 
 // Repositories implements registry.Store.
 func (s Registry) Repositories(ctx context.Context, name string, page registry.Page) ([]string, error) {
-	return collect(ctx, s.DB, scanText, `SELECT name FROM repositories WHERE registry = $1 AND name > $2 ORDER BY name LIMIT $3`,
-		name, page.Last, limit(page.N))
+	return collect(ctx, s.DB, scanText, `SELECT name FROM repositories WHERE registry = $1 AND name > $2 AND attributes & $4 <> 0 ORDER BY name LIMIT $3`,
+		name, page.Last, limit(page.N), registry.ListEnabled)
 }
 
 func scanText(r row) (text string, err error) {
@@ -84,9 +84,9 @@ func (s Registry) DeleteRepository(ctx context.Context, name registry.Name) erro
 // Blob implements registry.Store.
 func (s Registry) Blob(ctx context.Context, name registry.Name, d digest.Digest) (registry.Blob, error) {
 	b := registry.Blob{Digest: d}
-	err := s.queryRow(ctx, `SELECT b.size, b.storage_key FROM blobs b
+	err := s.queryRow(ctx, `SELECT b.size, b.storage_key, r.attributes FROM blobs b
 		JOIN repository_blobs l ON l.blob = b.id JOIN repositories r ON r.id = l.repository
-		WHERE r.registry = $1 AND r.name = $2 AND b.digest = $3`, name.Registry, name.Repository, d).Scan(&b.Size, &b.Key)
+		WHERE r.registry = $1 AND r.name = $2 AND b.digest = $3`, name.Registry, name.Repository, d).Scan(&b.Size, &b.Key, &b.Attributes)
 	return b, instead(err, registry.ErrNoBlob)
 }
 
@@ -147,7 +147,7 @@ func (s Registry) Tags(ctx context.Context, name registry.Name, q registry.TagQu
 	if err != nil {
 		return nil, err
 	}
-	where := `WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND `
+	where := `WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND t.attributes & $5 <> 0 AND `
 	switch q.Order {
 	case registry.TimeAsc:
 		where += `($3 = '' OR (t.updated, t.name) > (SELECT updated, name FROM tags WHERE repository = $1 AND name = $3)) ORDER BY t.updated, t.name`
@@ -156,7 +156,7 @@ func (s Registry) Tags(ctx context.Context, name registry.Name, q registry.TagQu
 	default:
 		where += `t.name > $3 ORDER BY t.name`
 	}
-	return collect(ctx, s.DB, scanTag, selectTag+where+` LIMIT $4`, repo, string(q.Digest), q.Last, limit(q.N))
+	return collect(ctx, s.DB, scanTag, selectTag+where+` LIMIT $4`, repo, string(q.Digest), q.Last, limit(q.N), registry.ListEnabled)
 }
 
 // PutTag implements registry.Store.
