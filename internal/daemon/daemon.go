@@ -193,6 +193,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	checker := &rbac.Checker{Store: sqlstore.Assignments{DB: db}, Directory: directory}
 	managed := identity.NewManagedService(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
+	registries.Secrets = secrets
 	blobs, err := blob.OpenLocal(filepath.Join(s.config.Data, "blobs"))
 	if err != nil {
 		return err

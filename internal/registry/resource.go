@@ -78,6 +78,8 @@ func defaultPolicies() *Policies {
 type Registries struct {
 	*resource.Collection[Properties]
 	Managed *identity.Managed
+	// Secrets keeps the passwords of admin users. It is set before the first request.
+	Secrets resource.Secrets
 	// LoginServer makes the login server of a registry's name.
 	LoginServer func(name string) string
 	// Aliases are public suffixes ("azurecr.io") under which registries of this server
@@ -162,6 +164,9 @@ func (r *Registries) Put(ctx context.Context, put resource.Put[Properties]) (arm
 	}
 	res, created, err := r.PutResource(ctx, put, func(ctx context.Context, old, res *arm.Resource[Properties]) error {
 		r.complete(old, res)
+		if err := r.keepPasswords(ctx, old, res); err != nil {
+			return err
+		}
 		var err error
 		res.Identity, err = r.Managed.Resolve(ctx, res.ID, res.Identity, put.Identity, put.Now)
 		return err
@@ -203,10 +208,6 @@ func checkProperties(p Properties) error {
 		return problem.New(problem.Unsupported, "NotImplemented", "%s is not available in this version of Acrux.", what).On("properties." + member)
 	}
 	switch {
-	case p.AdminUserEnabled:
-		return refuse("The admin user", "adminUserEnabled").(*problem.Error).Hint("use a service principal with a role assignment such as AcrPush")
-	case p.AnonymousPullEnabled:
-		return refuse("Anonymous pull", "anonymousPullEnabled")
 	case p.DataEndpointEnabled:
 		return refuse("Dedicated data endpoints", "dataEndpointEnabled")
 	case strings.EqualFold(p.PublicNetworkAccess, "Disabled"):

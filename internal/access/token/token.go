@@ -73,6 +73,7 @@ type registryClaims struct {
 	Type     string       `json:"grant_type"`
 	TenantID string       `json:"tenant"`
 	Run      string       `json:"run,omitempty"`
+	Admin    string       `json:"admin,omitempty"`
 	Access   []oci.Access `json:"access,omitempty"`
 }
 
@@ -81,19 +82,20 @@ const (
 	typeAccess  = "access_token"
 )
 
-// Subject is who a registry token speaks for: a principal, or a run, which may do
-// with its own registry what tasks do.
+// Subject is who a registry token speaks for: a principal, a run, which may do with
+// its own registry what tasks do, the admin user of the registry, or nobody.
 type Subject struct {
 	Principal identity.ObjectID
 	Run       string // key of the run's ID
+	Admin     string // mark of the password with which the admin user signed in
 }
 
 // Anonymous reports whether the subject is nobody.
-func (s Subject) Anonymous() bool { return s.Principal == "" && s.Run == "" }
+func (s Subject) Anonymous() bool { return s == Subject{} }
 
 func (is *Issuer) registry(typ, registry string, subject Subject, access []oci.Access, now time.Time, ttl time.Duration) (string, error) {
 	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), now, ttl), Audience: registry, Type: typ,
-		TenantID: is.TenantID, Run: subject.Run, Access: access})
+		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Access: access})
 }
 
 // Refresh issues a refresh token of a registry, which is named in lower case.
@@ -128,5 +130,5 @@ func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Acc
 	if claims.Audience != registry {
 		return Subject{}, nil, ErrWrongAudience
 	}
-	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run}, claims.Access, nil
+	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin}, claims.Access, nil
 }

@@ -49,6 +49,8 @@ func (s *Server) MountAll(services Services) {
 
 	Mount(s, registry.Kind, services.Registries, Options{OldestVersion: "2017-03-01", KeepNulls: true})
 	Action(s, registry.Kind, "importImage", h.importImage)
+	Action(s, registry.Kind, "listCredentials", h.credentials)
+	Action(s, registry.Kind, "regenerateCredential", h.regenerateCredential)
 	Action(s, registry.Kind, "scheduleRun", h.scheduleRun)
 	Action(s, registry.Kind, "listBuildSourceUploadUrl", h.uploadURL)
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -20,16 +21,20 @@ const tokenUser = "00000000-0000-0000-0000-000000000000"
 // may still do it.
 func (c *call) authorize() error {
 	need, needed := c.req.need(c.Method)
-	subject, granted, err := c.identify()
+	subject, granted, err := c.identify(need)
 	if err != nil {
 		return err
 	}
 	c.subject, c.granted = subject, granted
 	if !needed {
-		return nil
+		return c.stillThere()
 	}
 	for _, action := range need.Actions {
-		if err := c.check(subject, action); err != nil {
+		err := c.check(subject, action)
+		if subject.Anonymous() && problem.Is(err, problem.Denied) {
+			return c.challenge("insufficient_scope", "nobody has signed in")
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -48,9 +53,9 @@ func covered(granted []oci.Access, need oci.Access) bool {
 	return false
 }
 
-// identify finds who is asking. With Basic there is no token and so no list of what
-// it covers: granted is nil.
-func (c *call) identify() (subject token.Subject, granted []oci.Access, err error) {
+// identify finds who is asking. With Basic, and for nobody who only pulls, there is
+// no token and so no list of what it covers: granted is nil.
+func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.Access, err error) {
 	head := c.Header.Get("Authorization")
 	if text, ok := strings.CutPrefix(head, "Bearer "); ok {
 		subject, granted, err = c.server.Issuer.VerifyAccess(text, c.name)
@@ -65,6 +70,9 @@ func (c *call) identify() (subject token.Subject, granted []oci.Access, err erro
 	if user, password, ok := c.BasicAuth(); ok {
 		subject, err := c.login(user, password)
 		return subject, nil, err
+	}
+	if head == "" && c.resource.Properties.AnonymousPullEnabled && slices.Equal(need.Actions, []oci.Action{oci.Pull}) {
+		return subject, nil, nil
 	}
 	return subject, nil, c.challenge("", "")
 }
@@ -92,11 +100,14 @@ func (c *call) challenge(code, reason string) error {
 	return p
 }
 
-// login finds who signs in with a user name and a password: a refresh token, or a
-// service principal's client ID and secret.
+// login finds who signs in with a user name and a password: a refresh token, the
+// admin user's, or a service principal's client ID and secret.
 func (c *call) login(user, password string) (token.Subject, error) {
 	if user == tokenUser {
 		return c.refresh(password)
+	}
+	if strings.EqualFold(user, c.name) {
+		return c.loginAdmin(password)
 	}
 	p, err := c.server.Directory.Authenticate(c.Context(), identity.ClientID(user), secret.New(password))
 	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrWrongSecret) {
@@ -127,22 +138,17 @@ func (c *call) form() error {
 	return nil
 }
 
-// exchange gives a refresh token for an identity token. Who may do nothing at all
-// with this registry gets none, and is told what is missing.
+// exchange gives a refresh token for an identity token, or for what one signs in
+// with. Who may do nothing at all with this registry gets none, and is told what is
+// missing.
 func (c *call) exchange() error {
 	if err := c.form(); err != nil {
 		return err
 	}
-	switch grant := c.PostForm.Get("grant_type"); grant {
-	case "access_token", "access_token_refresh_token":
-	default:
-		return problem.New(problem.Invalid, "UNSUPPORTED_GRANT_TYPE", "the grant type %q is not available", grant)
-	}
-	caller, err := c.server.Issuer.VerifyIdentity(c.PostForm.Get("access_token"), c.server.Audiences)
+	subject, err := c.exchangeRequest()
 	if err != nil {
-		return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the access token is not valid here: %v", err).Because(err)
+		return err
 	}
-	subject := token.Subject{Principal: caller.ObjectID}
 	if err := c.mayAnything(subject); err != nil {
 		return err
 	}
@@ -151,6 +157,46 @@ func (c *call) exchange() error {
 		return err
 	}
 	return c.json(http.StatusOK, map[string]string{"refresh_token": text})
+}
+
+// exchangeRequest finds who asks for a refresh token. A refresh token of a registry
+// is not changed for another one: it would never end.
+func (c *call) exchangeRequest() (token.Subject, error) {
+	form := c.PostForm
+	if err := c.checkTarget(form.Get("service"), form.Get("tenant")); err != nil {
+		return token.Subject{}, err
+	}
+	switch grant := form.Get("grant_type"); {
+	case grant == "access_token", grant == "access_token_refresh_token", grant == "refresh_token" && form.Get("access_token") != "":
+		caller, err := c.server.Issuer.VerifyIdentity(form.Get("access_token"), c.server.Audiences)
+		if err != nil {
+			err = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the access token is not valid here: %v", err).Because(err)
+		}
+		return token.Subject{Principal: caller.ObjectID}, err
+	case grant == "refresh_token":
+		return token.Subject{}, problem.New(problem.Unsupported, "UNSUPPORTED", "exchanging a refresh token of the directory is not available in this version of Acrux").
+			Hint("send grant_type=access_token with an access token of the directory")
+	case grant == "password":
+		return c.login(form.Get("username"), form.Get("password"))
+	default:
+		return token.Subject{}, problem.New(problem.Invalid, "UNSUPPORTED_GRANT_TYPE", "the grant type %q is not available", grant)
+	}
+}
+
+// anyTenant are the words that stand for whatever tenant it is.
+var anyTenant = []string{"", "adfs", "common", "organizations"}
+
+// checkTarget refuses a token request that was meant for another registry or tenant.
+func (c *call) checkTarget(service, tenant string) error {
+	server := c.server.Registries.LoginServer(c.name)
+	bare, _, _ := strings.Cut(server, ":")
+	if name, ours := c.server.Registries.NameOf(service); service != "" && !strings.EqualFold(service, bare) && (!ours || name != c.name) {
+		return problem.New(problem.Invalid, "INVALID_REQUEST", "the service %q is not this registry, which is %s", service, server).On("service")
+	}
+	if !slices.Contains(anyTenant, strings.ToLower(tenant)) && !strings.EqualFold(tenant, c.server.Issuer.TenantID) {
+		return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the tenant %q is not the one of this registry, which is %s", tenant, c.server.Issuer.TenantID).On("tenant")
+	}
+	return nil
 }
 
 // mayAnything returns the denial of pulling if the subject may do nothing here.
@@ -186,14 +232,23 @@ func (c *call) token() error {
 
 func (c *call) tokenRequest() (subject token.Subject, scopes []string, err error) {
 	if c.Method == http.MethodGet {
-		user, password, ok := c.BasicAuth()
-		if !ok {
-			return subject, nil, errNoCredential
+		query := c.URL.Query()
+		if err := c.checkTarget(query.Get("service"), ""); err != nil {
+			return subject, nil, err
 		}
-		subject, err = c.login(user, password)
-		return subject, c.URL.Query()["scope"], err
+		user, password, ok := c.BasicAuth()
+		switch {
+		case ok:
+			subject, err = c.login(user, password)
+		case c.Header.Get("Authorization") != "" || !c.resource.Properties.AnonymousPullEnabled:
+			err = errNoCredential
+		}
+		return subject, query["scope"], err
 	}
 	if err := c.form(); err != nil {
+		return subject, nil, err
+	}
+	if err := c.checkTarget(c.PostForm.Get("service"), c.PostForm.Get("tenant")); err != nil {
 		return subject, nil, err
 	}
 	switch grant := c.PostForm.Get("grant_type"); grant {
@@ -216,7 +271,7 @@ func (c *call) grant(subject token.Subject, asked []oci.Access) ([]oci.Access, e
 	for _, access := range asked {
 		var allowed []oci.Action
 		for _, action := range access.Actions {
-			if (access.Type == "registry") != (action == oci.Catalog) {
+			if !grantable(access, action) {
 				continue
 			}
 			verdict, known := verdicts[action]
@@ -235,4 +290,13 @@ func (c *call) grant(subject token.Subject, asked []oci.Access) ([]oci.Access, e
 		}
 	}
 	return granted, nil
+}
+
+// grantable reports whether there is such a thing: the catalogue of the registry, or
+// something in a repository.
+func grantable(access oci.Access, action oci.Action) bool {
+	if action == oci.Catalog {
+		return access.Type == "registry" && access.Name == "catalog"
+	}
+	return access.Type == "repository" && oci.ValidRepository(access.Name)
 }

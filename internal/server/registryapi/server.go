@@ -50,9 +50,9 @@ type call struct {
 	server   *Server
 	w        http.ResponseWriter
 	req      request
-	registry arm.ID
-	name     string // of the registry, in lower case
-	host     string // as the client spelled it, with port
+	resource arm.Resource[registry.Properties] // the registry
+	name     string                            // of the registry, in lower case
+	host     string                            // as the client spelled it, with port
 	subject  token.Subject
 	granted  []oci.Access // what the token covers; nil without one
 	now      time.Time
@@ -65,8 +65,11 @@ func (c *call) repository() registry.Name {
 
 // actor is who did it, for events.
 func (c *call) actor() string {
-	if c.subject.Run != "" {
+	switch {
+	case c.subject.Run != "":
 		return c.subject.Run
+	case c.subject.Admin != "":
+		return c.resource.ID.Name() // the admin user's name
 	}
 	return string(c.subject.Principal)
 }
@@ -93,7 +96,7 @@ func (s *Server) serve(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.registry, c.name = reg.ID, name
+	c.resource, c.name = reg, name
 	switch c.req.Kind {
 	case exchange:
 		return c.exchange()
@@ -183,16 +186,20 @@ var runMay = map[oci.Action]bool{oci.Pull: true, oci.Push: true, oci.MetadataRea
 // check asks whether the subject may do the action on this registry now: nil, or the
 // denial as a problem.
 func (c *call) check(subject token.Subject, action oci.Action) error {
-	if subject.Run != "" {
-		return c.checkRun(subject.Run, action)
-	}
 	actions, ok := rbacActions[action]
-	if !ok {
+	switch {
+	case !ok:
 		return problem.New(problem.Denied, "DENIED", "the action '%s' is not known", action)
+	case subject.Run != "":
+		return c.checkRun(subject.Run, action)
+	case subject.Admin != "":
+		return c.checkAdmin(subject.Admin)
+	case subject.Anonymous():
+		return c.checkAnonymous(action)
 	}
 	var denied rbac.Decision
 	for i, name := range actions {
-		d, err := c.server.Checker.Check(c.Context(), subject.Principal, name, c.registry)
+		d, err := c.server.Checker.Check(c.Context(), subject.Principal, name, c.resource.ID)
 		if err != nil {
 			return err
 		}
@@ -216,10 +223,10 @@ func (c *call) checkRun(run string, action oci.Action) error {
 	switch {
 	case err != nil:
 		return err
-	case !id.Parent().Equal(c.registry) || !runMay[action]:
-		return problem.New(problem.Denied, "DENIED", "run '%s' may not perform '%s' on registry '%s'", id.Name(), action, c.registry.Name())
+	case !id.Parent().Equal(c.resource.ID) || !runMay[action]:
+		return problem.New(problem.Denied, "DENIED", "run '%s' may not perform '%s' on registry '%s'", id.Name(), action, c.resource.ID.Name())
 	case !active:
-		return problem.New(problem.Denied, "DENIED", "run '%s' is over, and its right to use registry '%s' with it", id.Name(), c.registry.Name())
+		return problem.New(problem.Denied, "DENIED", "run '%s' is over, and its right to use registry '%s' with it", id.Name(), c.resource.ID.Name())
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ type Stack struct {
 	Sealer    *secret.Sealer
 	Router    *edge.Router
 	Suffix    string // the domain with the port
+	Dir       string // where everything is kept
 }
 
 // Build wires an installation in dir whose hosts are reached at a loopback address.
@@ -74,7 +75,7 @@ func Build(ctx context.Context, dir, address string) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{Suffix: Domain + ":" + port}
+	s := &Stack{Suffix: Domain + ":" + port, Dir: dir}
 	if s.Sealer, err = secret.OpenSealer(filepath.Join(dir, "keys", "master.key")); err != nil {
 		return nil, err
 	}
@@ -105,6 +106,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Checker = &rbac.Checker{Store: sqlstore.Assignments{DB: s.DB}, Directory: s.Directory}
 	s.Groups, s.Identities = tenant.NewGroups(documents), identity.NewManagedService(documents, s.Directory)
 	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer, []string{Alias})
+	s.Registries.Secrets = sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
 	if err != nil {
 		return err

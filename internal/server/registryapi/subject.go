@@ -1,0 +1,64 @@
+package registryapi
+
+import (
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+)
+
+// Who is no principal: the admin user of a registry, and nobody. What they may do
+// stands in the registry's document, which is read for each request; so switching them
+// off, or renewing a password, counts from the next request on, whatever tokens there
+// are.
+
+// loginAdmin signs in as the admin user.
+func (c *call) loginAdmin(password string) (token.Subject, error) {
+	if !c.resource.Properties.AdminUserEnabled {
+		return token.Subject{}, c.adminDisabled()
+	}
+	mark, err := c.server.Registries.SignIn(c.Context(), c.resource, password)
+	if err == nil && mark == "" {
+		err = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong").
+			Hint("az acr credential show --name %s", c.resource.ID.Name())
+	}
+	return token.Subject{Admin: mark}, err
+}
+
+func (c *call) adminDisabled() error {
+	return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the admin user of registry '%s' is disabled", c.resource.ID.Name()).
+		Hint("az acr update --name %s --admin-enabled true", c.resource.ID.Name())
+}
+
+// checkAdmin: the admin user may do everything in the registry, as long as it is
+// enabled and the password counts that it signed in with.
+func (c *call) checkAdmin(mark string) error {
+	if !c.resource.Properties.AdminUserEnabled {
+		return c.adminDisabled()
+	}
+	holds, err := c.server.Registries.AdminHolds(c.Context(), c.resource, mark)
+	if err != nil || holds {
+		return err
+	}
+	return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the password of the admin user was renewed since the token was issued").
+		Hint("az acr credential show --name %s", c.resource.ID.Name())
+}
+
+// checkAnonymous: nobody may pull where that is enabled, and nothing else.
+func (c *call) checkAnonymous(action oci.Action) error {
+	if c.resource.Properties.AnonymousPullEnabled && action == oci.Pull {
+		return nil
+	}
+	return problem.New(problem.Denied, "DENIED", "without signing in one may at most pull, where anonymous pull is enabled")
+}
+
+// stillThere is for requests that take no right: the subject of the token must still
+// be somebody.
+func (c *call) stillThere() error {
+	switch {
+	case c.subject.Admin != "":
+		return c.checkAdmin(c.subject.Admin)
+	case c.subject.Anonymous() && (c.req.Kind != base || !c.resource.Properties.AnonymousPullEnabled):
+		return c.challenge("invalid_token", "nobody has signed in")
+	}
+	return nil
+}
