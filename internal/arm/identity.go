@@ -92,10 +92,16 @@ func (i *Identity) UnmarshalJSON(p []byte) error {
 // IdentityChange is what a request says about the identity block: which kinds
 // there shall be, and which user-assigned identities to add or (null) to remove.
 type IdentityChange struct {
+	None   bool // the request says "None"
 	System bool
 	Users  bool
 	Assign []string
 	Remove []string
+}
+
+// Silent reports whether a block, which may be missing, says nothing.
+func (c *IdentityChange) Silent() bool {
+	return c == nil || !c.None && !c.System && !c.Users && len(c.Assign)+len(c.Remove) == 0
 }
 
 // UnmarshalJSON reads a request's identity block. Members that only answers have
@@ -114,7 +120,9 @@ func (c *IdentityChange) UnmarshalJSON(p []byte) error {
 			c.System = true
 		case "userassigned":
 			c.Users = true
-		case "none", "":
+		case "none":
+			c.None = true
+		case "":
 		default:
 			return problem.New(problem.Invalid, "InvalidIdentityType", "The identity type '%s' is not one of None, SystemAssigned, UserAssigned or 'SystemAssigned, UserAssigned'.", in.Type).On("identity.type")
 		}

@@ -221,7 +221,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
-	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Imports: imports, Tasks: tasks, Runs: runs,
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Content: s.content, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
 	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),

@@ -16,64 +16,6 @@ import (
 // Kind is the kind of registries.
 var Kind = arm.NewKind("Microsoft.ContainerRegistry/registries")
 
-// Properties are those of a registry. Members that say "enabled" about something
-// Acrux does not do yet are shown as Azure shows them when they are off.
-type Properties struct {
-	LoginServer              string     `json:"loginServer"`
-	CreationDate             string     `json:"creationDate"`
-	ProvisioningState        string     `json:"provisioningState"`
-	AdminUserEnabled         bool       `json:"adminUserEnabled"`
-	Policies                 *Policies  `json:"policies"`
-	Encryption               Encryption `json:"encryption"`
-	DataEndpointEnabled      bool       `json:"dataEndpointEnabled"`
-	DataEndpointHostNames    []string   `json:"dataEndpointHostNames"`
-	PrivateEndpoints         []string   `json:"privateEndpointConnections"`
-	PublicNetworkAccess      string     `json:"publicNetworkAccess"`
-	NetworkRuleBypassOptions string     `json:"networkRuleBypassOptions"`
-	ZoneRedundancy           string     `json:"zoneRedundancy"`
-	AnonymousPullEnabled     bool       `json:"anonymousPullEnabled"`
-	RoleAssignmentMode       string     `json:"roleAssignmentMode"`
-
-	// NetworkRules are taken in to be refused: nothing keeps them.
-	NetworkRules *NetworkRules `json:"networkRuleSet,omitempty"`
-}
-
-// NetworkRules say from where a registry may be used.
-type NetworkRules struct {
-	DefaultAction string `json:"defaultAction"`
-	IPRules       []any  `json:"ipRules"`
-}
-
-// Encryption says whether a customer's key encrypts the registry.
-type Encryption struct {
-	Status string `json:"status"`
-}
-
-// Policies are the policies of a registry.
-type Policies struct {
-	Quarantine    Policy `json:"quarantinePolicy"`
-	Trust         Policy `json:"trustPolicy"`
-	Retention     Policy `json:"retentionPolicy"`
-	Export        Policy `json:"exportPolicy"`
-	ARMAudience   Policy `json:"azureADAuthenticationAsArmPolicy"`
-	SoftDeleteDay Policy `json:"softDeletePolicy"`
-}
-
-// Policy is a switch with its number, whichever of them the policy has.
-type Policy struct {
-	Type          string `json:"type,omitempty"`
-	Days          int    `json:"days,omitempty"`
-	RetentionDays int    `json:"retentionDays,omitempty"`
-	Status        string `json:"status"`
-}
-
-// defaultPolicies are those of a new registry.
-func defaultPolicies() *Policies {
-	off, on := Policy{Status: "disabled"}, Policy{Status: "enabled"}
-	return &Policies{Quarantine: off, Trust: Policy{Type: "Notary", Status: "disabled"}, Retention: Policy{Days: 7, Status: "disabled"},
-		Export: on, ARMAudience: on, SoftDeleteDay: Policy{RetentionDays: 7, Status: "disabled"}}
-}
-
 // Registries serves the registry resource.
 type Registries struct {
 	*resource.Collection[Properties]
@@ -131,6 +73,9 @@ func (r *Registries) named(res arm.Resource[Properties]) arm.Resource[Properties
 	return res
 }
 
+// nameOf is the name under which the content of a registry is kept.
+func nameOf(id arm.ID) string { return strings.ToLower(id.Name()) }
+
 // NameOf returns the name of the registry that has host as its login server, by the
 // configured name or an alias; false if host cannot be one of ours.
 func (r *Registries) NameOf(host string) (string, bool) {
@@ -159,7 +104,7 @@ func (r *Registries) Put(ctx context.Context, put resource.Put[Properties]) (arm
 	if err := checkSKU(&put); err != nil {
 		return none, false, err
 	}
-	if err := checkProperties(put.Properties); err != nil {
+	if err := put.Properties.check(); err != nil {
 		return none, false, err
 	}
 	res, created, err := r.PutResource(ctx, put, func(ctx context.Context, old, res *arm.Resource[Properties]) error {
@@ -196,66 +141,6 @@ func checkSKU(put *resource.Put[Properties]) error {
 	}
 	put.SKU = &arm.SKU{Name: name, Tier: name}
 	return nil
-}
-
-// registryPermissions is the role assignment mode there is: roles count for whole
-// registries.
-const registryPermissions = "LegacyRegistryPermissions"
-
-// checkProperties refuses what Acrux cannot do, so that nobody relies on it.
-func checkProperties(p Properties) error {
-	refuse := func(what, member string) error {
-		return problem.New(problem.Unsupported, "NotImplemented", "%s is not available in this version of Acrux.", what).On("properties." + member)
-	}
-	switch {
-	case p.DataEndpointEnabled:
-		return refuse("Dedicated data endpoints", "dataEndpointEnabled")
-	case strings.EqualFold(p.PublicNetworkAccess, "Disabled"):
-		return refuse("Closing the public network", "publicNetworkAccess")
-	case strings.EqualFold(p.ZoneRedundancy, "Enabled"):
-		return refuse("Zone redundancy", "zoneRedundancy")
-	case strings.EqualFold(p.Encryption.Status, "enabled"):
-		return refuse("Encryption with a customer's key", "encryption")
-	case p.NetworkRules != nil && (strings.EqualFold(p.NetworkRules.DefaultAction, "Deny") || len(p.NetworkRules.IPRules) > 0):
-		return refuse("Restricting a registry to networks", "networkRuleSet")
-	case p.RoleAssignmentMode != "" && !strings.EqualFold(p.RoleAssignmentMode, registryPermissions):
-		return refuse("The role assignment mode '"+p.RoleAssignmentMode+"'", "roleAssignmentMode")
-	}
-	return checkPolicies(p.Policies, refuse)
-}
-
-func checkPolicies(p *Policies, refuse func(what, member string) error) error {
-	if p == nil {
-		return nil
-	}
-	for member, policy := range map[string]Policy{"quarantinePolicy": p.Quarantine, "trustPolicy": p.Trust, "retentionPolicy": p.Retention, "softDeletePolicy": p.SoftDeleteDay} {
-		if strings.EqualFold(policy.Status, "enabled") {
-			return refuse("The policy "+member, "policies."+member)
-		}
-	}
-	for member, policy := range map[string]Policy{"exportPolicy": p.Export, "azureADAuthenticationAsArmPolicy": p.ARMAudience} {
-		if strings.EqualFold(policy.Status, "disabled") {
-			return refuse("Disabling the policy "+member, "policies."+member)
-		}
-	}
-	return nil
-}
-
-// complete fills in what the server decides.
-func (r *Registries) complete(old, res *arm.Resource[Properties]) {
-	p := &res.Properties
-	if old != nil {
-		p.CreationDate = old.Properties.CreationDate
-	} else {
-		p.CreationDate = arm.Time(res.Created)
-	}
-	p.LoginServer, p.ProvisioningState = r.LoginServer(res.ID.Name()), "Succeeded"
-	if p.Policies == nil {
-		p.Policies = defaultPolicies()
-	}
-	p.Encryption, p.DataEndpointHostNames, p.PrivateEndpoints = Encryption{Status: "disabled"}, []string{}, []string{}
-	p.PublicNetworkAccess, p.NetworkRuleBypassOptions, p.ZoneRedundancy = "Enabled", "AzureServices", "Disabled"
-	p.RoleAssignmentMode, p.NetworkRules = registryPermissions, nil
 }
 
 // Availability says whether a name is free.

@@ -118,6 +118,9 @@ type Store interface {
 	Repository(ctx context.Context, name Name) (Repository, error)
 	// Repositories lists those that are to be listed.
 	Repositories(ctx context.Context, registry string, page Page) ([]string, error)
+	// Size is how many bytes the content of a registry has; what several of its
+	// repositories have in common counts once.
+	Size(ctx context.Context, registry string) (int64, error)
 	// EnsureRepository makes the repository if there is none.
 	EnsureRepository(ctx context.Context, name Name, now time.Time) error
 	DeleteRepository(ctx context.Context, name Name) error

@@ -123,7 +123,9 @@ func (m mounted[P]) createdStatus() int {
 }
 
 func (m mounted[P]) write(ctx context.Context, c *Call, req request[P], want condition, createdStatus int) (answer, error) {
-	if req.Identity != nil {
+	if req.Identity.Silent() {
+		req.Identity = nil
+	} else {
 		if err := m.mayAssign(ctx, c, req.Identity); err != nil {
 			return answer{}, err
 		}

@@ -41,7 +41,7 @@ func (k *kind) operations() []Operation {
 	add(k.delete != nil, http.MethodDelete, false)
 	for _, name := range slices.Sorted(maps.Keys(k.actions)) {
 		a := k.actions[name]
-		all = append(all, Operation{Kind: k.Kind, Method: a.method, Name: a.name, Action: k.prefix + "/" + a.name + "/action"})
+		all = append(all, Operation{Kind: k.Kind, Method: a.method, Name: a.name, Action: a.permission(k)})
 	}
 	return all
 }

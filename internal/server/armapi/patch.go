@@ -63,10 +63,10 @@ func (m mounted[P]) patchOnce(ctx context.Context, c *Call, change change, want 
 // mergeIdentity applies a change to the block as it is: the map of user-assigned
 // identities is merged, the type replaces.
 func mergeIdentity(old *arm.Identity, change *arm.IdentityChange) *arm.IdentityChange {
-	if change == nil {
+	if change.Silent() {
 		return nil
 	}
-	merged := &arm.IdentityChange{System: change.System, Users: change.Users}
+	merged := &arm.IdentityChange{None: change.None, System: change.System, Users: change.Users}
 	if !change.Users {
 		return merged
 	}

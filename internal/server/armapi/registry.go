@@ -1,6 +1,12 @@
 package armapi
 
-import "context"
+import (
+	"context"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
+)
 
 // credentials shows the passwords of the admin user.
 func (h handlers) credentials(ctx context.Context, c *Call) (any, error) {
@@ -15,4 +21,28 @@ func (h handlers) regenerateCredential(ctx context.Context, c *Call) (any, error
 		return nil, err
 	}
 	return h.Registries.RegenerateCredential(ctx, c.ID, body.Name)
+}
+
+// usages tells how much of what its tier includes a registry has.
+func (h handlers) usages(ctx context.Context, c *Call) (any, error) {
+	all, err := h.Registries.Usages(ctx, c.ID, h.Content)
+	return map[string]any{"value": all}, err
+}
+
+// empty serves a type of which there are none yet: clients that list it find
+// nothing, and whoever wants to make one is refused by name.
+func (s *Server) empty(k arm.Kind, oldest string) {
+	refuse := func(context.Context, *Call) (answer, error) {
+		return answer{}, problem.New(problem.Unsupported, "NotImplemented", "Changing resources of the type '%s' is not available in this version of Acrux.", k)
+	}
+	s.add(&kind{Kind: k, oldest: oldest, actions: map[string]action{}, put: refuse, patch: refuse, delete: refuse,
+		get: func(ctx context.Context, c *Call) (any, error) {
+			if err := resource.CheckParents(ctx, s.Documents, c.ID); err != nil {
+				return nil, err
+			}
+			return nil, resource.NotFound(k.Canonical(c.ID))
+		},
+		list: func(ctx context.Context, c *Call) ([]item, error) {
+			return nil, resource.CheckParents(ctx, s.Documents, c.ID.Child("", ""))
+		}})
 }

@@ -73,6 +73,14 @@ type action struct {
 	fn     func(ctx context.Context, c *Call) (any, error)
 }
 
+// permission is the rbac action that an action takes.
+func (a action) permission(k *kind) string {
+	if a.method == http.MethodGet {
+		return k.prefix + "/" + a.name + "/read"
+	}
+	return k.prefix + "/" + a.name + "/action"
+}
+
 // item is one resource of a list, with the ID that rbac is asked about.
 type item struct {
 	id    arm.ID
@@ -349,7 +357,7 @@ func (s *Server) act(ctx context.Context, c *Call, t target) (answer, error) {
 	if c.Request.Method != a.method {
 		return answer{}, notAllowed(c.Request.Method, t.kind.Kind)
 	}
-	if err := s.allow(ctx, c, t.kind.prefix+"/"+a.name+"/action", c.ID); err != nil {
+	if err := s.allow(ctx, c, a.permission(t.kind), c.ID); err != nil {
 		return answer{}, err
 	}
 	body, err := a.fn(ctx, c)

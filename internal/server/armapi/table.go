@@ -10,6 +10,7 @@ import (
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/tenant"
+	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
@@ -27,6 +28,7 @@ type Services struct {
 	Groups     *tenant.GroupService
 	Identities *identity.Managed
 	Registries *registry.Registries
+	Content    *registry.Content
 	Imports    *mirror.Imports
 	Tasks      *task.Service
 	Runs       *run.Service
@@ -51,8 +53,12 @@ func (s *Server) MountAll(services Services) {
 	Action(s, registry.Kind, "importImage", h.importImage)
 	Action(s, registry.Kind, "listCredentials", h.credentials)
 	Action(s, registry.Kind, "regenerateCredential", h.regenerateCredential)
+	Reading(s, registry.Kind, "listUsages", h.usages)
 	Action(s, registry.Kind, "scheduleRun", h.scheduleRun)
 	Action(s, registry.Kind, "listBuildSourceUploadUrl", h.uploadURL)
+	for _, typ := range []string{"replications", "privateEndpointConnections", "cacheRules", "credentialSets"} {
+		s.empty(arm.NewKind(registry.Kind.String()+"/"+typ), "2017-03-01")
+	}
 
 	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
 	Action(s, task.Kind, "listDetails", h.taskDetails)

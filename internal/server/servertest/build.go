@@ -119,6 +119,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 		return err
 	}
 	s.Content = &registry.Content{Store: sqlstore.Registry{DB: s.DB}, Blobs: blobs}
+	s.Services.Content = s.Content
 	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {
 		name := edge.HostName(host)
 		return address, strings.HasSuffix(name, "."+Domain)

@@ -68,6 +68,16 @@ func limit(n int) int {
 	return n
 }
 
+// Size implements registry.Store.
+func (s Registry) Size(ctx context.Context, name string) (size int64, err error) {
+	err = s.queryRow(ctx, `SELECT CAST(
+		(SELECT coalesce(sum(b.size), 0) FROM blobs b WHERE b.id IN
+			(SELECT l.blob FROM repository_blobs l JOIN repositories r ON r.id = l.repository WHERE r.registry = $1)) +
+		(SELECT coalesce(sum(d.size), 0) FROM
+			(SELECT DISTINCT m.digest, m.size FROM manifests m JOIN repositories r ON r.id = m.repository WHERE r.registry = $1) AS d) AS BIGINT)`, name).Scan(&size)
+	return size, err
+}
+
 // EnsureRepository implements registry.Store.
 func (s Registry) EnsureRepository(ctx context.Context, name registry.Name, now time.Time) error {
 	_, err := s.exec(ctx, `INSERT INTO repositories (registry, name, created, updated) VALUES ($1, $2, $3, $3) ON CONFLICT DO NOTHING`,
