@@ -72,6 +72,15 @@ func (l Lock) check(name Name, need Attributes) error {
 		Hint("az acr repository update --name %s %s %s", name.Registry, option, strings.Join(options, " "))
 }
 
+// CheckWritable returns the problem that a push under the tag would have with locks
+// as they are now; an empty tag is none.
+func (c *Content) CheckWritable(ctx context.Context, name Name, tag string) error {
+	if err := c.checkRepository(ctx, name, toWrite); err != nil || tag == "" {
+		return err
+	}
+	return c.checkTag(ctx, name, tag, toWrite)
+}
+
 // checkRepository returns a problem if the repository is there and locked. In a
 // transaction it holds until the end of it.
 func (c *Content) checkRepository(ctx context.Context, name Name, need Attributes) error {

@@ -30,6 +30,7 @@ type Push struct {
 	Name      Name
 	Reference string   // tag or digest
 	Tags      []string // further tags
+	OnlyNew   bool     // refuse to move a tag that names something else
 	MediaType string
 	Body      []byte
 	Actor     string
@@ -201,6 +202,13 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []strin
 			return missingPart(err, "MANIFEST_UNKNOWN", "manifest", d)
 		}
 	}
+	if push.OnlyNew {
+		for _, tag := range tags {
+			if err := c.CheckNew(ctx, push.Name, tag, m.Digest); err != nil {
+				return err
+			}
+		}
+	}
 	if err := c.Store.PutManifest(ctx, push.Name, *m); err != nil {
 		return err
 	}
@@ -337,6 +345,20 @@ func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags [
 		}
 	}
 	return nil
+}
+
+// CheckNew returns a problem if the tag is there, unless it names this very manifest.
+// In a transaction it holds until the end of it.
+func (c *Content) CheckNew(ctx context.Context, name Name, tag string, but digest.Digest) error {
+	t, err := c.Store.Tag(ctx, name, tag)
+	if errors.Is(err, ErrNoManifest) || errors.Is(err, ErrNoRepository) || err == nil && t.Digest == but {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return problem.New(problem.Conflict, "Conflict", "Tag %s:%s already exists in target registry %s.", name.Repository, tag, name.Registry).
+		Hint("import again with --force to replace it")
 }
 
 // ignoreEOF: ReadAt reports the end of the content even when it filled the buffer.

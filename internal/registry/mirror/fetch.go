@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ type fetcher struct {
 	op       Operation
 	order    order
 	progress progress
+
+	transport *http.Transport
 }
 
 // fetch copies the source of an operation into its targets.
@@ -36,7 +39,8 @@ func (m *Imports) fetch(ctx context.Context, op Operation) error {
 	if err != nil {
 		return err
 	}
-	f := &fetcher{Imports: m, op: op, order: o}
+	f := &fetcher{Imports: m, op: op, order: o, transport: m.Dialer.Transport()}
+	defer f.transport.CloseIdleConnections()
 	ref, opts, err := f.source(ctx)
 	if err != nil {
 		return err
@@ -64,14 +68,13 @@ func (f *fetcher) source(ctx context.Context) (name.Reference, []remote.Option, 
 		repository = "library/" + repository
 	}
 	var nameOpts []name.Option
-	auth := authn.Anonymous
+	mirrored := false
 	if mirror, ok := f.Dialer.Mirror(host); ok {
+		mirrored = true
 		host, repository = mirror.Host, strings.TrimPrefix(strings.TrimSuffix(mirror.Path, "/")+"/"+repository, "/")
 		if mirror.Scheme == "http" {
 			nameOpts = append(nameOpts, name.Insecure)
 		}
-	} else if f.order.Password != "" {
-		auth = &authn.Basic{Username: f.order.Username, Password: f.order.Password} // never for a mirror
 	}
 	reference := host + "/" + repository
 	if d := f.order.Source.Image.Digest; d != "" {
@@ -83,31 +86,29 @@ func (f *fetcher) source(ctx context.Context) (name.Reference, []remote.Option, 
 	if err != nil {
 		return nil, nil, invalid("source", "The source '%s' is not valid: %v.", reference, err)
 	}
-	return ref, []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithTransport(f.Dialer.Transport()), remote.WithUserAgent("acrux")}, nil
+	auth := authn.Anonymous
+	if !mirrored { // a mirror never gets credentials
+		auth = f.authenticator(ctx, ref.Context().Registry)
+	}
+	return ref, []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithTransport(f.transport), remote.WithUserAgent("acrux")}, nil
 }
 
-// into copies a manifest with everything below it, then tags it.
+// into copies a manifest with everything below it, and tags it: all tags or none.
+// An import that was interrupted finds its own work done; a tag that has come to name
+// something else meanwhile is moved by force only.
 func (f *fetcher) into(ctx context.Context, to registry.Name, top *remote.Descriptor, tags []string) error {
-	if err := f.manifest(ctx, to, top); err != nil {
-		return err
-	}
-	for _, tag := range tags {
-		if tag == "" {
-			continue
-		}
-		if err := f.put(ctx, to, tag, top.MediaType, top.Manifest); err != nil {
-			return err
-		}
-	}
-	return nil
+	tags = slices.DeleteFunc(tags, func(tag string) bool { return tag == "" })
+	return f.manifest(ctx, to, top, tags)
 }
 
-func (f *fetcher) put(ctx context.Context, to registry.Name, reference string, mediaType types.MediaType, body []byte) error {
-	_, err := f.Content.PutManifest(ctx, registry.Push{Name: to, Reference: reference, MediaType: string(mediaType), Body: body, Actor: f.order.Caller, Now: time.Now()})
+// put keeps a manifest under its digest and any tags.
+func (f *fetcher) put(ctx context.Context, to registry.Name, reference string, mediaType types.MediaType, body []byte, tags ...string) error {
+	_, err := f.Content.PutManifest(ctx, registry.Push{Name: to, Reference: reference, Tags: tags, OnlyNew: !f.order.Force, MediaType: string(mediaType), Body: body,
+		Actor: f.order.Caller, Now: time.Now()})
 	return err
 }
 
-func (f *fetcher) manifest(ctx context.Context, to registry.Name, d *remote.Descriptor) error {
+func (f *fetcher) manifest(ctx context.Context, to registry.Name, d *remote.Descriptor, tags []string) error {
 	if len(d.Manifest) > registry.MaxManifest {
 		return invalid("source.sourceImage", "The manifest %s has %d bytes; at most %d are taken.", d.Digest, len(d.Manifest), registry.MaxManifest)
 	}
@@ -131,7 +132,7 @@ func (f *fetcher) manifest(ctx context.Context, to registry.Name, d *remote.Desc
 	default:
 		return invalid("source.sourceImage", "The source is a manifest of type '%s', which cannot be imported.", d.MediaType)
 	}
-	return f.put(ctx, to, d.Digest.String(), d.MediaType, d.Manifest)
+	return f.put(ctx, to, d.Digest.String(), d.MediaType, d.Manifest, tags...)
 }
 
 func (f *fetcher) children(ctx context.Context, to registry.Name, index v1.ImageIndex) error {

@@ -41,6 +41,9 @@ type Request struct {
 	Mode       string   `json:"mode"` // NoForce, Force
 }
 
+// force is the mode in which tags that are there are moved.
+const force = "Force"
+
 // Source is where an import comes from: a registry of this installation, or a host.
 type Source struct {
 	Registry arm.ID // zero if it is a host
@@ -82,7 +85,14 @@ func (m *Imports) Resolve(ctx context.Context, req Request) (Source, error) {
 	if (req.Source.ResourceID == "") == (req.Source.RegistryURI == "") {
 		return src, invalid("source", "Exactly one of source.registryUri and source.resourceId is needed.")
 	}
-	if req.Source.ResourceID != "" {
+	switch {
+	case !strings.EqualFold(req.Mode, force) && !strings.EqualFold(req.Mode, "NoForce") && req.Mode != "":
+		return src, invalid("mode", "The mode '%s' is neither NoForce nor Force.", req.Mode)
+	case req.Source.ResourceID != "" && req.Source.Credentials != nil:
+		return src, invalid("source.credentials", "Credentials are for a source that is named by its registryUri; a registry named by its resourceId is read with the rights of the caller.")
+	case req.Source.Credentials != nil && req.Source.Credentials.Password == "":
+		return src, invalid("source.credentials.password", "The credentials of the source have no password.")
+	case req.Source.ResourceID != "":
 		return m.byID(ctx, src, req.Source.ResourceID)
 	}
 	src.Host = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(req.Source.RegistryURI), "https://"), "http://"), "/")
@@ -153,53 +163,68 @@ func (m *Imports) Start(ctx context.Context, into arm.ID, src Source, req Reques
 	if err != nil {
 		return "", err
 	}
-	if !strings.EqualFold(req.Mode, "Force") {
-		if err := m.checkFree(ctx, reg, goals); err != nil {
-			return "", err
-		}
-	}
+	o := order{Source: src, Targets: goals, Caller: caller, Force: strings.EqualFold(req.Mode, force)}
 	if src.Own() {
-		return "", m.link(ctx, reg, src, goals, caller, now)
+		return "", conflict(m.link(ctx, reg.ID, o, now))
 	}
-	return m.queue(ctx, reg.ID, src, req, goals, caller, now)
+	if c := req.Source.Credentials; c != nil {
+		o.Username, o.Password = c.Username, c.Password
+	}
+	if err := m.mayBegin(ctx, reg.ID, o); err != nil {
+		return "", conflict(err)
+	}
+	return m.queue(ctx, reg.ID, o, now)
 }
 
-func (m *Imports) checkFree(ctx context.Context, reg arm.Resource[registry.Properties], goals []target) error {
-	for _, goal := range goals {
-		if goal.Tag == "" {
+// mayBegin refuses at once what would be refused at the end, as things are now.
+func (m *Imports) mayBegin(ctx context.Context, into arm.ID, o order) error {
+	for _, goal := range o.Targets {
+		to := repositoryOf(into, goal.Repository)
+		if err := m.Content.CheckWritable(ctx, to, goal.Tag); err != nil {
+			return err
+		}
+		if goal.Tag == "" || o.Force {
 			continue
 		}
-		_, err := m.Content.Tag(ctx, repositoryOf(reg.ID, goal.Repository), goal.Tag)
-		if err == nil {
-			return problem.New(problem.Conflict, "Conflict", "Tag %s:%s already exists in target registry %s.", goal.Repository, goal.Tag, reg.Properties.LoginServer).
-				Hint("import again with --force to replace it")
-		}
-		if !problem.Is(err, problem.NotFound) {
+		if err := m.Content.CheckNew(ctx, to, goal.Tag, ""); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// conflict makes what a lock says an answer of Resource Manager's.
+func conflict(err error) error {
+	var p *problem.Error
+	if errors.As(err, &p) && p.Kind == problem.NotAllowed {
+		return problem.New(problem.Conflict, p.Code, "%s", p.Text()).On(p.Target).Because(err)
+	}
+	return err
+}
+
 func repositoryOf(id arm.ID, repository string) registry.Name {
 	return registry.Name{Registry: strings.ToLower(id.Name()), Repository: repository}
 }
 
-// link imports from a registry of the installation.
-func (m *Imports) link(ctx context.Context, reg arm.Resource[registry.Properties], src Source, goals []target, caller string, now time.Time) error {
-	reference := src.Image.Tag
-	if src.Image.Digest != "" {
-		reference = src.Image.Digest.String()
+// link imports from a registry of the installation, all or nothing.
+func (m *Imports) link(ctx context.Context, into arm.ID, o order, now time.Time) error {
+	image := o.Source.Image
+	reference := image.Tag
+	if image.Digest != "" {
+		reference = image.Digest.String()
 	}
 	return m.Content.Store.InTx(ctx, func(ctx context.Context) error {
-		for _, goal := range goals {
+		if err := m.mayBegin(ctx, into, o); err != nil {
+			return err
+		}
+		for _, goal := range o.Targets {
 			var tags []string
 			if goal.Tag != "" {
 				tags = []string{goal.Tag}
 			}
-			_, err := m.Content.Copy(ctx, repositoryOf(src.Registry, src.Image.Repository), reference, repositoryOf(reg.ID, goal.Repository), tags, caller, now)
+			_, err := m.Content.Copy(ctx, repositoryOf(o.Source.Registry, image.Repository), reference, repositoryOf(into, goal.Repository), tags, o.Caller, now)
 			if problem.Is(err, problem.NotFound) {
-				return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found in registry '%s'.", src.Image.Name(), src.Registry.Name()).On("source.sourceImage").Because(err)
+				return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found in registry '%s'.", image.Name(), o.Source.Registry.Name()).On("source.sourceImage").Because(err)
 			}
 			if err != nil {
 				return err
@@ -216,13 +241,10 @@ type order struct {
 	Username string
 	Password string
 	Caller   string
+	Force    bool
 }
 
-func (m *Imports) queue(ctx context.Context, into arm.ID, src Source, req Request, goals []target, caller string, now time.Time) (string, error) {
-	o := order{Source: src, Targets: goals, Caller: caller}
-	if c := req.Source.Credentials; c != nil {
-		o.Username, o.Password = c.Username, c.Password
-	}
+func (m *Imports) queue(ctx context.Context, into arm.ID, o order, now time.Time) (string, error) {
 	text, err := json.Marshal(o)
 	if err != nil {
 		return "", err

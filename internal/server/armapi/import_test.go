@@ -1,20 +1,28 @@
 package armapi_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
+	"io/fs"
 	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	upstream "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/registry"
@@ -95,6 +103,224 @@ func finish(t *testing.T, w *servertest.World, a servertest.Answer) (result, sta
 
 func importBody(source string, more string) string {
 	return `{"source":{` + source + `}` + more + `}`
+}
+
+// idle is a world whose imports wait until work is called, which does them all.
+func idle(t *testing.T) (w *servertest.World, work func()) {
+	t.Helper()
+	w = servertest.New(t)
+	return w, func() {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- (&mirror.Worker{Imports: w.Imports, Log: slog.New(slog.DiscardHandler)}).Run(ctx) }()
+		for {
+			open, err := w.Imports.Store.OpenOperations(t.Context())
+			must(t, err)
+			if len(open) == 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		must(t, <-done)
+	}
+}
+
+// outcome is how an accepted import ended: a code, or nothing.
+func outcome(t *testing.T, w *servertest.World, accepted servertest.Answer) string {
+	t.Helper()
+	_, status := finish(t, w, accepted)
+	code, _ := status.At("error", "code").(string)
+	return code
+}
+
+// Whether a tag is there and what is locked is decided when the import is done, not
+// when it was asked for; what was done before a crash is no obstacle.
+func TestImportDecidesAtTheEnd(t *testing.T) {
+	w, work := idle(t)
+	host := elsewhere(t)
+	path := w.Registry.String() + "/importImage"
+	ask := func(image, more string) servertest.Answer {
+		return w.ARM(w.Admin, http.MethodPost, path, importBody(`"registryUri":"`+host+`","sourceImage":"`+image+`"`, more))
+	}
+	one, two := ask("base:v1", `,"targetTags":["mine:v1"]`), ask("multi:v1", `,"targetTags":["mine:v1"]`)
+	open, err := w.Imports.Store.OpenOperations(t.Context())
+	must(t, err)
+	work()
+	if codes := []string{outcome(t, w, one), outcome(t, w, two)}; !(codes[0] == "" && codes[1] == "Conflict" || codes[0] == "Conflict" && codes[1] == "") {
+		t.Errorf("two imports of one tag ended %q", codes)
+	}
+	for i, a := range []servertest.Answer{one, two} { // as after a crash before the end was recorded
+		before := outcome(t, w, a)
+		must(t, w.Imports.Store.PutOperation(t.Context(), open[i]))
+		work()
+		if after := outcome(t, w, a); after != before {
+			t.Errorf("an import that ended %q ends %q when it is done again", before, after)
+		}
+	}
+	byForce := ask("multi:v1", `,"targetTags":["mine:v1"],"mode":"force"`)
+	mine := registry.Name{Registry: "myregistry", Repository: "mine"}
+	must(t, w.Content.SetAttributes(t.Context(), mine, "v1", 0, registry.WriteEnabled))
+	work()
+	if code := outcome(t, w, byForce); code != "REGISTRY_DISALLOWED_OPERATION" {
+		t.Errorf("an import onto a locked tag ended %q", code)
+	}
+	must(t, w.Content.SetAttributes(t.Context(), mine, "", 0, registry.WriteEnabled))
+	for _, body := range []string{`,"targetTags":["mine:v1"],"mode":"Force"`, `,"targetTags":["mine:new"]`, `,"untaggedTargetRepositories":["mine"]`} {
+		if a := ask("base:v1", body); a.Status != http.StatusConflict || a.At("error", "code") != "REGISTRY_DISALLOWED_OPERATION" || !strings.Contains(a.Body, "az acr repository update --name myregistry --repository mine --write-enabled true") {
+			t.Errorf("%s into a locked repository: %d %s", body, a.Status, a.Body)
+		}
+	}
+}
+
+// Within the installation the same rules hold, in the transaction of the import.
+func TestImportWithinObeys(t *testing.T) {
+	w, work := idle(t)
+	host := elsewhere(t)
+	source := w.NewRegistry("SourceReg")
+	accepted := w.ARM(w.Admin, http.MethodPost, source.String()+"/importImage", importBody(`"registryUri":"`+host+`","sourceImage":"multi:v1"`, ""))
+	work()
+	if code := outcome(t, w, accepted); code != "" {
+		t.Fatal(code)
+	}
+	from := registry.Name{Registry: "sourcereg", Repository: "multi"}
+	top, err := w.Content.Manifest(t.Context(), from, "v1")
+	must(t, err)
+	ask := func(image, more string) servertest.Answer {
+		return w.ARM(w.Admin, http.MethodPost, w.Registry.String()+"/importImage", importBody(`"resourceId":"`+source.String()+`","sourceImage":"`+image+`"`, more))
+	}
+	for _, step := range []struct {
+		image, more string
+		status      int
+		code        any
+	}{
+		{"multi:v1", `,"targetTags":["mine:v1"]`, 200, nil},
+		{"multi:v1", `,"targetTags":["mine:v2","mine:v1"]`, 409, "Conflict"}, // all or nothing
+		{"multi:v1", `,"targetTags":["mine:v1"],"mode":"NoForce"`, 409, "Conflict"},
+		{"multi:v1", `,"targetTags":["mine:v1"],"mode":"Force"`, 200, nil},
+		{"multi:v1", `,"targetTags":["mine:v9"],"mode":"Perhaps"`, 400, "InvalidParameterValue"},
+		{"multi:v1", `,"untaggedTargetRepositories":["untagged/a","untagged/b"]`, 200, nil},
+		{"multi@" + top.Digest.String(), ``, 200, nil},
+		{"multi@" + top.Digest.String(), `,"targetTags":["mine:bydigest"]`, 200, nil},
+		{"multi@" + digest.FromString("none").String(), ``, 404, "ImageNotFound"},
+		{"multi:none", ``, 404, "ImageNotFound"},
+		{"multi:v1", `,"targetTags":["mine@` + top.Digest.String() + `"]`, 400, "InvalidParameterValue"},
+		{"multi:v1", `,"targetTags":["Mine:v1"]`, 400, "InvalidParameterValue"},
+		{"multi:v1", `,"untaggedTargetRepositories":["../mine"]`, 400, "InvalidParameterValue"},
+	} {
+		if a := ask(step.image, step.more); a.Status != step.status || a.At("error", "code") != step.code {
+			t.Errorf("%s %s: %d %s", step.image, step.more, a.Status, a.Body)
+		}
+	}
+	for _, at := range []struct{ repository, tags string }{{"mine", "bydigest v1"}, {"untagged/a", ""}, {"untagged/b", ""}, {"multi", ""}} {
+		whole(t, w, registry.Name{Registry: "myregistry", Repository: at.repository}, top, at.tags)
+	}
+	must(t, w.Content.SetAttributes(t.Context(), registry.Name{Registry: "myregistry", Repository: "mine"}, "v1", 0, registry.WriteEnabled))
+	if a := ask("multi:v1", `,"targetTags":["mine:v1"],"mode":"Force"`); a.Status != 409 || a.At("error", "code") != "REGISTRY_DISALLOWED_OPERATION" {
+		t.Errorf("onto a locked tag: %d %s", a.Status, a.Body)
+	}
+	must(t, w.Content.SetAttributes(t.Context(), from, "v1", 0, registry.ReadEnabled))
+	if a := ask("multi:v1", `,"targetTags":["other:v1"]`); a.Status != 409 || !strings.Contains(a.Body, "--image multi:v1 --read-enabled true") {
+		t.Errorf("from a locked tag: %d %s", a.Status, a.Body)
+	}
+	a := w.ARM(w.Admin, http.MethodPost, w.Registry.String()+"/importImage", importBody(`"resourceId":"`+source.String()+`","sourceImage":"multi:v1","credentials":{"password":"x"}`, ""))
+	if a.Status != 400 {
+		t.Errorf("credentials beside a resource ID: %d %s", a.Status, a.Body)
+	}
+}
+
+// whole fails the test unless the repository has the index with all that belongs to
+// it, under exactly the tags.
+func whole(t *testing.T, w *servertest.World, at registry.Name, top registry.Manifest, tags string) {
+	t.Helper()
+	var index v1.IndexManifest
+	must(t, json.Unmarshal(top.Body, &index))
+	if _, err := w.Content.Manifest(t.Context(), at, top.Digest.String()); err != nil {
+		t.Error(at, err)
+	}
+	for _, child := range index.Manifests {
+		m, err := w.Content.Manifest(t.Context(), at, child.Digest.String())
+		if err != nil {
+			t.Error(at, err)
+			continue
+		}
+		var image v1.Manifest
+		must(t, json.Unmarshal(m.Body, &image))
+		for _, part := range append(image.Layers, image.Config) {
+			if _, err := w.Content.Blob(t.Context(), at, digest.Digest(part.Digest.String())); err != nil {
+				t.Error(at, err)
+			}
+		}
+	}
+	all, err := w.Content.Tags(t.Context(), at, registry.TagQuery{})
+	must(t, err)
+	var names []string
+	for _, tag := range all {
+		names = append(names, tag.Name)
+	}
+	if len(index.Manifests) < 2 || strings.Join(names, " ") != tags {
+		t.Errorf("%v has the tags %q, want %q", at, names, tags)
+	}
+}
+
+// A password alone is a token: of the directory, for a registry that exchanges it, or
+// the registry's own.
+func TestImportWithToken(t *testing.T) {
+	w := working(t)
+	var locked atomic.Bool
+	contents := upstream.New(upstream.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		switch {
+		case r.URL.Path == "/oauth2/exchange" && r.FormValue("access_token") == "of-the-directory" && r.FormValue("grant_type") == "access_token" && r.FormValue("service") == r.Host:
+			_, _ = io.WriteString(rw, `{"refresh_token":"of-the-registry"}`)
+		case r.URL.Path == "/oauth2/exchange" && r.FormValue("access_token") == "sends-away":
+			http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect)
+		case r.URL.Path == "/oauth2/exchange":
+			rw.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/elsewhere":
+			t.Error("the token was sent elsewhere")
+		case locked.Load() && (user != "00000000-0000-0000-0000-000000000000" || password != "of-the-registry"):
+			rw.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			rw.WriteHeader(http.StatusUnauthorized)
+		default:
+			contents.ServeHTTP(rw, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	host := server.Listener.Addr().String()
+	image, err := random.Image(1000, 1)
+	must(t, err)
+	ref, err := name.ParseReference(host + "/base:v1")
+	must(t, err)
+	must(t, remote.Write(ref, image))
+	locked.Store(true)
+	for password, code := range map[string]string{"of-the-directory": "", "of-the-registry": "", "of-nobody": "SourceDenied", "sends-away": "SourceDenied"} {
+		a := w.ARM(w.Admin, http.MethodPost, w.Registry.String()+"/importImage", importBody(`"registryUri":"`+host+`","sourceImage":"base:v1","credentials":{"password":"`+password+`"}`, `,"mode":"Force"`))
+		if got := outcome(t, w, a); got != code {
+			t.Errorf("%s: %q", password, got)
+		}
+		notInFiles(t, w.Dir, password)
+	}
+	if a := w.ARM(w.Admin, http.MethodPost, w.Registry.String()+"/importImage", importBody(`"registryUri":"`+host+`","sourceImage":"base:v1","credentials":{"username":"me"}`, "")); a.Status != 400 {
+		t.Errorf("no password: %d %s", a.Status, a.Body)
+	}
+}
+
+// notInFiles fails the test if a file below dir has the text.
+func notInFiles(t *testing.T, dir, text string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(text)) {
+			t.Errorf("%s has %s", path, text)
+		}
+		return err
+	}))
 }
 
 func TestImport(t *testing.T) {
