@@ -170,8 +170,19 @@ func (c *Content) Tag(ctx context.Context, name Name, tag string) (Tag, error) {
 
 // Tags lists tags.
 func (c *Content) Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, error) {
+	if query.Order != ByName && query.Last != "" {
+		if _, err := c.Store.Tag(ctx, name, query.Last); errors.Is(err, ErrNoManifest) {
+			return nil, noPage(query.Last).Because(err)
+		}
+	}
 	tags, err := c.Store.Tags(ctx, name, query)
 	return tags, wire(err, name, "")
+}
+
+// noPage is the problem of going on, by time, after something that was deleted: its
+// time is not known any more, and an empty page would say that there is nothing left.
+func noPage(last string) *problem.Error {
+	return problem.New(problem.Invalid, "INVALID_PARAMETER", "last=%s was deleted since the last page; begin again without it", last).On("last")
 }
 
 // DeleteTag removes a tag; the manifest stays.

@@ -64,12 +64,13 @@ func (l Lock) check(name Name, need Attributes) error {
 	var members, options []string
 	for _, f := range flags {
 		if off&f.bit != 0 {
-			members, options = append(members, f.member), append(options, f.flag+" true")
+			members, options = append(members, f.member+"=false"), append(options, f.flag+" true")
 		}
 	}
-	return problem.New(problem.NotAllowed, "REGISTRY_DISALLOWED_OPERATION", "the operation is disallowed on this registry, repository or image: %s is locked, its %s is false",
-		what, strings.Join(members, " and ")).On(what).
-		Hint("az acr repository update --name %s %s %s", name.Registry, option, strings.Join(options, " "))
+	// In the message, for clients show nothing else.
+	return problem.New(problem.NotAllowed, "REGISTRY_DISALLOWED_OPERATION",
+		"the operation is disallowed on this registry, repository or image: %s is locked (%s); to lift the lock: az acr repository update --name %s %s %s",
+		what, strings.Join(members, ", "), name.Registry, option, strings.Join(options, " "))
 }
 
 // CheckWritable returns the problem that a push under the tag would have with locks

@@ -247,6 +247,11 @@ func (c *Content) Manifest(ctx context.Context, name Name, reference string) (Ma
 
 // Manifests lists manifests of a repository, without bodies.
 func (c *Content) Manifests(ctx context.Context, name Name, query ManifestQuery) ([]Manifest, error) {
+	if query.Order != ByName && query.Last != "" {
+		if _, err := c.Store.Manifest(ctx, name, query.Last); errors.Is(err, ErrNoManifest) {
+			return nil, noPage(query.Last).Because(err)
+		}
+	}
 	all, err := c.Store.Manifests(ctx, name, query)
 	return all, wire(err, name, "")
 }

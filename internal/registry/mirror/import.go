@@ -197,7 +197,7 @@ func (m *Imports) mayBegin(ctx context.Context, into arm.ID, o order) error {
 func conflict(err error) error {
 	var p *problem.Error
 	if errors.As(err, &p) && p.Kind == problem.NotAllowed {
-		return problem.New(problem.Conflict, p.Code, "%s", p.Text()).On(p.Target).Because(err)
+		return problem.New(problem.Conflict, p.Code, "%s", p.Text()).Because(err)
 	}
 	return err
 }

@@ -195,20 +195,23 @@ var contentRange = regexp.MustCompile(`^(?:bytes )?(\d+)-(\d+)(?:/.*)?$`)
 // Content-Range the body is the rest, or a stream.
 func (c *call) inOrder(u registry.Upload) error {
 	text := c.Header.Get("Content-Range")
-	if text == "" {
+	if text == "" || continues(text, c.ContentLength, u.State.Size) {
 		return nil
-	}
-	m := contentRange.FindStringSubmatch(text)
-	if m != nil {
-		from, err1 := strconv.ParseInt(m[1], 10, 64)
-		to, err2 := strconv.ParseInt(m[2], 10, 64)
-		length := c.ContentLength
-		if err1 == nil && err2 == nil && from == u.State.Size && (length < 0 || to-from+1 == length) {
-			return nil
-		}
 	}
 	c.uploadHeaders(u)
 	return problem.New(problem.Invalid, "RANGE_INVALID", "the chunk %q does not begin at byte %d, where the upload goes on", text, u.State.Size)
+}
+
+// continues reports whether a chunk with this Content-Range and that many bytes (-1 if
+// nobody knows) begins at the byte.
+func continues(span string, length, at int64) bool {
+	m := contentRange.FindStringSubmatch(span)
+	if m == nil {
+		return false
+	}
+	from, err1 := strconv.ParseInt(m[1], 10, 64)
+	to, err2 := strconv.ParseInt(m[2], 10, 64)
+	return err1 == nil && err2 == nil && from == at && from <= to && (length < 0 || to-from+1 == length)
 }
 
 func (c *call) appendUpload() error {

@@ -75,6 +75,21 @@ func TestManifestPages(t *testing.T) {
 	}
 }
 
+// By time there is no page after what was deleted; it is told, since an empty one
+// would look like the end.
+func TestPageAfterDeleted(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	manifest := r.image(t, "hello", "v1", "layer")
+	for _, path := range []string{"_tags?orderby=timedesc&last=gone", "_tags?orderby=timeasc&last=gone", "_manifests?orderby=timedesc&last=" + digestOf("gone"), "_manifests?orderby=timeasc&last=gone"} {
+		want(t, r.send("GET", "/acr/v1/hello/"+path, ""), 400, "INVALID_PARAMETER")
+	}
+	for _, path := range []string{"_tags?last=gone", "_manifests?last=gone", "_tags?orderby=timedesc&last=v1", "_manifests?orderby=timeasc&last=" + digestOf(manifest)} {
+		want(t, r.send("GET", "/acr/v1/hello/"+path, ""), 200, "")
+	}
+	want(t, r.send("GET", "/acr/v1/nobody/_tags?orderby=timedesc&last=gone", ""), 404, "NAME_UNKNOWN")
+}
+
 // Pages of tags meet neither twice nor never, in any order.
 func TestTagPages(t *testing.T) {
 	w := servertest.New(t)

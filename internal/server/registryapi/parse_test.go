@@ -1,11 +1,14 @@
 package registryapi
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
@@ -104,6 +107,65 @@ func FuzzByteRange(f *testing.F) {
 			}
 		case status != http.StatusPartialContent || offset < 0 || n < 1 || offset > size-n:
 			t.Fatalf("%q of %d: %d bytes from %d, %d", span, size, n, offset, status)
+		}
+	})
+}
+
+// A chunk that is taken begins where the upload ends, has bytes, and as many as it
+// says.
+func FuzzContentRange(f *testing.F) {
+	for _, seed := range []string{"0-4", "bytes 0-4/9", "bytes 5-9/*", "5-4", "0-9223372036854775807", "9223372036854775807-9223372036854775807", "-", "1-2-3", "00-04"} {
+		f.Add(seed, int64(5), int64(0))
+		f.Add(seed, int64(-1), int64(5))
+	}
+	f.Fuzz(func(t *testing.T, span string, length, at int64) {
+		if at < 0 || length < -1 || !continues(span, length, at) {
+			return
+		}
+		var from, to uint64
+		digits := strings.TrimPrefix(span, "bytes ")
+		if _, err := fmt.Sscanf(digits, "%d-%d", &from, &to); err != nil {
+			t.Fatalf("%q was taken: %v", span, err)
+		}
+		if from != uint64(at) || to < from || length == 0 || length > 0 && to-from+1 != uint64(length) {
+			t.Fatalf("%q of %d bytes was taken at %d", span, length, at)
+		}
+	})
+}
+
+// Every name and reference there may be is found in the paths made of them, whatever
+// words they contain, and nothing else is.
+func FuzzPathOfName(f *testing.F) {
+	for _, name := range []string{"a", "a/b", "manifests", "a/manifests/tags", "blobs/uploads", "a/tags/list", "a/blobs/uploads/blobs", "a/../b", "A"} {
+		for _, reference := range []string{"v1", "list", "uploads", "_tags", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "..", "a/b"} {
+			f.Add(name, reference)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name, reference string) {
+		isDigest := digest.Digest(reference).Validate() == nil
+		if !oci.ValidRepository(name) || !oci.ValidTag(reference) && !isDigest {
+			return
+		}
+		all := map[string]request{
+			"/v2/" + name + "/tags/list":                       {tagList, name, ""},
+			"/v2/" + name + "/manifests/" + reference:          {manifest, name, reference},
+			"/v2/" + name + "/blobs/uploads/":                  {uploadStart, name, ""},
+			"/v2/" + name + "/blobs/uploads/" + reference:      {upload, name, reference},
+			"/acr/v1/" + name:                                  {acrRepository, name, ""},
+			"/acr/v1/" + name + "/_tags":                       {acrTags, name, ""},
+			"/acr/v1/" + name + "/_tags/" + reference:          {acrTag, name, reference},
+			"/acr/v1/" + name + "/_manifests":                  {acrManifests, name, ""},
+			"/acr/v1/" + name + "/_manifests/" + reference:     {acrManifest, name, reference},
+			"/acr/v1/_deleted/" + name + "/_tags/" + reference: {Kind: acrDeleted},
+		}
+		if isDigest {
+			all["/v2/"+name+"/blobs/"+reference] = request{blobContent, name, reference}
+			all["/v2/"+name+"/referrers/"+reference] = request{referrers, name, reference}
+		}
+		for path, want := range all {
+			if got := parse(path); got != want {
+				t.Errorf("%s is %#v", path, got)
+			}
 		}
 	})
 }

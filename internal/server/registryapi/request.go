@@ -102,14 +102,14 @@ func parseACR(path string) request {
 	above, last := cutLast(path)
 	name, word := cutLast(above)
 	switch {
+	case word == "_tags" && name != "": // first: a tag may have one of these words as its name
+		return request{Kind: acrTag, Repository: name, Reference: last}
+	case word == "_manifests" && name != "":
+		return request{Kind: acrManifest, Repository: name, Reference: last}
 	case last == "_tags" && above != "":
 		return request{Kind: acrTags, Repository: above}
 	case last == "_manifests" && above != "":
 		return request{Kind: acrManifests, Repository: above}
-	case word == "_tags" && name != "":
-		return request{Kind: acrTag, Repository: name, Reference: last}
-	case word == "_manifests" && name != "":
-		return request{Kind: acrManifest, Repository: name, Reference: last}
 	case strings.HasPrefix(path, "_"):
 		return request{}
 	}

@@ -69,11 +69,12 @@ func (tr *Transcript) Add(title, request string, a Answer, headers ...string) {
 
 var (
 	guid  = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
-	stamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z`)
+	stamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{7})?Z`)
 	etag  = regexp.MustCompile(`"[0-9a-f]{24}"`)
 	runID = regexp.MustCompile(`\b[cdy][a-z]1\b`)
 	sig   = regexp.MustCompile(`(se|sig)=[^&"\\]+`)
 	jwt   = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+	word  = regexp.MustCompile(`acrux_[\w-]{43}`)
 )
 
 // known GUIDs are those of roles: they are the same everywhere.
@@ -95,6 +96,7 @@ func (tr *Transcript) scrub(text string) string {
 	text = runID.ReplaceAllString(text, "RUN1")
 	text = sig.ReplaceAllString(text, "$1=SIGNED")
 	text = jwt.ReplaceAllString(text, "JWT")
+	text = word.ReplaceAllString(text, "PASSWORD")
 	return etag.ReplaceAllString(text, "ETAG")
 }
 
