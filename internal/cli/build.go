@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,13 +36,24 @@ func buildImage(ctx context.Context, c *call) (any, error) {
 	body := document{"type": "DockerBuildRequest", "imageNames": images, "isPushEnabled": len(images) > 0 && !c.toggle("no-push"), "arguments": arguments,
 		"timeout": timeout, "platform": c.platform(), "agentConfiguration": document{"cpu": 2}, "isArchiveEnabled": false,
 		"noCache": c.toggle("no-cache"), "target": c.text("target"), "dockerFilePath": c.text("file")}
+	c.addAgent(body)
 	source := c.args[0]
+	dockerfile := c.text("file")
 	if isRemote(source) {
+		if dockerfile == "-" {
+			return nil, invalidArgument("--file - goes with a folder as the source")
+		}
 		body["sourceLocation"] = source
 		return c.schedule(ctx, registry, body)
 	}
-	dockerfile := c.text("file")
-	if dockerfile == "" {
+	switch dockerfile {
+	case "-":
+		forget, err := c.spool(&dockerfile)
+		if err != nil {
+			return nil, err
+		}
+		defer forget()
+	case "":
 		// Whole, so that it is not looked for below the source or beside it.
 		if dockerfile, err = filepath.Abs(filepath.Join(source, "Dockerfile")); err != nil {
 			return nil, err
@@ -51,6 +63,21 @@ func buildImage(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	return c.schedule(ctx, registry, body)
+}
+
+// spool writes the standard input to a file of its own and names it.
+func (c *call) spool(name *string) (forget func(), err error) {
+	text, err := c.readFile("-")
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp("", "Dockerfile_*")
+	if err != nil {
+		return nil, err
+	}
+	*name = file.Name()
+	_, err = file.Write(text)
+	return func() { _ = os.Remove(file.Name()) }, errors.Join(err, file.Close())
 }
 
 // isRemote reports whether a source location is fetched by the agent.

@@ -55,6 +55,12 @@ func TestSpread(t *testing.T) {
 		{"a value that looks like a flag", "acr run --registry r --cmd -x /dev/null", "acr run --registry r --cmd -x /dev/null"},
 		{"several without values is left to the parser", "role assignment delete --ids", "role assignment delete --ids"},
 		{"with an equals sign", "acr import --image=a:1 --name r", "acr import --image=a:1 --name r"},
+		{"another spelling", "group show -g x --output tsv", "group show --name x --output tsv"},
+		{"another spelling with an equals sign", "rest --uri=/a --method put", "rest --url=/a --method put"},
+		{"a yes that is meant", "acr task create --name t --no-push --image a:1", "acr task create --name t --no-push --image a:1"},
+		{"a yes that is said", "acr task create --no-push true --name t", "acr task create --no-push=true --name t"},
+		{"a no", "acr update --name r --admin-enabled False", "acr update --name r --admin-enabled=False"},
+		{"a no before an argument", "acr manifest update-metadata --write-enabled false r.x/a:1", "acr manifest update-metadata --write-enabled=false r.x/a:1"},
 		{"an unknown command", "acr frobnicate --image a b", "acr frobnicate --image a b"},
 	}
 	for _, tt := range tests {

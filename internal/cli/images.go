@@ -1,99 +1,116 @@
 package cli
 
 import (
+	"bytes"
 	"context"
-	"net/url"
-	"strconv"
-	"strings"
+	"errors"
+	"os/exec"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
 )
 
-// loginServer returns the login server of the registry that --name means.
-func (c *call) loginServer(ctx context.Context) (string, error) {
-	doc, err := c.getRegistry(ctx, c.text("name"))
-	if err != nil {
-		return "", err
-	}
-	server, _ := doc["loginServer"].(string) // every registry has one
-	return server, nil
-}
+// tokenUser is the user name that goes with a refresh token as the password.
+const tokenUser = "00000000-0000-0000-0000-000000000000"
 
-// registryLogin prints a refresh token, which docker login takes as the password of
-// the user of all zeros.
+// registryLogin logs docker (or podman) in, or prints a refresh token, which docker
+// login takes as the password of the user of all zeros.
 func registryLogin(ctx context.Context, c *call) (any, error) {
-	if !c.toggle("expose-token") {
-		return nil, problem.New(problem.Unsupported, "NotImplemented", "logging docker in is not available in this version of Acrux").
-			Hint("az acr login --name %s --expose-token --query accessToken --output tsv | docker login LOGINSERVER --username 00000000-0000-0000-0000-000000000000 --password-stdin", c.text("name"))
-	}
-	server, err := c.loginServer(ctx)
+	h, err := c.host(ctx, c.text("name"))
 	if err != nil {
 		return nil, err
 	}
-	token, err := c.client.RefreshToken(ctx, server)
-	return document{"accessToken": token, "refreshToken": token, "loginServer": server, "username": "00000000-0000-0000-0000-000000000000"}, err
-}
-
-// pages reads a listing of a registry page by page, up to top entries.
-func (c *call) pages(ctx context.Context, server, path, scope, member string, top int) ([]any, error) {
-	all := []any{}
-	for path != "" && (top == 0 || len(all) < top) {
-		var body document
-		res, err := c.client.Registry(ctx, server, "GET", path, scope, &body)
-		if err != nil {
+	user, password := h.username, h.password.Reveal()
+	if user == "" {
+		user = tokenUser
+		if password, err = c.client.RefreshToken(ctx, h.server); err != nil {
 			return nil, err
 		}
-		page, _ := body[member].([]any) // null is an empty page
-		all = append(all, page...)
-		path = res.NextPage()
 	}
-	if top > 0 && len(all) > top {
-		all = all[:top]
+	if !c.toggle("expose-token") {
+		return nil, c.loginDocker(ctx, h.server, user, password)
 	}
-	return all, nil
+	if h.username != "" {
+		return nil, invalidArgument("--expose-token goes without --username: a password is not exchanged for a token")
+	}
+	return document{"accessToken": password, "refreshToken": password, "loginServer": h.server, "username": user}, nil
+}
+
+// loginDocker hands a password to docker, or podman, over its standard input.
+func (c *call) loginDocker(ctx context.Context, server, user, password string) error {
+	program, err := exec.LookPath("docker")
+	if err != nil {
+		program, err = exec.LookPath("podman")
+	}
+	if err != nil {
+		return problem.New(problem.NotFound, "DockerNotFound", "neither docker nor podman is on the PATH").
+			Hint("az acr login --name %s --expose-token", c.text("name"))
+	}
+	cmd := exec.CommandContext(ctx, program, "login", server, "--username", user, "--password-stdin")
+	cmd.Stdin = bytes.NewReader([]byte(password))
+	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
+	if err := cmd.Run(); err != nil {
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			return exitError(exitFailed) // it has said why
+		}
+		return err
+	}
+	return nil
 }
 
 func listRepositories(ctx context.Context, c *call) (any, error) {
-	server, err := c.loginServer(ctx)
+	top, err := c.top()
 	if err != nil {
 		return nil, err
 	}
-	return c.pages(ctx, server, "/acr/v1/_catalog?n=1000", oci.CatalogAccess().String(), "repositories", 0)
+	h, err := c.host(ctx, c.text("name"))
+	if err != nil {
+		return nil, err
+	}
+	return h.pages(ctx, "/acr/v1/_catalog", nil, oci.CatalogAccess(), "repositories", top)
 }
 
 func showTags(ctx context.Context, c *call) (any, error) {
-	server, err := c.loginServer(ctx)
+	return c.listOf(ctx, "_tags", "tags", "name")
+}
+
+func showManifests(ctx context.Context, c *call) (any, error) {
+	return c.listOf(ctx, "_manifests", "manifests", "")
+}
+
+// listOf lists what a repository has of one kind: one member of each, or with --detail,
+// or where there is none, the whole.
+func (c *call) listOf(ctx context.Context, path, member, shown string) (any, error) {
+	top, err := c.top()
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.host(ctx, c.text("name"))
 	if err != nil {
 		return nil, err
 	}
 	repository := c.text("repository")
-	top := 0
-	if text := c.text("top"); text != "" {
-		if top, err = strconv.Atoi(text); err != nil || top < 1 {
-			return nil, usageError{problem.New(problem.Invalid, "InvalidArgument", "--top %s is not a positive number", text)}
+	all, err := h.pages(ctx, "/acr/v1/"+repository+"/"+path, c.order(), oci.RepositoryAccess(repository, oci.MetadataRead), member, top)
+	if err != nil || c.toggle("detail") {
+		return all, err
+	}
+	for i, entry := range all {
+		m, _ := entry.(map[string]any) // the API has nothing else
+		if shown != "" {
+			all[i] = m[shown]
+		} else {
+			all[i] = document{"digest": m["digest"], "tags": m["tags"], "timestamp": m["lastUpdateTime"]}
 		}
 	}
-	query := url.Values{"n": {"1000"}}
-	if order := c.text("orderby"); order != "" {
-		query.Set("orderby", strings.ReplaceAll(order, "_", ""))
-	}
-	tags, err := c.pages(ctx, server, "/acr/v1/"+repository+"/_tags?"+query.Encode(), oci.RepositoryAccess(repository, oci.MetadataRead).String(), "tags", top)
-	if err != nil || c.toggle("detail") {
-		return tags, err
-	}
-	names := make([]any, len(tags))
-	for i, tag := range tags {
-		names[i] = tag.(map[string]any)["name"]
-	}
-	return names, nil
+	return all, nil
 }
 
 // image reads --image, or --repository as a whole.
 func (c *call) image() (oci.Reference, error) {
 	repository, image := c.text("repository"), c.text("image")
 	if (repository == "") == (image == "") {
-		return oci.Reference{}, usageError{problem.New(problem.Invalid, "InvalidArgument", "give one of --repository and --image")}
+		return oci.Reference{}, invalidArgument("give one of --repository and --image")
 	}
 	if image == "" {
 		return oci.Reference{Repository: repository}, nil
@@ -105,24 +122,23 @@ func (c *call) image() (oci.Reference, error) {
 	return ref, nil
 }
 
-func showRepository(ctx context.Context, c *call) (any, error) {
-	ref, err := c.image()
-	if err != nil {
-		return nil, err
-	}
-	server, err := c.loginServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	path, member := "/acr/v1/"+ref.Repository, ""
-	switch {
+// metadata is the path of what a reference means in the metadata API, and the member of
+// the answer that describes it; none for a repository.
+func metadata(ref oci.Reference) (path, member string) {
+	switch path = "/acr/v1/" + ref.Repository; {
 	case ref.Digest != "":
-		path, member = path+"/_manifests/"+ref.Digest.String(), "manifest"
+		return path + "/_manifests/" + ref.Digest.String(), "manifest"
 	case ref.Tag != "":
-		path, member = path+"/_tags/"+ref.Tag, "tag"
+		return path + "/_tags/" + ref.Tag, "tag"
 	}
+	return path, ""
+}
+
+// describe sends a request about a reference to the metadata API.
+func (h host) describe(ctx context.Context, method string, ref oci.Reference, in any, actions ...oci.Action) (any, error) {
+	path, member := metadata(ref)
 	var body document
-	if _, err := c.client.Registry(ctx, server, "GET", path, oci.RepositoryAccess(ref.Repository, oci.MetadataRead).String(), &body); err != nil {
+	if _, err := h.do(ctx, method, path, oci.RepositoryAccess(ref.Repository, actions...), in, &body); err != nil {
 		return nil, err
 	}
 	if member != "" {
@@ -131,46 +147,81 @@ func showRepository(ctx context.Context, c *call) (any, error) {
 	return body, nil
 }
 
+func showRepository(ctx context.Context, c *call) (any, error) {
+	ref, err := c.image()
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.host(ctx, c.text("name"))
+	if err != nil {
+		return nil, err
+	}
+	return h.describe(ctx, "GET", ref, nil, oci.MetadataRead)
+}
+
+// lockFlags are the switches of repositories, tags and manifests, and their names in the
+// API.
+var lockFlags = map[string]string{"delete-enabled": "deleteEnabled", "write-enabled": "writeEnabled", "read-enabled": "readEnabled", "list-enabled": "listEnabled"}
+
+func (c *call) locks() (document, error) {
+	change := document{}
+	for name, member := range lockFlags {
+		if c.given(name) {
+			change[member] = c.yes(name)
+		}
+	}
+	if len(change) == 0 {
+		return nil, invalidArgument("give what to change: --delete-enabled, --write-enabled, --read-enabled or --list-enabled")
+	}
+	return change, nil
+}
+
+func updateRepository(ctx context.Context, c *call) (any, error) {
+	ref, err := c.image()
+	if err != nil {
+		return nil, err
+	}
+	change, err := c.locks()
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.host(ctx, c.text("name"))
+	if err != nil {
+		return nil, err
+	}
+	return h.describe(ctx, "PATCH", ref, change, oci.MetadataWrite, oci.MetadataRead)
+}
+
 // deleteRepository deletes a repository, or the manifest of an image with all its tags.
 func deleteRepository(ctx context.Context, c *call) (any, error) {
 	ref, err := c.image()
 	if err != nil {
 		return nil, err
 	}
-	server, err := c.loginServer(ctx)
+	h, err := c.host(ctx, c.text("name"))
 	if err != nil {
 		return nil, err
 	}
 	if err := c.confirm("This deletes '" + ref.Name() + "' with everything below it."); err != nil {
 		return nil, err
 	}
-	scope := oci.RepositoryAccess(ref.Repository, oci.Delete, oci.MetadataRead).String()
-	if ref.Tag == "" && ref.Digest == "" {
-		var body document
-		_, err := c.client.Registry(ctx, server, "DELETE", "/acr/v1/"+ref.Repository, scope, &body)
-		return body, err
+	if ref.Tag != "" || ref.Digest != "" {
+		return nil, h.deleteManifest(ctx, ref)
 	}
-	digest := ref.Digest.String()
-	if digest == "" {
-		var body struct{ Tag struct{ Digest string } }
-		if _, err := c.client.Registry(ctx, server, "GET", "/acr/v1/"+ref.Repository+"/_tags/"+ref.Tag, scope, &body); err != nil {
-			return nil, err
-		}
-		digest = body.Tag.Digest
-	}
-	_, err = c.client.Registry(ctx, server, "DELETE", "/v2/"+ref.Repository+"/manifests/"+digest, scope, nil)
-	return nil, err
+	var body document
+	_, err = h.do(ctx, "DELETE", "/acr/v1/"+ref.Repository, oci.RepositoryAccess(ref.Repository, oci.Delete, oci.MetadataRead), nil, &body)
+	return body, err
 }
 
 func untag(ctx context.Context, c *call) (any, error) {
 	ref, err := oci.ParseName(c.text("image"))
 	if err != nil || ref.Digest != "" {
-		return nil, usageError{problem.New(problem.Invalid, "InvalidArgument", "--image %s is not repository:tag", c.text("image"))}
+		return nil, invalidArgument("--image %s is not repository:tag", c.text("image"))
 	}
-	server, err := c.loginServer(ctx)
+	h, err := c.host(ctx, c.text("name"))
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.client.Registry(ctx, server, "DELETE", "/acr/v1/"+ref.Repository+"/_tags/"+ref.Tag, oci.RepositoryAccess(ref.Repository, oci.Delete).String(), nil)
+	_, err = h.do(ctx, "DELETE", "/acr/v1/"+ref.Repository+"/_tags/"+ref.Tag, oci.RepositoryAccess(ref.Repository, oci.Delete), nil, nil)
 	return nil, err
 }

@@ -120,6 +120,27 @@ func accounts(list []map[string]any, p client.Profile) []map[string]any {
 	return all
 }
 
+func listAccounts(ctx context.Context, c *call) (any, error) {
+	var list struct{ Value []map[string]any }
+	_, err := c.client.Do(ctx, "GET", "/subscriptions", "2022-12-01", nil, &list)
+	return accounts(list.Value, c.client.Profile), err
+}
+
+// setAccount chooses the subscription. There is one, so it can only be named right.
+func setAccount(ctx context.Context, c *call) (any, error) {
+	all, err := listAccounts(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	want := c.text("subscription")
+	for _, account := range all.([]map[string]any) {
+		if account["id"] == want || account["name"] == want {
+			return nil, nil
+		}
+	}
+	return nil, problem.New(problem.NotFound, "SubscriptionNotFound", "the subscription '%s' doesn't exist here", want).Hint("az account list")
+}
+
 func showAccount(ctx context.Context, c *call) (any, error) {
 	var list struct{ Value []map[string]any }
 	if _, err := c.client.Do(ctx, "GET", "/subscriptions", "2022-12-01", nil, &list); err != nil {

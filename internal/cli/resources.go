@@ -93,7 +93,21 @@ func (c *call) confirm(what string) error {
 
 func createGroup(ctx context.Context, c *call) (any, error) {
 	var out document
-	_, err := c.client.Do(ctx, "PUT", c.groupID(c.text("name")).String(), groupsVersion, document{"location": c.text("location")}, &out)
+	body := document{"location": c.text("location")}
+	if tags := c.tags(); tags != nil {
+		body["tags"] = tags
+	}
+	_, err := c.client.Do(ctx, "PUT", c.groupID(c.text("name")).String(), groupsVersion, body, &out)
+	return out, err
+}
+
+func updateGroup(ctx context.Context, c *call) (any, error) {
+	body := document{}
+	if tags := c.tags(); tags != nil {
+		body["tags"] = tags
+	}
+	var out document
+	_, err := c.client.Do(ctx, "PATCH", c.groupID(c.text("name")).String(), groupsVersion, body, &out)
 	return out, err
 }
 
@@ -133,6 +147,9 @@ func createIdentity(ctx context.Context, c *call) (any, error) {
 	body := document{}
 	if location := c.text("location"); location != "" {
 		body["location"] = location
+	}
+	if tags := c.tags(); tags != nil {
+		body["tags"] = tags
 	}
 	var out document
 	_, err := c.client.Do(ctx, "PUT", c.identityID().String(), identitiesVersion, body, &out)
@@ -193,16 +210,6 @@ func (c *call) getRegistry(ctx context.Context, name string) (document, error) {
 	}
 	var out document
 	_, err = c.client.Do(ctx, "GET", id.String(), registriesVersion, nil, &out)
-	return flatten(out), err
-}
-
-func createRegistry(ctx context.Context, c *call) (any, error) {
-	body := document{"sku": document{"name": c.text("sku")}}
-	if location := c.text("location"); location != "" {
-		body["location"] = location
-	}
-	var out document
-	_, err := c.client.Do(ctx, "PUT", c.groupID(c.text("resource-group")).In(registryKind, c.text("name")).String(), registriesVersion, body, &out)
 	return flatten(out), err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
 )
 
 // runTask runs a task and shows its log.
@@ -35,7 +36,21 @@ func runTask(ctx context.Context, c *call) (any, error) {
 			override[member] = list
 		}
 	}
-	return c.schedule(ctx, id.Parent(), document{"type": "TaskRunRequest", "taskId": id.String(), "overrideTaskStepProperties": override, "isArchiveEnabled": false})
+	body := document{"type": "TaskRunRequest", "taskId": id.String(), "overrideTaskStepProperties": override, "isArchiveEnabled": false}
+	c.addAgent(body)
+	return c.schedule(ctx, id.Parent(), body)
+}
+
+// addAgent adds to a request what it says about agents, logs and the own registry.
+func (c *call) addAgent(body document) {
+	for member, name := range map[string]string{"agentPoolName": "agent-pool", "logTemplate": "log-template"} {
+		if text := c.text(name); text != "" {
+			body[member] = text
+		}
+	}
+	if mode := c.text("auth-mode"); mode != "" {
+		body["credentials"] = document{"sourceRegistry": document{"loginMode": mode}}
+	}
 }
 
 // runOnce runs a task file or a command without a task.
@@ -57,15 +72,15 @@ func runOnce(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	body := document{"values": values, "timeout": timeout, "platform": c.platform(), "agentConfiguration": document{"cpu": 2}, "isArchiveEnabled": false}
-	switch {
-	case source == noContext || c.text("cmd") != "":
-		content, err := c.encode()
+	c.addAgent(body)
+	if source == noContext || c.text("cmd") != "" || c.text("file") == "-" {
+		step, err := c.encodedStep(values)
 		if err != nil {
 			return nil, err
 		}
-		body["type"], body["encodedTaskContent"] = "EncodedTaskRunRequest", content
-	default:
-		body["type"], body["taskFilePath"] = "FileTaskRunRequest", c.text("file")
+		body["type"], body["encodedTaskContent"], body["encodedValuesContent"] = "EncodedTaskRunRequest", step["encodedTaskContent"], step["encodedValuesContent"]
+	} else {
+		body["type"], body["taskFilePath"], body["valuesFilePath"] = "FileTaskRunRequest", c.text("file"), c.text("values")
 		if c.text("file") == "" {
 			body["taskFilePath"] = "acb.yaml"
 		}
@@ -107,6 +122,9 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		return c.waitForRun(ctx, registry.Child("runs", id))
 	}
 	c.warn("Waiting for an agent...")
+	if properties, _ := run["properties"].(map[string]any); properties["runErrorMessage"] != nil {
+		c.warn("%v", properties["runErrorMessage"]) // what it waits for
+	}
 	return nil, c.follow(ctx, registry.Child("runs", id))
 }
 
@@ -255,6 +273,13 @@ func (c *call) runs(ctx context.Context, registry arm.ID, top string) ([]documen
 	if status := c.text("run-status"); status != "" {
 		filters = append(filters, "Status eq '"+status+"'")
 	}
+	if c.text("image") != "" {
+		filter, err := c.outputFilter(ctx, registry)
+		if err != nil {
+			return nil, err
+		}
+		filters = append(filters, filter)
+	}
 	query := url.Values{}
 	if len(filters) > 0 {
 		query.Set("$filter", strings.Join(filters, " and "))
@@ -264,6 +289,20 @@ func (c *call) runs(ctx context.Context, registry arm.ID, top string) ([]documen
 	}
 	all, err := c.listAll(ctx, registry.String()+"/runs?"+query.Encode(), tasksVersion)
 	return flattenAll(all), err
+}
+
+// outputFilter selects runs by the image that they have pushed, whatever its tags are now.
+func (c *call) outputFilter(ctx context.Context, registry arm.ID) (string, error) {
+	ref, err := oci.ParseName(c.text("image"))
+	if err != nil {
+		return "", usageError{err}
+	}
+	h, err := c.host(ctx, registry.Name())
+	if err != nil {
+		return "", err
+	}
+	digest, err := h.digest(ctx, ref, oci.MetadataRead)
+	return "contains(OutputImageManifests, '" + ref.Repository + "@" + digest + "')", err
 }
 
 func listRuns(ctx context.Context, c *call) (any, error) {
@@ -311,6 +350,21 @@ func showRun(ctx context.Context, c *call) (any, error) {
 		addRunColumns(run)
 	}
 	return run, err
+}
+
+// updateRun changes whether a run is kept for good.
+func updateRun(ctx context.Context, c *call) (any, error) {
+	id, err := c.runID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body := document{}
+	if c.given("no-archive") {
+		body["isArchiveEnabled"] = !c.yes("no-archive")
+	}
+	var out document
+	_, err = c.client.Do(ctx, "PATCH", id.String(), tasksVersion, body, &out)
+	return flatten(out), err
 }
 
 func cancelRun(ctx context.Context, c *call) (any, error) {

@@ -30,6 +30,7 @@ type flagKind int
 const (
 	text     flagKind = iota // one value
 	toggle                   // none
+	yesno                    // true or false, or none, which is true
 	list                     // one value, and the flag may be repeated: --image a --image b
 	several                  // one or more values: --ids a b
 	optional                 // none or more values: --assign-identity [ids]
@@ -43,6 +44,12 @@ type flag struct {
 	required bool
 	help     string
 	fallback string // default of a text
+	path     bool   // a name that may have slashes
+	also     string // other spellings of the flag, with dashes
+}
+
+func isYesNo(text string) bool {
+	return strings.EqualFold(text, "true") || strings.EqualFold(text, "false")
 }
 
 // call is a command being executed.
@@ -64,6 +71,9 @@ func (c *call) toggle(name string) bool {
 	return value
 }
 
+// yes returns the value of a yesno flag.
+func (c *call) yes(name string) bool { return strings.EqualFold(c.text(name), "true") }
+
 // list returns the values of a flag that may have several, without empty ones.
 func (c *call) list(name string) []string {
 	values, _ := c.cmd.Flags().GetStringArray(name) // the table has it
@@ -84,10 +94,13 @@ func (c *call) checkNames(flags []flag) error {
 		if f.required && f.kind == text && value == "" {
 			return invalidArgument("--%s is empty", f.name)
 		}
+		if f.kind == yesno && value != "" && !isYesNo(value) {
+			return invalidArgument("--%s %s is neither true nor false", f.name, value)
+		}
 		switch f.name {
 		case "name", "resource-group", "registry", "run-id":
-			if strings.HasPrefix(value, "/") && f.name == "registry" {
-				continue // a resource ID
+			if f.path || strings.HasPrefix(value, "/") && f.name == "registry" {
+				continue // a repository, or a resource ID
 			}
 			if strings.ContainsAny(value, "/?#%\\") || value == "." || value == ".." {
 				return invalidArgument("--%s %s is not a name", f.name, value)
@@ -164,6 +177,9 @@ func (f flag) add(cmd *cobra.Command) {
 		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
 	case toggle:
 		cmd.Flags().BoolP(f.name, f.short, false, f.help)
+	case yesno:
+		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
+		cmd.Flags().Lookup(f.name).NoOptDefVal = "true"
 	case list, several, optional:
 		cmd.Flags().StringArrayP(f.name, f.short, nil, f.help)
 	}
@@ -173,8 +189,8 @@ func (f flag) add(cmd *cobra.Command) {
 }
 
 // spread rewrites arguments for a parser that wants one value for each flag:
-// "--ids a b" becomes "--ids=a --ids=b", and an optional flag without values gets an
-// empty one.
+// "--ids a b" becomes "--ids=a --ids=b", an optional flag without values gets an empty
+// one, and "--no-push false" becomes "--no-push=false".
 func spread(table []command, args []string) []string {
 	spec := find(table, args)
 	if spec == nil {
@@ -183,8 +199,17 @@ func spread(table []command, args []string) []string {
 	var out []string
 	for i := 0; i < len(args); i++ {
 		f := spec.flag(args[i])
+		arg := f.spelled(args[i])
+		if f != nil && f.kind == yesno {
+			if i+1 < len(args) && isYesNo(args[i+1]) && !strings.Contains(arg, "=") {
+				i++
+				arg = "--" + f.name + "=" + args[i]
+			}
+			out = append(out, arg)
+			continue
+		}
 		if f == nil || f.kind < several || strings.HasPrefix(args[i], "--") && strings.Contains(args[i], "=") {
-			out = append(out, args[i])
+			out = append(out, arg)
 			if f != nil && f.kind != toggle && f.kind < several && !strings.Contains(args[i], "=") && i+1 < len(args) {
 				i++
 				out = append(out, args[i]) // a value, even if it looks like a flag
@@ -216,10 +241,22 @@ func find(table []command, args []string) *command {
 	return nil
 }
 
+// spelled is an argument that names the flag by its first name, if it does by another.
+func (f *flag) spelled(arg string) string {
+	name, value, given := strings.Cut(arg, "=")
+	if f == nil || !slices.Contains(strings.Fields(f.also), name) {
+		return arg
+	}
+	if given {
+		return "--" + f.name + "=" + value
+	}
+	return "--" + f.name
+}
+
 func (c *command) flag(arg string) *flag {
 	name, _, _ := strings.Cut(arg, "=")
 	for i, f := range c.flags {
-		if name == "--"+f.name || f.short != "" && name == "-"+f.short {
+		if name == "--"+f.name || f.short != "" && name == "-"+f.short || slices.Contains(strings.Fields(f.also), name) {
 			return &c.flags[i]
 		}
 	}

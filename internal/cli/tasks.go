@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -50,13 +51,37 @@ func (c *call) encode() (string, error) {
 		}
 		return base64.StdEncoding.EncodeToString([]byte(content)), nil
 	case file != "":
-		content, err := os.ReadFile(file)
+		content, err := c.readFile(file)
 		if err != nil {
 			return "", fmt.Errorf("the task file: %w", err)
 		}
 		return base64.StdEncoding.EncodeToString(append([]byte(version), content...)), nil
 	}
 	return "", invalidArgument("give --file or --cmd, or a source with a Dockerfile")
+}
+
+// maxInput bounds what is read from the standard input, in bytes.
+const maxInput = 10 << 20
+
+// readFile reads a file, or for "-" the standard input.
+func (c *call) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(c.stdin, maxInput))
+	}
+	return os.ReadFile(name)
+}
+
+// encodedValues is the content of --values for steps that are sent along.
+func (c *call) encodedValues() (string, error) {
+	file := c.text("values")
+	if file == "" {
+		return "", nil
+	}
+	content, err := c.readFile(file)
+	if err != nil {
+		return "", fmt.Errorf("the values file: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(content), nil
 }
 
 // values reads lists of NAME=VALUE, open ones and secret ones.
@@ -91,8 +116,7 @@ func (c *call) step() (document, error) {
 		return nil, err
 	}
 	if source == "" || source == noContext {
-		content, err := c.encode()
-		return document{"type": "EncodedTask", "encodedTaskContent": content, "values": values}, err
+		return c.encodedStep(values)
 	}
 	if c.text("cmd") != "" {
 		return nil, invalidArgument("--cmd goes with --context %s", noContext)
@@ -102,13 +126,23 @@ func (c *call) step() (document, error) {
 		step["contextAccessToken"] = token
 	}
 	if file := c.text("file"); isTaskFile(file) {
-		step["type"], step["taskFilePath"] = "FileTask", file
+		step["type"], step["taskFilePath"], step["valuesFilePath"] = "FileTask", file, c.text("values")
 		return step, nil
 	}
 	arguments, err := c.values("arg", "secret-arg")
 	step["type"], step["dockerFilePath"], step["imageNames"], step["arguments"] = "Docker", c.text("file"), c.list("image"), arguments
-	step["isPushEnabled"], step["noCache"], step["target"] = !c.toggle("no-push") && len(c.list("image")) > 0, c.toggle("no-cache"), c.text("target")
+	step["isPushEnabled"], step["noCache"], step["target"] = !c.yes("no-push") && len(c.list("image")) > 0, c.yes("no-cache"), c.text("target")
 	return step, err
+}
+
+// encodedStep is a step whose task file and values are sent along.
+func (c *call) encodedStep(values []document) (document, error) {
+	content, err := c.encode()
+	if err != nil {
+		return nil, err
+	}
+	file, err := c.encodedValues()
+	return document{"type": "EncodedTask", "encodedTaskContent": content, "encodedValuesContent": file, "values": values}, err
 }
 
 // identity makes the identity block that --assign-identity means.
@@ -148,11 +182,19 @@ func (c *call) number(name string, fallback int) (int, error) {
 	return n, nil
 }
 
-func createTask(ctx context.Context, c *call) (any, error) {
+// checkTriggers refuses flags for what the server would not do.
+func (c *call) checkTriggers() error {
 	for _, trigger := range []string{"commit-trigger-enabled", "pull-request-trigger-enabled"} {
-		if strings.EqualFold(c.text(trigger), "true") {
-			return nil, problem.New(problem.Unsupported, "NotImplemented", "--%s: source triggers are not available in this version of Acrux", trigger)
+		if c.yes(trigger) {
+			return problem.New(problem.Unsupported, "NotImplemented", "--%s: source triggers are not available in this version of Acrux", trigger)
 		}
+	}
+	return nil
+}
+
+func createTask(ctx context.Context, c *call) (any, error) {
+	if err := c.checkTriggers(); err != nil {
+		return nil, err
 	}
 	id, err := c.taskID(ctx)
 	if err != nil {
@@ -189,15 +231,30 @@ func (c *call) taskProperties() (document, error) {
 		return nil, err
 	}
 	properties := document{"status": c.text("status"), "platform": c.platform(), "agentConfiguration": document{"cpu": cpu}, "timeout": timeout, "step": step,
-		"credentials": document{}, "isSystemTask": false}
-	if strings.EqualFold(c.text("base-image-trigger-enabled"), "true") {
-		properties["trigger"] = document{"baseImageTrigger": document{"baseImageTriggerType": c.text("base-image-trigger-type"),
-			"updateTriggerPayloadType": "Default", "status": "Enabled", "name": "defaultBaseimageTriggerName"}}
+		"credentials": document{}, "isSystemTask": c.yes("is-system-task"), "trigger": c.newTriggers()}
+	for member, name := range map[string]string{"agentPoolName": "agent-pool", "logTemplate": "log-template"} {
+		if text := c.text(name); text != "" {
+			properties[member] = text
+		}
 	}
 	if mode := c.text("auth-mode"); mode != "" {
 		properties["credentials"] = document{"sourceRegistry": document{"loginMode": mode}}
 	}
 	return properties, nil
+}
+
+// newTriggers are those of a new task.
+func (c *call) newTriggers() document {
+	triggers := document{}
+	if c.yes("base-image-trigger-enabled") {
+		triggers["baseImageTrigger"] = document{"baseImageTriggerType": c.text("base-image-trigger-type"),
+			"updateTriggerPayloadType": "Default", "status": "Enabled", "name": c.text("base-image-trigger-name")}
+	}
+	if schedule := c.text("schedule"); schedule != "" {
+		triggers["timerTriggers"] = []document{{"name": "t1", "schedule": schedule, "status": "Enabled"}}
+		c.warnTimer()
+	}
+	return triggers
 }
 
 func showTask(ctx context.Context, c *call) (any, error) {
@@ -236,100 +293,4 @@ func deleteTask(ctx context.Context, c *call) (any, error) {
 		err = problem.New(problem.NotFound, "ResourceNotFound", "the task '%s' was not found in registry '%s'", id.Name(), id.Parent().Name())
 	}
 	return nil, err
-}
-
-// credentials are those of a task, by login server.
-func (c *call) credentials(ctx context.Context) (arm.ID, map[string]any, error) {
-	id, err := c.taskID(ctx)
-	if err != nil {
-		return id, nil, err
-	}
-	var doc struct {
-		Properties struct {
-			Credentials struct {
-				CustomRegistries map[string]any
-			}
-		}
-	}
-	_, err = c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &doc)
-	return id, doc.Properties.Credentials.CustomRegistries, err
-}
-
-func (c *call) putCredential(ctx context.Context, id arm.ID, server string, credential any) (any, error) {
-	body := document{"properties": document{"credentials": document{"customRegistries": document{server: credential}}}}
-	var out document
-	if _, err := c.client.Do(ctx, "PATCH", id.String(), tasksVersion, body, &out); err != nil {
-		return nil, err
-	}
-	return customRegistries(flatten(out)), nil
-}
-
-func customRegistries(task document) any {
-	credentials, _ := task["credentials"].(map[string]any) // null without any
-	if all, ok := credentials["customRegistries"].(map[string]any); ok {
-		return all
-	}
-	return document{}
-}
-
-func addCredential(ctx context.Context, c *call) (any, error) {
-	id, have, err := c.credentials(ctx)
-	if err != nil {
-		return nil, err
-	}
-	server := c.text("login-server")
-	if _, ok := have[server]; ok {
-		return nil, problem.New(problem.Conflict, "CredentialExists", "login server '%s' already exists in task '%s'", server, id.Name()).
-			Hint("az acr task credential update --name %s --registry %s --login-server %s …", id.Name(), id.Parent().Name(), server)
-	}
-	return c.setCredential(ctx, id, server)
-}
-
-func updateCredential(ctx context.Context, c *call) (any, error) {
-	id, have, err := c.credentials(ctx)
-	if err != nil {
-		return nil, err
-	}
-	server := c.text("login-server")
-	if _, ok := have[server]; !ok {
-		return nil, problem.New(problem.NotFound, "CredentialNotFound", "login server '%s' not found in task '%s'", server, id.Name())
-	}
-	return c.setCredential(ctx, id, server)
-}
-
-func (c *call) setCredential(ctx context.Context, id arm.ID, server string) (any, error) {
-	user, password, identity := c.text("username"), c.text("password"), c.text("use-identity")
-	credential := document{}
-	switch {
-	case identity != "" && (user != "" || password != ""):
-		return nil, invalidArgument("give --use-identity, or --username and --password")
-	case identity != "":
-		credential["identity"] = identity
-	case user != "" && password != "":
-		credential["userName"] = document{"type": "Opaque", "value": user}
-		credential["password"] = document{"type": "Opaque", "value": password}
-	default:
-		return nil, invalidArgument("give --use-identity, or --username and --password")
-	}
-	return c.putCredential(ctx, id, server, credential)
-}
-
-func removeCredential(ctx context.Context, c *call) (any, error) {
-	id, have, err := c.credentials(ctx)
-	if err != nil {
-		return nil, err
-	}
-	server := c.text("login-server")
-	if _, ok := have[server]; !ok {
-		return nil, problem.New(problem.NotFound, "CredentialNotFound", "login server '%s' not found in task '%s'", server, id.Name())
-	}
-	return c.putCredential(ctx, id, server, nil)
-}
-
-func listCredentials(ctx context.Context, c *call) (any, error) {
-	_, have, err := c.credentials(ctx)
-	if have == nil {
-		have = map[string]any{}
-	}
-	return have, err
 }

@@ -41,7 +41,8 @@ type Profile struct {
 type Client struct {
 	Profile
 	http   *http.Client
-	tokens *tokenCache
+	tokens *tokenCache // identity tokens
+	access *tokenCache // access tokens of registries
 }
 
 // New returns a client. Tokens are kept in cacheFile, readable by its owner alone,
@@ -60,7 +61,7 @@ func New(p Profile, cacheFile string) (*Client, error) {
 			return dialer.DialContext(ctx, network, p.Address)
 		}
 	}
-	return &Client{Profile: p, http: &http.Client{Transport: transport}, tokens: &tokenCache{file: cacheFile}}, nil
+	return &Client{Profile: p, http: &http.Client{Transport: transport}, tokens: &tokenCache{file: cacheFile}, access: &tokenCache{}}, nil
 }
 
 func rootPool(bundle string) (*x509.CertPool, error) {
@@ -88,6 +89,11 @@ type Response struct {
 // Do sends a request to the management API. in and out are JSON; either may be nil.
 // path may carry a query; api-version is added.
 func (c *Client) Do(ctx context.Context, method, path, version string, in, out any) (Response, error) {
+	return c.DoIf(ctx, method, path, version, "", in, out)
+}
+
+// DoIf is Do for a resource that must still have an ETag; an empty one means any.
+func (c *Client) DoIf(ctx context.Context, method, path, version, etag string, in, out any) (Response, error) {
 	token, err := c.Token(ctx, c.Management)
 	if err != nil {
 		return Response{}, err
@@ -101,6 +107,9 @@ func (c *Client) Do(ctx context.Context, method, path, version string, in, out a
 		return Response{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	if etag != "" {
+		req.Header.Set("If-Match", etag)
+	}
 	res, err := c.send(req)
 	if err != nil {
 		return res, err
@@ -258,4 +267,37 @@ func readStorageError(kind problem.Kind, code string, r Response) error {
 		body.Message = fmt.Sprintf("the storage host answered %d", r.Status)
 	}
 	return problem.New(kind, code, "%s", body.Message)
+}
+
+// Rest sends a request as it is to the management or the directory host, with a token for
+// it. A path without a host means the management host.
+func (c *Client) Rest(ctx context.Context, method, target string, header http.Header, body []byte) (Response, error) {
+	if strings.HasPrefix(target, "/") {
+		target = c.Management + target
+	}
+	audience := ""
+	for _, host := range []string{c.Management, c.GraphURL} {
+		if strings.HasPrefix(target, host+"/") {
+			audience = host
+		}
+	}
+	if audience == "" {
+		return Response{}, problem.New(problem.Invalid, "InvalidArgument", "%s is on neither of %s and %s; no token is sent anywhere else", target, c.Management, c.GraphURL)
+	}
+	token, err := c.Token(ctx, audience)
+	if err != nil {
+		return Response{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return Response{}, err
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return c.send(req)
 }

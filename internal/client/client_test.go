@@ -188,24 +188,37 @@ func TestForeignServer(t *testing.T) {
 }
 
 func TestRegistryPages(t *testing.T) {
+	exchanges := 0
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/oauth2/exchange":
+			exchanges++
 			fmt.Fprintf(w, `{"refresh_token":"refresh of %s"}`, r.FormValue("access_token"))
 		case "/oauth2/token":
-			fmt.Fprintf(w, `{"access_token":"%s for %s"}`, r.FormValue("refresh_token"), r.FormValue("scope"))
+			fmt.Fprintf(w, `{"access_token":"%s%s for %s","expires_in":3600}`, r.FormValue("refresh_token"), r.FormValue("username")+r.FormValue("password"), r.FormValue("scope"))
 		default:
 			w.Header().Set("Link", `</list?last=b&n=2>; rel="next"`)
 			fmt.Fprintf(w, `{"token":%q}`, r.Header.Get("Authorization"))
 		}
 	})
 	var out struct{ Token string }
-	res, err := c.Registry(t.Context(), host, "GET", "/list?n=2", "registry:catalog:*", &out)
-	if err != nil {
-		t.Fatal(err)
+	req := RegistryRequest{Server: host, Method: "GET", Path: "/list?n=2", Scope: "registry:catalog:*"}
+	var res Response
+	for range 2 {
+		var err error
+		if res, err = c.Registry(t.Context(), req, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if exchanges != 1 {
+		t.Errorf("two requests needed %d exchanges", exchanges)
 	}
 	if want := "Bearer refresh of token for https://" + host + "/.default for registry:catalog:*"; out.Token != want || res.NextPage() != "/list?last=b&n=2" {
 		t.Errorf("got %q, then %q", out.Token, res.NextPage())
+	}
+	req.Username, req.Password = "user", secret.New("word")
+	if _, err := c.Registry(t.Context(), req, &out); err != nil || out.Token != "Bearer userword for registry:catalog:*" || exchanges != 1 {
+		t.Errorf("as a user of the registry: %q, %v, %d exchanges", out.Token, err, exchanges)
 	}
 }
 

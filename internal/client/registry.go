@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
+	"time"
+
+	"github.com/acrux/acrux/internal/access/secret"
 )
 
 // RefreshToken exchanges the identity token for a refresh token of a registry.
@@ -23,32 +25,80 @@ func (c *Client) RefreshToken(ctx context.Context, loginServer string) (string, 
 	return out.RefreshToken, err
 }
 
-// Registry sends a request to a registry's API with an access token for the scope.
-func (c *Client) Registry(ctx context.Context, loginServer, method, path, scope string, out any) (Response, error) {
-	refresh, err := c.RefreshToken(ctx, loginServer)
+// RegistryRequest is a request to a registry's API.
+type RegistryRequest struct {
+	Server string // login server
+	Method string
+	Path   string // with its query
+	Scope  string // what the access token must cover
+	Accept string // media types; empty: any
+	In     any    // JSON body, or nil
+
+	// Username and Password are who asks, instead of who is signed in.
+	Username string
+	Password secret.String
+}
+
+// Registry sends a request to a registry's API with an access token for its scope, and
+// reads a JSON answer into out unless that is nil.
+func (c *Client) Registry(ctx context.Context, r RegistryRequest, out any) (Response, error) {
+	token, err := c.accessToken(ctx, r)
 	if err != nil {
 		return Response{}, err
 	}
-	var token struct {
-		AccessToken string `json:"access_token"`
-	}
-	err = c.postForm(ctx, "https://"+loginServer+"/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh},
-		"service": {loginServer}, "scope": {scope}}, &token)
+	req, err := newRequest(ctx, r.Method, "https://"+r.Server+r.Path, r.In)
 	if err != nil {
 		return Response{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "https://"+loginServer+path, nil)
-	if err != nil {
-		return Response{}, err
+	req.Header.Set("Authorization", "Bearer "+token)
+	if r.Accept != "" {
+		req.Header.Set("Accept", r.Accept)
 	}
-	req.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	res, err := c.send(req)
 	if err == nil && out != nil && len(res.Body) > 0 {
 		if err = json.Unmarshal(res.Body, out); err != nil {
-			err = fmt.Errorf("reading the answer of %s: %w", loginServer, err)
+			err = fmt.Errorf("reading the answer of %s: %w", r.Server, err)
 		}
 	}
 	return res, err
+}
+
+// accessToken gets a token for the scope of r. Those of a command are used again, in
+// memory only.
+func (c *Client) accessToken(ctx context.Context, r RegistryRequest) (string, error) {
+	key := strings.Join([]string{"registry", r.Server, r.Username, r.Scope}, " ")
+	if text, ok := c.access.get(key); ok {
+		return text, nil
+	}
+	form := url.Values{"service": {r.Server}, "scope": {r.Scope}}
+	if r.Username != "" {
+		form.Set("grant_type", "password")
+		form.Set("username", r.Username)
+		form.Set("password", r.Password.Reveal())
+	} else {
+		refresh, err := c.RefreshToken(ctx, r.Server)
+		if err != nil {
+			return "", err
+		}
+		form.Set("grant_type", "refresh_token")
+		form.Set("refresh_token", refresh)
+	}
+	var out struct {
+		AccessToken string `json:"access_token"`
+		ExpiresIn   int    `json:"expires_in"`
+	}
+	err := c.postForm(ctx, "https://"+r.Server+"/oauth2/token", form, &out)
+	if err == nil {
+		c.access.put(key, out.AccessToken, time.Now().Add(time.Duration(out.ExpiresIn)*time.Second))
+	}
+	return out.AccessToken, err
+}
+
+// LoginServer is the login server of a registry by name, without asking for it: whoever
+// has a user name of the registry need not be able to see its resource.
+func (c *Client) LoginServer(name string) string {
+	_, domain, _ := strings.Cut(strings.TrimPrefix(c.Management, "https://"), ".")
+	return strings.ToLower(name) + ".azurecr." + domain
 }
 
 // NextPage is the path of the next page of a listing, or empty. Only the path and the

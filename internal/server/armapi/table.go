@@ -175,7 +175,9 @@ func (h handlers) uploadURL(ctx context.Context, c *Call) (any, error) {
 }
 
 func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {
-	return h.Tasks.Details(ctx, c.ID)
+	t, err := h.Tasks.Details(ctx, c.ID)
+	c.tag(t.ETag)
+	return t, err
 }
 
 func (h handlers) taskRunDetails(ctx context.Context, c *Call) (any, error) {
