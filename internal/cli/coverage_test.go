@@ -77,6 +77,8 @@ func TestOutput(t *testing.T) {
 	tests := []struct{ name, format, query, want string }{
 		{"json", "json", "", "{\n  \"list\": [\n    \"a\",\n    \"b\"\n  ],\n  \"n\": 1,\n  \"name\": \"x\",\n  \"object\": {\n    \"k\": null\n  },\n  \"yes\": true\n}\n"},
 		{"a query", "json", "list[0]", "\"a\"\n"},
+		{"a bare word in a query", "json", "list[?@==`a`] | [0]", "\"a\"\n"},
+		{"a number in a query", "json", "list[?`1`==`1`] | [0]", "\"a\"\n"},
 		{"a query that finds nothing", "tsv", "nothing", ""},
 		{"tsv of an object", "tsv", "", "2\t1\tx\t\tTrue\n"},
 		{"tsv of a list", "tsv", "list", "a\nb\n"},

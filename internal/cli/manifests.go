@@ -214,6 +214,7 @@ func listReferrers(ctx context.Context, c *call) (any, error) {
 
 func (h host) referrers(ctx context.Context, repository, digest string, query url.Values) (index document, all []any, err error) {
 	path := "/v2/" + repository + "/referrers/" + digest + "?" + query.Encode()
+	all = []any{}
 	for path != "" {
 		index = nil
 		res, err := h.do(ctx, "GET", path, oci.RepositoryAccess(repository, oci.Pull), nil, &index)

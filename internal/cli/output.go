@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,10 +37,30 @@ func (o *output) check() error {
 	if o.query == "" {
 		return nil
 	}
+	o.query = quoteWords(o.query)
 	if _, err := jmespath.Compile(o.query); err != nil {
 		return usageError{fmt.Errorf("--query %s: %w", o.query, err)}
 	}
 	return nil
+}
+
+// literal is a JMESPath literal: JSON between grave accents.
+var literal = regexp.MustCompile("`(?:[^`\\\\]|\\\\.)*`")
+
+// quoteWords makes texts of literals that are not JSON. The Azure CLI takes a bare word
+// as a text, and its documentation is full of them: [?name==`x`].
+func quoteWords(query string) string {
+	return literal.ReplaceAllStringFunc(query, func(text string) string {
+		inner := strings.TrimSpace(strings.Trim(text, "`"))
+		if inner == "" || json.Valid([]byte(inner)) {
+			return text
+		}
+		quoted, err := json.Marshal(inner)
+		if err != nil {
+			return text // the parser says what is wrong
+		}
+		return "`" + string(quoted) + "`"
+	})
 }
 
 // columns are the headings of a table and the JMESPath of each.

@@ -201,7 +201,8 @@ func spread(table []command, args []string) []string {
 		f := spec.flag(args[i])
 		arg := f.spelled(args[i])
 		if f != nil && f.kind == yesno {
-			if i+1 < len(args) && isYesNo(args[i+1]) && !strings.Contains(arg, "=") {
+			// Where the command takes no argument, what follows can only be a value.
+			if i+1 < len(args) && !strings.Contains(arg, "=") && (isYesNo(args[i+1]) || spec.args == "" && !strings.HasPrefix(args[i+1], "-")) {
 				i++
 				arg = "--" + f.name + "=" + args[i]
 			}
