@@ -19,12 +19,14 @@ import (
 type serverFlags struct {
 	data, file     string
 	listen, domain string
+	dns            string
 }
 
 func (f *serverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.data, "data", "", dataHelp)
 	cmd.Flags().StringVar(&f.file, "config", "", "configuration file (default acrux.yaml in the data directory)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to listen on (default "+daemon.DefaultListen+")")
+	cmd.Flags().StringVar(&f.dns, "dns", "", "address on which a name server answers for the domain, such as 127.0.0.1:53 (default none)")
 	cmd.Flags().StringVar(&f.domain, "domain", "", "domain of all host names (default "+daemon.DefaultDomain+")")
 }
 
@@ -39,6 +41,9 @@ func (f *serverFlags) config(env *environment) (daemon.Config, error) {
 	}
 	if f.listen != "" {
 		config.Listen = f.listen
+	}
+	if f.dns != "" {
+		config.DNS = f.dns
 	}
 	if f.domain != "" {
 		config.Domain = f.domain
@@ -76,6 +81,34 @@ func newServeCommand(env *environment) *cobra.Command {
 		return daemon.Run(ctx, config, newLogger(env.stderr, config.LogLevel), func(p daemon.Published) {
 			fmt.Fprintf(env.stdout, "Acrux is ready at %s\n", p.URL("management"))
 		})
+	}
+	return cmd
+}
+
+// newDNSCommand answers for the names of a server that was started without a name
+// server, or that is to stay without one.
+func newDNSCommand(env *environment) *cobra.Command {
+	var data, listen string
+	cmd := &cobra.Command{Use: "dns", Short: "Answer for the names of a server, in place of lines in the hosts file", Args: cobra.NoArgs}
+	cmd.Flags().StringVar(&data, "data", "", dataHelp)
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:53", "address to listen on, over UDP and TCP")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		dir, err := env.dataDir(data)
+		if err != nil {
+			return err
+		}
+		pub, err := daemon.ReadPublished(dir)
+		if err != nil {
+			return err
+		}
+		names, err := daemon.NameServer(listen, pub, newLogger(env.stderr, "info"))
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		fmt.Fprintf(env.stdout, "Answering for %s at %s\n", pub.Domain, names.Address())
+		return names.Run(ctx)
 	}
 	return cmd
 }

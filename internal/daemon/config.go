@@ -29,6 +29,8 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Domain is what all host names end in. Default acrux.localhost.
 	Domain string `yaml:"domain"`
+	// DNS is the address of a name server for the domain, over UDP and TCP. Default none.
+	DNS string `yaml:"dns"`
 	// Location is where resources are said to be. Default eastus.
 	Location string `yaml:"location"`
 	// LoginServerAliases are suffixes under which this server's registries are known
@@ -103,7 +105,7 @@ func LoadConfig(data, file string, getenv func(string) string) (Config, error) {
 }
 
 func (c *Config) fromEnvironment(getenv func(string) string) {
-	for name, field := range map[string]*string{"ACRUX_LISTEN": &c.Listen, "ACRUX_DOMAIN": &c.Domain, "ACRUX_LOCATION": &c.Location,
+	for name, field := range map[string]*string{"ACRUX_LISTEN": &c.Listen, "ACRUX_DOMAIN": &c.Domain, "ACRUX_DNS": &c.DNS, "ACRUX_LOCATION": &c.Location,
 		"ACRUX_LOG_LEVEL": &c.LogLevel, "ACRUX_STEP_NETWORK": &c.Agent.StepNetwork} {
 		if value := getenv(name); value != "" {
 			*field = value

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,6 +41,7 @@ import (
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/server/graphapi"
 	"github.com/acrux/acrux/internal/server/loginapi"
+	"github.com/acrux/acrux/internal/server/nameserver"
 	"github.com/acrux/acrux/internal/server/registryapi"
 	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
@@ -74,6 +76,7 @@ type Server struct {
 	uploads  *upload.Uploads
 	router   *edge.Router
 	certs    *certificates
+	names    *nameserver.Server // nil unless it is configured
 }
 
 // Run builds a server, tells ready about it when it answers, and serves until ctx
@@ -121,6 +124,11 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
+	if s.config.DNS != "" {
+		if s.names, err = NameServer(s.config.DNS, s.Published, s.log); err != nil {
+			return err
+		}
+	}
 	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases, now); err != nil {
 		return err
 	}
@@ -132,6 +140,19 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	return writePublished(data, s.Published)
+}
+
+// NameServer returns a name server that listens and answers for the names of a server.
+func NameServer(address string, pub Published, log *slog.Logger) (*nameserver.Server, error) {
+	dialed, err := netip.ParseAddrPort(pub.Address)
+	if err != nil {
+		return nil, fmt.Errorf("the server's address: %w", err)
+	}
+	names := &nameserver.Server{Domain: pub.Domain, Addr: dialed.Addr().Unmap(), Log: log}
+	if err := names.Listen(address); err != nil {
+		return nil, err
+	}
+	return names, nil
 }
 
 func masterKey(data string) string { return filepath.Join(data, "keys", "master.key") }
@@ -293,6 +314,11 @@ func (s *Server) close() error {
 			errs = append(errs, err)
 		}
 	}
+	if s.names != nil {
+		if err := s.names.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
@@ -312,6 +338,9 @@ func (s *Server) duties() []duty {
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},
 		&registry.Sweeper{Content: s.content, Failed: failed},
 		s.uploads,
+	}
+	if s.names != nil {
+		all = append(all, s.names)
 	}
 	if !s.config.Agent.Off {
 		all = append(all, &builtinAgent{server: s})

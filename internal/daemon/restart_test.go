@@ -165,3 +165,26 @@ func TestOpenDirectory(t *testing.T) {
 		return nil
 	}))
 }
+
+// A name server answers while the server is up, and its port is free again afterwards.
+func TestNames(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	must(t, err)
+	address := taken.LocalAddr().String()
+	if said := refused(t, daemon.Config{Data: t.TempDir(), DNS: address}); !strings.Contains(said, "name server") {
+		t.Errorf("a port that is taken: %s", said)
+	}
+	must(t, taken.Close())
+	p, stop := start(t, daemon.Config{Data: t.TempDir(), DNS: address})
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
+	found, err := resolver.LookupNetIP(t.Context(), "ip4", "management."+p.Domain+".")
+	if err != nil || len(found) != 1 || found[0].String() != "127.0.0.1" {
+		t.Errorf("it has the addresses %v, %v", found, err)
+	}
+	stop()
+	again, err := net.ListenPacket("udp", address)
+	must(t, err)
+	must(t, again.Close())
+}
