@@ -53,7 +53,7 @@ func (b *bench) run() (err error) {
 		return err
 	}
 	fmt.Printf("%d CPUs, %s, load %s\n\n%-46s %12s %12s\n", runtime.NumCPU(), kernel(), load(), "what", "measured", "promised")
-	for _, measure := range []func() error{b.binary, b.start, b.prepare, b.command, b.firstLine, b.tutorial, b.memory} {
+	for _, measure := range []func() error{b.binary, b.start, b.prepare, b.requests, b.command, b.azure, b.firstLine, b.tutorial, b.memory} {
 		if err := measure(); err != nil {
 			return err
 		}
