@@ -1,26 +1,27 @@
-// Package identity knows who can act: applications (service principals) and
-// managed identities, user-assigned and system-assigned.
+// Package identity knows who can act: users, applications with their service
+// principals, and managed identities, user-assigned and system-assigned.
 //
 // A principal has several IDs and they are never the same thing. ObjectID is who it
-// is: role assignments name it (Azure says principalId). AppID is what it signs in
+// is: role assignments name it (Azure says principalId). ClientID is what it signs in
 // as: credentials name it (Azure says clientId or appId). A managed identity also
-// has the ID of the resource where it lives.
+// has the ID of the resource where it lives, and a user has a name in place of a
+// ClientID.
+//
+// An application is a registration, which has credentials, and a service principal,
+// which can be given rights. Both have the same ClientID and different object IDs.
 package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/resource"
 )
 
 // ObjectID is who a principal is, in role assignments.
@@ -34,37 +35,63 @@ type Kind string
 
 // The kinds of principal.
 const (
-	Application     Kind = "Application"
+	Application     Kind = "Application" // the service principal of one
 	ManagedIdentity Kind = "ManagedIdentity"
+	User            Kind = "User"
 )
 
 // Principal is someone who can act.
 type Principal struct {
 	ObjectID    ObjectID
-	ClientID    ClientID
+	ClientID    ClientID // empty for users
+	UserName    string   // users: name@domain, in lower case
 	Kind        Kind
 	DisplayName string
 	Resource    string // managed identities: ID of the identity, or of the resource it is the system identity of
-	SecretHash  string // applications with a secret
+	Disabled    bool   // may neither sign in nor use what it was given
 	Created     time.Time
 }
 
-// ErrNotFound says that there is no such principal.
-var ErrNotFound = errors.New("no such principal")
+// Type is the kind as role assignments write it.
+func (p Principal) Type() string {
+	if p.Kind == User {
+		return "User"
+	}
+	return "ServicePrincipal"
+}
+
+// Errors of a Store.
+var (
+	// ErrNotFound says that there is no such principal.
+	ErrNotFound = errors.New("no such principal")
+	// ErrExists says that a name or an ID is taken.
+	ErrExists = errors.New("there is one already")
+)
 
 // Store keeps principals. Its methods take part in ctx's transaction.
 type Store interface {
+	resource.Transactor
 	// Principal finds by object ID, or ErrNotFound.
 	Principal(ctx context.Context, id ObjectID) (Principal, error)
 	// PrincipalByClientID finds by client ID, or ErrNotFound.
 	PrincipalByClientID(ctx context.Context, id ClientID) (Principal, error)
+	// PrincipalByUserName finds a user whatever the case of the name, or ErrNotFound.
+	PrincipalByUserName(ctx context.Context, name string) (Principal, error)
 	// PrincipalsOf returns the principals that belong to a resource.
 	PrincipalsOf(ctx context.Context, resourceKey string) ([]Principal, error)
 	// Principals returns all, by display name.
 	Principals(ctx context.Context) ([]Principal, error)
+	// PutPrincipal writes one, new or not; ErrExists if its client ID or user name is
+	// another's. A principal that is disabled loses its refresh tokens.
 	PutPrincipal(ctx context.Context, p Principal) error
-	// DeletePrincipal removes the principal and its role assignments.
+	// DeletePrincipal removes the principal with its role assignments and refresh tokens.
 	DeletePrincipal(ctx context.Context, id ObjectID) error
+	// PasswordHash returns that of a user, empty for everybody else.
+	PasswordHash(ctx context.Context, id ObjectID) (string, error)
+	// SetPasswordHash changes a user's password and removes the refresh tokens.
+	SetPasswordHash(ctx context.Context, id ObjectID, hash string) error
+
+	Registrations
 }
 
 // Directory answers who is who, and makes principals.
@@ -80,30 +107,53 @@ func (d *Directory) NewManaged(ctx context.Context, name, resource string, now t
 	return p, d.PutPrincipal(ctx, p)
 }
 
-// NewApplication makes an application that signs in with a new random secret, of
-// which only a hash is kept.
-func (d *Directory) NewApplication(ctx context.Context, name string, now time.Time) (Principal, secret.String, error) {
-	text := newSecret()
-	p := Principal{ObjectID: ObjectID(uuid.NewString()), ClientID: ClientID(uuid.NewString()), Kind: Application,
-		DisplayName: name, SecretHash: hashSecret(text), Created: now}
-	return p, secret.New(text), d.PutPrincipal(ctx, p)
+// NewApplication registers an application that signs in with a new random secret, of
+// which only a hash is kept, and returns its service principal.
+func (d *Directory) NewApplication(ctx context.Context, name string, now time.Time) (p Principal, text secret.String, err error) {
+	err = d.InTx(ctx, func(ctx context.Context) error {
+		app, err := d.Register(ctx, name, "", now)
+		if err != nil {
+			return err
+		}
+		if _, text, err = d.AddSecret(ctx, app.ClientID, Credential{Start: now}); err != nil {
+			return err
+		}
+		p, err = d.NewServicePrincipal(ctx, app.ClientID, now)
+		return err
+	})
+	return p, text, err
 }
 
-// Authenticate returns the application that signs in with this ID and secret;
-// ErrNotFound if there is no such application, ErrWrongSecret if the secret is wrong.
+// Why a principal that exists may not sign in. All of them are ErrWrongSecret.
+var (
+	// ErrWrongSecret says that the secret or password is not the principal's own.
+	ErrWrongSecret = errors.New("the secret is wrong")
+	// ErrSecretExpired says that the secret was right once, or will be.
+	ErrSecretExpired = fmt.Errorf("the secret is not valid now: %w", ErrWrongSecret)
+	// ErrDisabled says that the principal was disabled.
+	ErrDisabled = fmt.Errorf("the principal is disabled: %w", ErrWrongSecret)
+)
+
+// Authenticate returns the service principal that signs in with this ID and secret;
+// ErrNotFound if there is no such application, ErrWrongSecret if the secret is wrong,
+// has expired or counts no longer.
 func (d *Directory) Authenticate(ctx context.Context, id ClientID, text secret.String) (Principal, error) {
 	p, err := d.PrincipalByClientID(ctx, id)
 	if err != nil {
 		return Principal{}, err
 	}
-	if p.SecretHash == "" || !checkSecret(p.SecretHash, text.Reveal()) {
-		return Principal{}, ErrWrongSecret
+	credentials, err := d.Credentials(ctx, p.ClientID)
+	if err != nil {
+		return Principal{}, err
+	}
+	if err := checkSecrets(credentials, text, time.Now()); err != nil {
+		return Principal{}, err
+	}
+	if p.Disabled {
+		return Principal{}, ErrDisabled
 	}
 	return p, nil
 }
-
-// ErrWrongSecret says that the principal exists and the secret is not its own.
-var ErrWrongSecret = errors.New("the secret is wrong")
 
 // Find returns the principal that any of its IDs names.
 func (d *Directory) Find(ctx context.Context, id string) (Principal, error) {
@@ -113,34 +163,4 @@ func (d *Directory) Find(ctx context.Context, id string) (Principal, error) {
 		return d.PrincipalByClientID(ctx, ClientID(id))
 	}
 	return p, err
-}
-
-// newSecret returns 256 random bits as text. The prefix lets scanners for leaked
-// secrets find it.
-func newSecret() string {
-	p := make([]byte, 32)
-	_, _ = rand.Read(p) // never fails (crypto/rand)
-	return "acrux_" + base64.RawURLEncoding.EncodeToString(p)
-}
-
-// hashSecret is a salted SHA-256. A slow password hash would add nothing: the
-// secrets are 256 random bits, never chosen by people.
-func hashSecret(text string) string {
-	salt := make([]byte, 16)
-	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	return hex.EncodeToString(salt) + ":" + hashWith(salt, text)
-}
-
-func hashWith(salt []byte, text string) string {
-	sum := sha256.Sum256(append(salt, text...))
-	return hex.EncodeToString(sum[:])
-}
-
-func checkSecret(hash, text string) bool {
-	salt, want, _ := strings.Cut(hash, ":")
-	raw, err := hex.DecodeString(salt)
-	if err != nil {
-		return false
-	}
-	return subtle.ConstantTimeCompare([]byte(hashWith(raw, text)), []byte(want)) == 1
 }

@@ -13,7 +13,7 @@ import (
 type Decision struct {
 	Allowed     bool
 	PrincipalID identity.ObjectID
-	Principal   identity.Principal // filled in for a denial
+	Principal   identity.Principal
 	Action      string
 	Scope       arm.ID
 	Looked      []Look // the assignments that were not enough
@@ -51,6 +51,8 @@ func (d Decision) Who() string {
 		b.WriteString("the managed identity")
 	case p.Kind == identity.Application:
 		b.WriteString("the service principal")
+	case p.Kind == identity.User:
+		b.WriteString("the user")
 	default:
 		b.WriteString("the principal")
 	}
@@ -58,6 +60,9 @@ func (d Decision) Who() string {
 		fmt.Fprintf(&b, " '%s'", p.DisplayName)
 	}
 	fmt.Fprintf(&b, " (principalId %s", d.PrincipalID)
+	if p.UserName != "" {
+		fmt.Fprintf(&b, ", name %s", p.UserName)
+	}
 	if p.ClientID != "" {
 		fmt.Fprintf(&b, ", clientId %s", p.ClientID)
 	}
@@ -73,8 +78,10 @@ func (d Decision) Who() string {
 func (d Decision) Explain() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s may not perform '%s' on '%s'.", upperFirst(d.Who()), d.Action, d.Scope)
-	switch len(d.Looked) {
-	case 0:
+	switch {
+	case d.Principal.Disabled:
+		b.WriteString(" It is disabled.")
+	case len(d.Looked) == 0:
 		b.WriteString(" It has no role assignment at all.")
 	default:
 		b.WriteString(" Role assignments looked at:")
@@ -94,7 +101,7 @@ func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 // Fix is the one command that would make the decision an allowing one.
 func (d Decision) Fix() string {
 	role, ok := smallestRole(d.Action)
-	if !ok {
+	if !ok || d.Principal.Disabled {
 		return ""
 	}
 	name := role.Name

@@ -70,11 +70,12 @@ func (c *Checker) Check(ctx context.Context, principal identity.ObjectID, action
 		look := Look{Assignment: a, Role: role, InScope: a.Scope.Contains(scope), Permits: known && role.Permits(action)}
 		if look.InScope && look.Permits {
 			d.Allowed = true
-			return d, nil
+			break
 		}
 		d.Looked = append(d.Looked, look)
 	}
 	d.Principal, err = c.who(ctx, principal)
+	d.Allowed = d.Allowed && !d.Principal.Disabled
 	return d, err
 }
 

@@ -202,6 +202,25 @@ func TestExplanation(t *testing.T) {
 	}
 }
 
+// Who is disabled may nothing, whatever it was given.
+func TestDisabled(t *testing.T) {
+	c, p := world(t)
+	assign(t, c, "a", p.ObjectID, "Owner", arm.ID{})
+	for _, disabled := range []bool{false, true, false} {
+		p.Disabled = disabled
+		if err := c.Directory.PutPrincipal(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.Check(t.Context(), p.ObjectID, rbac.ActionPull, reg)
+		if err != nil || d.Allowed == disabled {
+			t.Error(d, err)
+		}
+		if disabled && (!strings.HasSuffix(d.Explain(), " It is disabled.") || d.Fix() != "") {
+			t.Error(d.Explain(), d.Fix())
+		}
+	}
+}
+
 func same(t *testing.T, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -217,7 +217,7 @@ func (s *Server) readAssignment(ctx context.Context, c *Call, scope arm.ID, name
 	}
 	typ := p.PrincipalType
 	if typ == "" {
-		typ = "ServicePrincipal"
+		typ = principal.Type()
 	}
 	return rbac.Assignment{Name: strings.ToLower(name), Scope: scope, PrincipalID: principal.ObjectID, PrincipalType: typ, RoleID: role.ID,
 		Description: p.Description, Created: c.Now, CreatedBy: string(c.Caller.ObjectID)}, err

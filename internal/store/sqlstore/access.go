@@ -20,30 +20,28 @@ var _ identity.Store = Principals{}
 // lower is how IDs of principals are kept and compared.
 func lower[T ~string](id T) string { return strings.ToLower(string(id)) }
 
-const selectPrincipal = `SELECT object_id, app_id, kind, display_name, resource, secret_hash, created FROM principals `
+const selectPrincipal = `SELECT object_id, coalesce(app_id, ''), coalesce(user_name, ''), kind, display_name, resource, disabled, created FROM principals `
 
 func scanPrincipal(r row) (p identity.Principal, err error) {
 	var created int64
-	err = r.Scan(&p.ObjectID, &p.ClientID, &p.Kind, &p.DisplayName, &p.Resource, &p.SecretHash, &created)
+	err = r.Scan(&p.ObjectID, &p.ClientID, &p.UserName, &p.Kind, &p.DisplayName, &p.Resource, &p.Disabled, &created)
 	p.Created = fromMicros(created)
-	return p, err
-}
-
-func foundPrincipal(p identity.Principal, err error) (identity.Principal, error) {
-	if errors.Is(err, sql.ErrNoRows) {
-		err = identity.ErrNotFound
-	}
-	return p, err
+	return p, instead(err, identity.ErrNotFound)
 }
 
 // Principal implements identity.Store.
 func (s Principals) Principal(ctx context.Context, id identity.ObjectID) (identity.Principal, error) {
-	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE object_id = $1`, lower(id))))
+	return scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE object_id = $1`, lower(id)))
 }
 
 // PrincipalByClientID implements identity.Store.
 func (s Principals) PrincipalByClientID(ctx context.Context, id identity.ClientID) (identity.Principal, error) {
-	return foundPrincipal(scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE app_id = $1`, lower(id))))
+	return scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE app_id = $1`, lower(id)))
+}
+
+// PrincipalByUserName implements identity.Store.
+func (s Principals) PrincipalByUserName(ctx context.Context, name string) (identity.Principal, error) {
+	return scanPrincipal(s.queryRow(ctx, selectPrincipal+`WHERE user_name = $1`, strings.ToLower(name)))
 }
 
 // PrincipalsOf implements identity.Store.
@@ -58,11 +56,55 @@ func (s Principals) Principals(ctx context.Context) ([]identity.Principal, error
 
 // PutPrincipal implements identity.Store.
 func (s Principals) PutPrincipal(ctx context.Context, p identity.Principal) error {
-	_, err := s.exec(ctx, `INSERT INTO principals (object_id, app_id, kind, display_name, resource, resource_key, secret_hash, created)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, secret_hash = excluded.secret_hash`,
-		lower(p.ObjectID), lower(p.ClientID), p.Kind, p.DisplayName, p.Resource, strings.ToLower(p.Resource), p.SecretHash, micros(p.Created))
+	return s.InTx(ctx, func(ctx context.Context) error {
+		var others int
+		err := s.queryRow(ctx, `SELECT count(*) FROM principals WHERE object_id <> $1 AND (app_id = $2 OR user_name = $3)`,
+			lower(p.ObjectID), optional(lower(p.ClientID)), optional(strings.ToLower(p.UserName))).Scan(&others)
+		if err != nil {
+			return err
+		}
+		if others > 0 {
+			return identity.ErrExists
+		}
+		_, err = s.exec(ctx, `INSERT INTO principals (object_id, app_id, user_name, kind, display_name, resource, resource_key, disabled, created)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, disabled = excluded.disabled`,
+			lower(p.ObjectID), optional(lower(p.ClientID)), optional(strings.ToLower(p.UserName)), p.Kind, p.DisplayName,
+			p.Resource, strings.ToLower(p.Resource), bit(p.Disabled), micros(p.Created))
+		if err != nil || !p.Disabled {
+			return err
+		}
+		return s.signOut(ctx, p.ObjectID)
+	})
+}
+
+// optional is NULL for an empty text.
+func optional(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+func (s Principals) signOut(ctx context.Context, id identity.ObjectID) error {
+	_, err := s.exec(ctx, `DELETE FROM refresh_tokens WHERE object_id = $1`, lower(id))
 	return err
+}
+
+// PasswordHash implements identity.Store.
+func (s Principals) PasswordHash(ctx context.Context, id identity.ObjectID) (hash string, err error) {
+	err = s.queryRow(ctx, `SELECT password_hash FROM principals WHERE object_id = $1`, lower(id)).Scan(&hash)
+	return hash, instead(err, identity.ErrNotFound)
+}
+
+// SetPasswordHash implements identity.Store.
+func (s Principals) SetPasswordHash(ctx context.Context, id identity.ObjectID, hash string) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := atLeastOne(s.exec(ctx, `UPDATE principals SET password_hash = $2 WHERE object_id = $1`, lower(id), hash)); err != nil {
+			return err
+		}
+		return s.signOut(ctx, id)
+	})
 }
 
 // DeletePrincipal implements identity.Store.
