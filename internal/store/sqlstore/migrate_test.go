@@ -13,7 +13,7 @@ import (
 )
 
 // atFirst makes a database as the first version had it, with an application and a
-// managed identity, and the version after the next applied already.
+// managed identity, after all migrations before the directory's.
 func atFirst(t *testing.T, dir string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "acrux.db"))
@@ -29,10 +29,8 @@ func atFirst(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, version := range []int64{1, 3} {
-		if _, err := provider.ApplyVersion(t.Context(), version, true); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := provider.UpTo(t.Context(), 3); err != nil {
+		t.Fatal(err)
 	}
 	for _, statement := range []string{
 		`INSERT INTO principals (object_id, app_id, kind, display_name, secret_hash, created) VALUES ('o1', 'c1', 'Application', 'app', 'salt:hash', 7)`,
