@@ -135,6 +135,20 @@ func (d *Directory) AddSecret(ctx context.Context, id ClientID, c Credential) (C
 	return c, secret.New(text), err
 }
 
+// RemoveSecret removes a secret of an application; ErrNotFound if it has none such.
+func (d *Directory) RemoveSecret(ctx context.Context, id ClientID, keyID string) error {
+	return d.InTx(ctx, func(ctx context.Context) error {
+		all, err := d.Credentials(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(all, func(c Credential) bool { return c.Kind == Secret && strings.EqualFold(c.KeyID, keyID) }) {
+			return ErrNotFound
+		}
+		return d.DeleteCredential(ctx, id, keyID)
+	})
+}
+
 func checkCount(all []Credential, kind CredentialKind, more int) error {
 	for _, c := range all {
 		if c.Kind == kind {

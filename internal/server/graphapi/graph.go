@@ -1,5 +1,9 @@
-// Package graphapi is the corner of the directory API that clients need to turn a
-// name or an ID into a principal.
+// Package graphapi is the corner of the directory API that clients need: who is who,
+// and the making and removing of applications, their credentials, service principals
+// and users (az-wire, section 13).
+//
+// Whoever is signed in may read. Writing is for those who may give rights anyway: see
+// rights.go.
 package graphapi
 
 import (
@@ -7,155 +11,188 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
+	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
 )
 
 // Server is the graph host.
 type Server struct {
-	Log       *slog.Logger
-	Issuer    *token.Issuer
-	Directory *identity.Directory
-	URL       string // https://graph.DOMAIN:PORT, the audience of its tokens
-	TenantID  string
+	Log          *slog.Logger
+	Issuer       *token.Issuer
+	Directory    *identity.Directory
+	Checker      *rbac.Checker
+	URL          string // https://graph.DOMAIN:PORT, the audience of its tokens
+	TenantID     string
+	Subscription string // who may assign roles there may write
+}
+
+// call is a request on its way: its caller is known.
+type call struct {
+	*http.Request
+	server *Server
+	caller identity.Principal
+	now    time.Time
+	base   string // URL up to the version
+	id     string // the object the path names
+	below  string // what is named below it
+}
+
+type answer struct {
+	status int
+	body   any // nil: none
+}
+
+func ok(body any) answer      { return answer{http.StatusOK, body} }
+func created(body any) answer { return answer{http.StatusCreated, body} }
+
+var done = answer{status: http.StatusNoContent}
+
+// routes are what is served, by method and path below the version. A * stands for an
+// ID, or for the name of what is below one.
+var routes = map[string]func(*call) (answer, error){
+	"GET me":                                               (*call).me,
+	"GET me/ownedobjects":                                  (*call).owned,
+	"POST directoryobjects/getbyids":                       (*call).byIDs,
+	"GET directoryobjects/*":                               (*call).object,
+	"GET serviceprincipals":                                (*call).listPrincipals,
+	"POST serviceprincipals":                               (*call).newPrincipal,
+	"GET serviceprincipals/*":                              (*call).onePrincipal,
+	"PATCH serviceprincipals/*":                            (*call).patchPrincipal,
+	"DELETE serviceprincipals/*":                           (*call).deletePrincipal,
+	"GET serviceprincipals/*/owners":                       (*call).principalOwners,
+	"POST serviceprincipals/*/addpassword":                 func(c *call) (answer, error) { return c.addPassword(c.appOfPrincipal) },
+	"POST serviceprincipals/*/removepassword":              func(c *call) (answer, error) { return c.removePassword(c.appOfPrincipal) },
+	"GET applications":                                     (*call).listApplications,
+	"POST applications":                                    (*call).newApplication,
+	"GET applications/*":                                   (*call).oneApplication,
+	"PATCH applications/*":                                 (*call).patchApplication,
+	"DELETE applications/*":                                (*call).deleteApplication,
+	"GET applications/*/owners":                            (*call).applicationOwners,
+	"POST applications/*/addpassword":                      func(c *call) (answer, error) { return c.addPassword(c.application) },
+	"POST applications/*/removepassword":                   func(c *call) (answer, error) { return c.removePassword(c.application) },
+	"GET applications/*/federatedidentitycredentials":      (*call).listTrusts,
+	"POST applications/*/federatedidentitycredentials":     (*call).newTrust,
+	"GET applications/*/federatedidentitycredentials/*":    (*call).oneTrust,
+	"PATCH applications/*/federatedidentitycredentials/*":  (*call).patchTrust,
+	"DELETE applications/*/federatedidentitycredentials/*": (*call).deleteTrust,
+	"GET users":      (*call).listUsers,
+	"POST users":     (*call).newUser,
+	"GET users/*":    (*call).oneUser,
+	"PATCH users/*":  (*call).patchUser,
+	"DELETE users/*": (*call).deleteUser,
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := s.serve(w, r)
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	a, err := s.serve(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	write(w, http.StatusOK, body)
+	write(w, a)
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) serve(r *http.Request) (answer, error) {
+	caller, err := s.authenticate(r)
+	if err != nil {
+		return answer{}, err
+	}
+	c := &call{Request: r, server: s, caller: caller, now: time.Now()}
+	handler := c.route()
+	if handler == nil {
+		return answer{}, problem.New(problem.Unsupported, "NotImplemented", "%s %s is not available in this version of Acrux.", r.Method, r.URL.Path)
+	}
+	return handler(c)
+}
+
+// publicAudiences are Azure's own names for the audience of the directory.
+var publicAudiences = []string{"https://graph.microsoft.com", "https://graph.windows.net"}
+
+// authenticate returns who calls. A token lives on for a while when its principal is
+// deleted or disabled, so the directory is asked as well.
+func (s *Server) authenticate(r *http.Request) (identity.Principal, error) {
+	refuse := func(message string, cause error) error {
+		return problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "%s", message).Because(cause)
+	}
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return nil, problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "Access token is empty.")
+		return identity.Principal{}, refuse("Access token is empty.", nil)
 	}
-	if _, err := s.Issuer.VerifyIdentity(text, []string{s.URL, "https://graph.microsoft.com", "https://graph.windows.net"}); err != nil {
-		return nil, problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "Access token validation failure.").Because(err)
+	caller, err := s.Issuer.VerifyIdentity(text, append([]string{s.URL}, publicAudiences...))
+	switch {
+	case errors.Is(err, token.ErrExpired):
+		return identity.Principal{}, refuse("Lifetime validation failed, the token is expired.", err)
+	case errors.Is(err, token.ErrWrongAudience):
+		return identity.Principal{}, refuse("Access token validation failure. Invalid audience.", err)
+	case err != nil:
+		return identity.Principal{}, refuse("Access token validation failure.", err)
 	}
-	segments := strings.FieldsFunc(r.URL.Path, func(c rune) bool { return c == '/' })
-	if len(segments) < 2 {
-		return nil, notServed(r)
+	p, err := s.Directory.Principal(r.Context(), caller.ObjectID)
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return p, refuse("The principal of the access token was deleted.", err)
+	case err == nil && p.Disabled:
+		return p, refuse("The principal of the access token is disabled.", nil)
 	}
-	switch what := strings.ToLower(strings.Join(segments[1:], "/")); {
-	case what == "serviceprincipals" && r.Method == http.MethodGet:
-		return s.find(r)
-	case strings.HasPrefix(what, "serviceprincipals/") && len(segments) == 3 && r.Method == http.MethodGet:
-		return s.one(r, segments[2])
-	case what == "directoryobjects/getbyids" && r.Method == http.MethodPost:
-		return s.byIDs(w, r)
-	}
-	return nil, notServed(r)
+	return p, err
 }
 
-func notServed(r *http.Request) error {
-	return problem.New(problem.Unsupported, "NotImplemented", "%s %s is not available in this version of Acrux.", r.Method, r.URL.Path)
-}
-
-// The filters that clients send.
-var (
-	byName  = regexp.MustCompile(`servicePrincipalNames/any\(c:\s*c eq '([^']*)'\)`)
-	byAppID = regexp.MustCompile(`(?i)appId eq '([^']*)'`)
-	display = regexp.MustCompile(`(?i)displayName eq '([^']*)'`)
-	starts  = regexp.MustCompile(`(?i)startswith\(displayName,\s*'([^']*)'\)`)
-)
-
-func (s *Server) find(r *http.Request) (any, error) {
-	filter := r.URL.Query().Get("$filter")
-	all, err := s.Directory.Principals(r.Context())
-	if err != nil {
-		return nil, err
+// route finds the handler of a path, nil if there is none. Paths look like
+// /v1.0/users/X/name, or /v1.0/users('X') and /v1.0/applications(appId='X').
+func (c *call) route() func(*call) (answer, error) {
+	segments := strings.FieldsFunc(c.URL.Path, func(r rune) bool { return r == '/' })
+	if len(segments) < 2 || segments[0] != "v1.0" && segments[0] != "beta" {
+		return nil
 	}
-	values := []any{}
-	for _, p := range all {
-		if fits(p, filter) {
-			values = append(values, s.body(p))
+	c.base = c.server.URL + "/" + segments[0]
+	segments = segments[1:]
+	if name, key, found := strings.Cut(segments[0], "("); found {
+		key = strings.Replace(strings.TrimSuffix(key, ")"), "appid=", "appId=", 1)
+		segments = append([]string{name, strings.ReplaceAll(key, "'", "")}, segments[1:]...)
+	}
+	pattern := []string{}
+	for i, segment := range segments {
+		if i%2 == 1 && pattern[0] != "me" && !(pattern[0] == "directoryobjects" && strings.EqualFold(segment, "getByIds")) {
+			segment = "*"
 		}
+		pattern = append(pattern, strings.ToLower(segment))
 	}
-	return s.list("servicePrincipals", values), nil
+	if len(segments) > 1 {
+		c.id = segments[1]
+	}
+	if len(segments) > 3 {
+		c.below = segments[3]
+	}
+	return routes[c.Method+" "+strings.Join(pattern, "/")]
 }
 
-func fits(p identity.Principal, filter string) bool {
-	if filter == "" {
-		return true
-	}
-	for _, pattern := range []*regexp.Regexp{byName, byAppID} {
-		if m := pattern.FindStringSubmatch(filter); m != nil {
-			return strings.EqualFold(m[1], string(p.ClientID))
-		}
-	}
-	if m := display.FindStringSubmatch(filter); m != nil {
-		return strings.EqualFold(m[1], p.DisplayName)
-	}
-	if m := starts.FindStringSubmatch(filter); m != nil {
-		return strings.HasPrefix(strings.ToLower(p.DisplayName), strings.ToLower(m[1]))
-	}
-	return false
-}
-
-func (s *Server) one(r *http.Request, id string) (any, error) {
-	p, err := s.Directory.Principal(r.Context(), identity.ObjectID(id))
-	if errors.Is(err, identity.ErrNotFound) {
-		return nil, problem.New(problem.NotFound, "Request_ResourceNotFound", "Resource '%s' does not exist or one of its queried reference-property objects are not present.", id)
-	}
-	return s.body(p), err
-}
-
-// maxBody bounds a request's body in bytes, maxIDs how many IDs may stand in it.
-const (
-	maxBody = 256 << 10
-	maxIDs  = 1000
-)
-
-func (s *Server) byIDs(w http.ResponseWriter, r *http.Request) (any, error) {
-	var body struct {
-		IDs []string `json:"ids"`
-	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&body); err != nil || len(body.IDs) > maxIDs {
-		return nil, problem.New(problem.Invalid, "Request_BadRequest", "The request needs JSON with at most %d 'ids'.", maxIDs).Because(err)
-	}
-	values := []any{}
-	for _, id := range body.IDs {
-		p, err := s.Directory.Principal(r.Context(), identity.ObjectID(id))
-		if errors.Is(err, identity.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, s.body(p))
-	}
-	return s.list("directoryObjects", values), nil
-}
-
-func (s *Server) list(what string, values []any) map[string]any {
-	return map[string]any{"@odata.context": s.URL + "/v1.0/$metadata#" + what, "value": values}
-}
-
-func (s *Server) body(p identity.Principal) map[string]any {
-	return map[string]any{"@odata.type": "#microsoft.graph.servicePrincipal", "id": p.ObjectID, "appId": p.ClientID, "displayName": p.DisplayName,
-		"servicePrincipalNames": []string{string(p.ClientID)}, "servicePrincipalType": p.Kind, "accountEnabled": true, "appOwnerOrganizationId": s.TenantID}
-}
-
+// fail renders an error as the directory does.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.From(err)
-	if p.Kind == problem.Internal && r.Context().Err() == nil {
-		s.Log.Error("request failed", "id", w.Header().Get("x-ms-request-id"), "path", r.URL.Path, "err", err)
+	id := w.Header().Get("x-ms-request-id")
+	if p.Kind == problem.Internal {
+		if r.Context().Err() != nil {
+			return // the client is gone
+		}
+		s.Log.Error("request failed", "id", id, "method", r.Method, "path", r.URL.Path, "err", err)
 	}
-	write(w, p.Kind.Status(), map[string]any{"error": map[string]any{"code": p.Code, "message": p.Text()}})
+	write(w, answer{p.Kind.Status(), map[string]any{"error": map[string]any{"code": p.Code, "message": p.Text(),
+		"innerError": map[string]any{"date": time.Now().UTC().Format("2006-01-02T15:04:05"), "request-id": id, "client-request-id": w.Header().Get("x-ms-client-request-id")}}}})
 }
 
-func write(w http.ResponseWriter, status int, body any) {
+func write(w http.ResponseWriter, a answer) {
+	w.Header().Set("Cache-Control", "no-cache")
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone if this fails
+	w.WriteHeader(a.status)
+	_ = json.NewEncoder(w).Encode(a.body) // the client is gone if this fails
 }

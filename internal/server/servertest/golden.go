@@ -69,11 +69,13 @@ func (tr *Transcript) Add(title, request string, a Answer, headers ...string) {
 
 var (
 	guid  = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
-	stamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{7})?Z`)
+	stamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{7})?Z?`)
 	etag  = regexp.MustCompile(`"[0-9a-f]{24}"`)
 	runID = regexp.MustCompile(`\b[cdy][a-z]1\b`)
 	sig   = regexp.MustCompile(`(se|sig)=[^&"\\]+`)
 	jwt   = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+	hint  = regexp.MustCompile(`"hint": "[\w-]{3}"`)
+	thumb = regexp.MustCompile(`"[0-9A-F]{40}"`)
 	word  = regexp.MustCompile(`acrux_[\w-]{43}`)
 )
 
@@ -95,6 +97,8 @@ func (tr *Transcript) scrub(text string) string {
 	text = stamp.ReplaceAllString(text, "TIME")
 	text = runID.ReplaceAllString(text, "RUN1")
 	text = sig.ReplaceAllString(text, "$1=SIGNED")
+	text = hint.ReplaceAllString(text, `"hint": "HINT"`)
+	text = thumb.ReplaceAllString(text, `"THUMBPRINT"`)
 	text = jwt.ReplaceAllString(text, "JWT")
 	text = word.ReplaceAllString(text, "PASSWORD")
 	return etag.ReplaceAllString(text, "ETAG")

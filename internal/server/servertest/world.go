@@ -98,7 +98,13 @@ func (w *World) NewRegistry(name string) arm.ID {
 // Token is an identity token of a person for the management host.
 func (w *World) Token(p Person) string {
 	w.t.Helper()
-	text, err := w.Issuer.Identity(p.Principal, w.URL("management"), time.Now(), token.IdentityTTL)
+	return w.TokenFor(p, "management")
+}
+
+// TokenFor is an identity token of a person for a host.
+func (w *World) TokenFor(p Person, host string) string {
+	w.t.Helper()
+	text, err := w.Issuer.Identity(p.Principal, w.URL(host), time.Now(), token.IdentityTTL)
 	w.must(err)
 	return text
 }
@@ -178,6 +184,13 @@ func (w *World) ARMOK(p Person, method, path, body string, header ...string) Ans
 		w.t.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
 	}
 	return a
+}
+
+// Graph calls the graph host as a person.
+func (w *World) Graph(p Person, method, path, body string) Answer {
+	w.t.Helper()
+	return w.Do(Request{Method: method, URL: w.URL("graph") + path, Body: body,
+		Header: map[string]string{"Authorization": "Bearer " + w.TokenFor(p, "graph"), "Content-Type": "application/json"}})
 }
 
 // Login posts a form to the login host.
