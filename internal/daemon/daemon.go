@@ -28,6 +28,7 @@ import (
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/egress"
@@ -253,7 +254,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 
 	s.router = &edge.Router{Log: s.log}
 	s.router.Host("management."+pub.Domain, management)
-	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, URL: pub.URL("login"), TenantID: pub.TenantID})
+	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, SignIn: signin.NewService(sqlstore.SignIn{DB: db}), URL: pub.URL("login"), TenantID: pub.TenantID})
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: issuer, Directory: directory, Checker: checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
 	s.router.Below("blob."+pub.Domain, storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)

@@ -29,7 +29,7 @@ func (l *Limit) Take(key string, now time.Time) bool {
 		full = now
 	}
 	full = full.Add(l.Every)
-	if full.Sub(now) > time.Duration(l.Times)*l.Every {
+	if l.Times < 1 || full.Sub(now) > time.Duration(l.Times)*l.Every {
 		return false
 	}
 	if l.full == nil {

@@ -73,6 +73,8 @@ type Store interface {
 	PutRefresh(ctx context.Context, r Refresh, keep int) error
 	// Device finds by the hash of the device code, or ErrUnknown.
 	Device(ctx context.Context, hash string) (Device, error)
+	// Waiting finds a device that waits to be let in by its user code, or ErrUnknown.
+	Waiting(ctx context.Context, userCode string, now time.Time) (Device, error)
 	// PutDevice adds a code that waits; ErrTooMany if limit of them do.
 	PutDevice(ctx context.Context, d Device, limit int, now time.Time) error
 	// AdmitDevice lets in the device that waits with the user code; ErrUnknown if none
@@ -86,8 +88,37 @@ type Store interface {
 
 // Service is what the login host knows of who signs in. It is safe for concurrent use.
 type Service struct {
-	Store Store
+	store     Store
+	accounts  Limit // wrong passwords of one account
+	addresses Limit // wrong passwords from one address
+	codes     Limit // device codes asked for, or typed, from one address
 }
+
+// NewService returns the service on a store.
+func NewService(store Store) *Service {
+	return &Service{store: store, accounts: Limit{Times: 20, Every: time.Minute}, addresses: Limit{Times: 60, Every: 5 * time.Second}, codes: Limit{Times: 30, Every: 10 * time.Second}}
+}
+
+// Guess takes a try at the password of an account from an address. There are only so
+// many, and ok is false when they are used up; right gives the try back. Everybody can
+// use up those of an account, so that its user has to wait for a minute as well: that is
+// better than to let passwords be guessed from many addresses.
+func (s *Service) Guess(account, address string, now time.Time) (right func(), ok bool) {
+	account = strings.ToLower(account)
+	if !s.addresses.Take(address, now) {
+		return nil, false
+	}
+	if !s.accounts.Take(account, now) {
+		return nil, false
+	}
+	return func() {
+		s.addresses.Return(address)
+		s.accounts.Return(account)
+	}, true
+}
+
+// TryCode reports whether an address may ask for another device code, or type one.
+func (s *Service) TryCode(address string, now time.Time) bool { return s.codes.Take(address, now) }
 
 // random returns 256 random bits as text and the hash that is kept of it.
 func random(prefix string) (secret.String, string) {
@@ -108,14 +139,14 @@ const refreshPrefix = "acrux_rt_"
 // NewRefresh gives a client a refresh token of a user.
 func (s *Service) NewRefresh(ctx context.Context, who identity.ObjectID, client identity.ClientID, now time.Time) (secret.String, error) {
 	text, hashed := random(refreshPrefix)
-	return text, s.Store.PutRefresh(ctx, Refresh{Hash: hashed, Principal: who, Client: client, Expires: now.Add(RefreshTTL)}, maxRefresh)
+	return text, s.store.PutRefresh(ctx, Refresh{Hash: hashed, Principal: who, Client: client, Expires: now.Add(RefreshTTL)}, maxRefresh)
 }
 
 // UseRefresh returns whose refresh token of the client it is, and lets it count anew;
 // ErrUnknown for everything that is none. Whether the user may still sign in is for the
 // caller to find out.
 func (s *Service) UseRefresh(ctx context.Context, text secret.String, client identity.ClientID, now time.Time) (identity.ObjectID, error) {
-	r, err := s.Store.Refresh(ctx, hash(text.Reveal()))
+	r, err := s.store.Refresh(ctx, hash(text.Reveal()))
 	switch {
 	case err != nil:
 		return "", err
@@ -125,7 +156,7 @@ func (s *Service) UseRefresh(ctx context.Context, text secret.String, client ide
 		return r.Principal, nil
 	}
 	r.Expires = now.Add(RefreshTTL)
-	return r.Principal, s.Store.PutRefresh(ctx, r, maxRefresh)
+	return r.Principal, s.store.PutRefresh(ctx, r, maxRefresh)
 }
 
 // NewDevice makes the codes for a device that waits: the one it asks with, and the one
@@ -133,18 +164,23 @@ func (s *Service) UseRefresh(ctx context.Context, text secret.String, client ide
 func (s *Service) NewDevice(ctx context.Context, client identity.ClientID, scope string, now time.Time) (secret.String, Device, error) {
 	text, hashed := random("")
 	d := Device{Hash: hashed, UserCode: newUserCode(), Client: client, Scope: scope, Expires: now.Add(DeviceTTL)}
-	return text, d, s.Store.PutDevice(ctx, d, maxDevices, now)
+	return text, d, s.store.PutDevice(ctx, d, maxDevices, now)
+}
+
+// Waiting returns the device that waits with the code that was typed, or ErrUnknown.
+func (s *Service) Waiting(ctx context.Context, typed string, now time.Time) (Device, error) {
+	return s.store.Waiting(ctx, normalUserCode(typed), now)
 }
 
 // AdmitDevice lets the device in as a user, by the code that was typed.
 func (s *Service) AdmitDevice(ctx context.Context, typed string, who identity.ObjectID, now time.Time) (Device, error) {
-	return s.Store.AdmitDevice(ctx, normalUserCode(typed), who, now)
+	return s.store.AdmitDevice(ctx, normalUserCode(typed), who, now)
 }
 
 // TakeDevice returns the device that was let in, once; ErrPending while it waits, and
 // ErrUnknown before, afterwards, or for another client.
 func (s *Service) TakeDevice(ctx context.Context, code secret.String, client identity.ClientID, now time.Time) (Device, error) {
-	d, err := s.Store.Device(ctx, hash(code.Reveal()))
+	d, err := s.store.Device(ctx, hash(code.Reveal()))
 	switch {
 	case err != nil:
 		return d, err
@@ -153,7 +189,7 @@ func (s *Service) TakeDevice(ctx context.Context, code secret.String, client ide
 	case d.Principal == "":
 		return d, ErrPending
 	}
-	return d, s.Store.TakeDevice(ctx, d.Hash)
+	return d, s.store.TakeDevice(ctx, d.Hash)
 }
 
 // letters of user codes: consonants, which make no words and are not taken for digits.
@@ -194,5 +230,5 @@ func normalUserCode(typed string) string {
 // UseAssertion refuses what was used before, ErrUsed: what names an assertion together
 // with what it was used for.
 func (s *Service) UseAssertion(ctx context.Context, what string, expires, now time.Time) error {
-	return s.Store.UseAssertion(ctx, hash(what), expires, now)
+	return s.store.UseAssertion(ctx, hash(what), expires, now)
 }

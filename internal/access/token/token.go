@@ -20,22 +20,52 @@ const (
 )
 
 // identityClaims are those of an identity token, with the names Azure uses. Audience
-// hides the library's, which is written as a list; Azure writes one text.
+// hides the library's, which is written as a list; Azure writes one text. IDType is what
+// sets identity tokens apart from ID tokens, which prove nothing to anybody but the client.
 type identityClaims struct {
 	jwt.RegisteredClaims
 	Audience   string `json:"aud"`
 	TenantID   string `json:"tid"`
 	ObjectID   string `json:"oid"`
-	AppID      string `json:"appid"`
-	IDType     string `json:"idtyp"`
+	AppID      string `json:"appid,omitempty"`
+	IDType     string `json:"idtyp,omitempty"`
 	ResourceID string `json:"xms_mirid,omitempty"`
+	Scope      string `json:"scp,omitempty"`
+	Name       string `json:"name,omitempty"`
+	UserName   string `json:"upn,omitempty"`
+	UniqueName string `json:"unique_name,omitempty"`
+	Preferred  string `json:"preferred_username,omitempty"`
 	Version    string `json:"ver"`
 }
 
-// Identity issues an identity token of a principal for an audience.
+// Values of IDType.
+const (
+	idApp  = "app"
+	idUser = "user"
+)
+
+func (is *Issuer) claims(p identity.Principal, audience string, now time.Time, ttl time.Duration) identityClaims {
+	return identityClaims{RegisteredClaims: is.registered(string(p.ObjectID), now, ttl), Audience: audience,
+		TenantID: is.TenantID, ObjectID: string(p.ObjectID), Version: "1.0"}
+}
+
+// Identity issues an identity token of a principal for an audience. The ClientID of a
+// user is that of the program he uses.
 func (is *Issuer) Identity(p identity.Principal, audience string, now time.Time, ttl time.Duration) (string, error) {
-	return is.sign(identityClaims{RegisteredClaims: is.registered(string(p.ObjectID), now, ttl), Audience: audience,
-		TenantID: is.TenantID, ObjectID: string(p.ObjectID), AppID: string(p.ClientID), IDType: "app", ResourceID: p.Resource, Version: "1.0"})
+	claims := is.claims(p, audience, now, ttl)
+	claims.AppID, claims.IDType, claims.ResourceID = string(p.ClientID), idApp, p.Resource
+	if p.Kind == identity.User {
+		claims.IDType, claims.Scope, claims.Name, claims.UserName, claims.UniqueName = idUser, "user_impersonation", p.DisplayName, p.UserName, p.UserName
+	}
+	return is.sign(claims)
+}
+
+// ID issues an ID token (OpenID Connect Core, section 2): it tells a program who has
+// signed in, and opens nothing.
+func (is *Issuer) ID(user identity.Principal, client identity.ClientID, now time.Time, ttl time.Duration) (string, error) {
+	claims := is.claims(user, string(client), now, ttl)
+	claims.Name, claims.UserName, claims.Preferred = user.DisplayName, user.UserName, user.UserName
+	return is.sign(claims)
 }
 
 // Caller is who an identity token speaks for.
@@ -50,6 +80,9 @@ func (is *Issuer) VerifyIdentity(text string, audiences []string) (Caller, error
 	var claims identityClaims
 	if err := is.parse(text, &claims); err != nil {
 		return Caller{}, err
+	}
+	if claims.IDType != idApp && claims.IDType != idUser {
+		return Caller{}, ErrInvalid
 	}
 	if claims.ObjectID == "" || !slices.Contains(audiences, strings.TrimSuffix(claims.Audience, "/")) {
 		return Caller{}, ErrWrongAudience

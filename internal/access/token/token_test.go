@@ -48,6 +48,8 @@ const url = "https://login.test/tenant/"
 
 var person = identity.Principal{ObjectID: "object", ClientID: "client", Resource: "/x"}
 
+var user = identity.Principal{ObjectID: "user", ClientID: "program", Kind: identity.User, UserName: "anna@test", DisplayName: "Anna"}
+
 func must(t *testing.T, text string, err error) string {
 	t.Helper()
 	if err != nil {
@@ -70,6 +72,8 @@ func TestKinds(t *testing.T) {
 		"identity, name":    make(is.Identity(person, "reg", now, time.Hour)),
 		"identity, expired": make(is.Identity(person, "https://arm.test", now.Add(-2*time.Hour), time.Hour)),
 		"identity, early":   make(is.Identity(person, "https://arm.test", now.Add(time.Hour), time.Hour)),
+		"user":              make(is.Identity(user, "https://arm.test", now, time.Hour)),
+		"ID":                make(is.ID(user, "https://arm.test", now, time.Hour)),
 		"refresh":           make(is.Refresh("reg", subject, now, time.Hour)),
 		"refresh, other":    make(is.Refresh("reg2", subject, now, time.Hour)),
 		"refresh, expired":  make(is.Refresh("reg", subject, now.Add(-2*time.Hour), time.Hour)),
@@ -87,7 +91,7 @@ func TestKinds(t *testing.T) {
 		"refresh": func(text string) error { _, err := is.VerifyRefresh(text, "reg"); return err },
 		"access":  func(text string) error { _, _, err := is.VerifyAccess(text, "reg"); return err },
 	}
-	opens := map[string]string{"identity": "identity", "identity, slash": "identity", "refresh": "refresh", "access": "access"}
+	opens := map[string]string{"identity": "identity", "identity, slash": "identity", "user": "identity", "refresh": "refresh", "access": "access"}
 	for name, text := range tokens {
 		for door, open := range doors {
 			err := open(text)

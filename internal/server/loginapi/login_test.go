@@ -58,7 +58,13 @@ func TestConfiguration(t *testing.T) {
 	if a.At("tenant_discovery_endpoint") != w.URL("login")+"/"+servertest.Tenant+"/v2.0"+file {
 		t.Errorf("instance discovery: %s", a.Body)
 	}
-	if a := get(w, "/adfs/oauth2/authorize"); a.Status != 404 {
+	if a := get(w, "/common/userrealm/anna@acrux.test?api-version=1.0"); a.At("account_type") != "Managed" || a.At("domain_name") != "acrux.test" {
+		t.Errorf("user realm: %s", a.Body)
+	}
+	if a := get(w, "/adfs/oauth2/authorize"); a.Status != 501 || !strings.Contains(a.Body, "az login --use-device-code") {
+		t.Errorf("browsers: %d %s", a.Status, a.Body)
+	}
+	if a := get(w, "/adfs/oauth2/nothing"); a.Status != 404 {
 		t.Errorf("what is not served: %d %s", a.Status, a.Body)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
@@ -149,7 +150,7 @@ func (s *Stack) route(log *slog.Logger) {
 		Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
 	s.Router = &edge.Router{Log: log}
 	s.Router.Host("management."+Domain, s.ARM)
-	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, URL: s.URL("login"), TenantID: Tenant})
+	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signin.NewService(sqlstore.SignIn{DB: s.DB}), URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)

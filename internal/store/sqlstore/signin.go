@@ -51,6 +51,11 @@ func (s SignIn) Device(ctx context.Context, hash string) (signin.Device, error) 
 	return scanDevice(s.queryRow(ctx, selectDevice+`WHERE hash = $1`, hash))
 }
 
+// Waiting implements signin.Store.
+func (s SignIn) Waiting(ctx context.Context, userCode string, now time.Time) (signin.Device, error) {
+	return scanDevice(s.queryRow(ctx, selectDevice+`WHERE user_code = $1 AND object_id = '' AND expires > $2`, userCode, micros(now)))
+}
+
 // PutDevice implements signin.Store.
 func (s SignIn) PutDevice(ctx context.Context, d signin.Device, limit int, now time.Time) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
