@@ -4,7 +4,7 @@ import "slices"
 
 // commands is everything the client can do.
 func commands() []command {
-	return slices.Concat(accountCommands(), resourceCommands(), roleCommands(), registryCommands(), imageCommands(), taskCommands(), runCommands())
+	return slices.Concat(accountCommands(), resourceCommands(), roleCommands(), directoryCommands(), registryCommands(), imageCommands(), taskCommands(), runCommands())
 }
 
 // Flags that many commands have.
@@ -34,8 +34,10 @@ func with(flags []flag, more ...flag) []flag { return slices.Concat(flags, more)
 
 func accountCommands() []command {
 	return []command{
-		{path: "login", short: "Sign in as a service principal", run: login, offline: true, flags: []flag{{name: "service-principal", kind: toggle, help: "sign in as a service principal (the only way yet)"},
-			{name: "username", short: "u", required: true, help: "client ID"}, {name: "password", short: "p", required: true, help: "secret"}, {name: "tenant", short: "t", help: "tenant"}}},
+		{path: "login", short: "Sign in: a user, a service principal, or a managed identity", run: login, offline: true, flags: []flag{{name: "service-principal", kind: toggle, help: "sign in as a service principal"},
+			{name: "username", short: "u", help: "user name, or client ID"}, {name: "password", short: "p", help: "password, secret, or file of a certificate with its key"}, {name: "tenant", short: "t", help: "tenant"},
+			{name: "use-device-code", kind: toggle, help: "sign in elsewhere, in a browser"}, {name: "identity", short: "i", kind: toggle, help: "sign in as the managed identity of where this runs"},
+			{name: "federated-token", help: "another issuer's token"}, {name: "allow-no-subscriptions", kind: toggle, help: "sign in without any role"}}},
 		{path: "logout", short: "Forget the last login", run: logout, offline: true},
 		{path: "account show", short: "Show the subscription", run: showAccount},
 		{path: "account list", short: "List the subscriptions", run: listAccounts, flags: []flag{{name: "all", kind: toggle, help: "of all clouds (there is one)"}}},

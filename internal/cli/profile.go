@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/term"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -43,11 +46,25 @@ func (e *environment) newClient() (*client.Client, error) {
 }
 
 func (e *environment) profile(dir string) (client.Profile, error) {
-	if management := e.getenv("ARM_ENDPOINT"); management != "" {
-		return client.Profile{Management: management, Authority: e.getenv("AD_ENDPOINT"), GraphURL: e.getenv("GRAPH_ENDPOINT"), Address: e.getenv("ACRUX_ADDRESS"),
-			CABundle: e.getenv("CA_BUNDLE"), Tenant: e.getenv("TENANT_ID"), Subscription: e.getenv("SUBSCRIPTION_ID"),
-			ClientID: e.getenv("SP_ID"), Secret: secret.New(e.getenv("SP_SECRET"))}, nil
+	management := e.getenv("ARM_ENDPOINT")
+	p := client.Profile{Management: management, Authority: e.getenv("AD_ENDPOINT"), GraphURL: e.getenv("GRAPH_ENDPOINT"), Address: e.getenv("ACRUX_ADDRESS"),
+		CABundle: e.getenv("CA_BUNDLE"), Tenant: e.getenv("TENANT_ID"), Subscription: e.getenv("SUBSCRIPTION_ID"),
+		ClientID: e.getenv("SP_ID"), Secret: secret.New(e.getenv("SP_SECRET"))}
+	if management != "" && p.ClientID != "" {
+		return p, nil
 	}
+	last, err := readProfile(dir)
+	switch {
+	case management == "":
+		return last, err
+	case err == nil && last.Management == management:
+		return last, nil // the environment names the server, and nobody
+	}
+	return p, nil
+}
+
+// readProfile reads who signed in last.
+func readProfile(dir string) (client.Profile, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "profile.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return client.Profile{}, problem.New(problem.Unauthenticated, "NotSignedIn", "no server is chosen and nobody is signed in").
@@ -64,8 +81,8 @@ func (e *environment) profile(dir string) (client.Profile, error) {
 	return s.Profile, nil
 }
 
-// login signs in as a service principal and remembers it. The server is the one of
-// the environment, or of the login before.
+// login signs in and remembers it. The server is the one of the environment, or of the
+// login before.
 func login(ctx context.Context, c *call) (any, error) {
 	dir, err := c.configDir()
 	if err != nil {
@@ -75,26 +92,98 @@ func login(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.ClientID, p.Secret = c.text("username"), secret.New(c.text("password"))
 	if tenant := c.text("tenant"); tenant != "" {
 		p.Tenant = tenant
 	}
-	fresh, err := client.New(p, "")
+	if err := c.choose(&p); err != nil {
+		return nil, err
+	}
+	fresh, err := client.New(p, filepath.Join(dir, "tokens.json"))
 	if err != nil {
 		return nil, err
 	}
+	if err := c.signInUser(ctx, fresh); err != nil {
+		return nil, err
+	}
+	fresh.Forget() // so that what follows shows whether he gets in now
+	p = fresh.Profile
 	var list struct{ Value []map[string]any }
 	if _, err := fresh.Do(ctx, "GET", "/subscriptions", "2022-12-01", nil, &list); err != nil {
 		return nil, err
+	}
+	if len(list.Value) == 0 && !c.toggle("allow-no-subscriptions") {
+		return nil, problem.New(problem.Denied, "NoSubscriptions", "No subscriptions found for %s: it has no role anywhere", whoIs(p)).Hint("acrux login --allow-no-subscriptions …")
 	}
 	text, err := json.MarshalIndent(saved{Profile: p, Secret: p.Secret.Reveal()}, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	if id := c.getenv("SP_ID"); id != "" && id != p.ClientID {
-		c.warn("note: the environment signs in as %s, which counts before this login; unset ARM_ENDPOINT SP_ID SP_SECRET to use it", id)
+	if id := c.getenv("SP_ID"); id != "" && (id != p.ClientID || p.Method != client.BySecret) {
+		c.warn("note: the environment signs in as %s, which counts before this login; unset SP_ID and SP_SECRET to use it", id)
 	}
 	return accounts(list.Value, p), secret.WriteFile(filepath.Join(dir, "profile.json"), text)
+}
+
+// choose puts into p how and as whom the flags say to sign in.
+func (c *call) choose(p *client.Profile) error {
+	user, password, federated := c.text("username"), c.text("password"), c.text("federated-token")
+	p.Method, p.ClientID, p.UserName, p.Certificate, p.Secret = client.BySecret, user, "", "", secret.New(password)
+	switch {
+	case c.toggle("identity"):
+		p.Method, p.Secret = client.ByIdentity, secret.String{}
+	case !c.toggle("service-principal"):
+		p.Method, p.ClientID, p.UserName, p.Secret = client.ByUser, "", user, secret.String{}
+	case user == "":
+		return invalidArgument("--service-principal needs --username")
+	case federated != "":
+		p.Method, p.Secret = client.ByFederation, secret.New(federated)
+	case password == "":
+		return invalidArgument("--service-principal needs --password, a secret or the file of a certificate with its key, or --federated-token")
+	default:
+		if info, err := os.Stat(password); err == nil && info.Mode().IsRegular() {
+			file, err := filepath.Abs(password)
+			p.Method, p.Certificate, p.Secret = client.ByCertificate, file, secret.String{}
+			return err
+		}
+	}
+	return nil
+}
+
+// signInUser lets a user sign in: with his password, or elsewhere in a browser.
+func (c *call) signInUser(ctx context.Context, fresh *client.Client) error {
+	if fresh.Method != client.ByUser {
+		return nil
+	}
+	if fresh.UserName == "" || c.toggle("use-device-code") {
+		return fresh.SignInDevice(ctx, func(message string) { c.warn("%s", message) })
+	}
+	password := c.text("password")
+	if password == "" {
+		if !isTerminal(c.stdin) {
+			return invalidArgument("--username needs --password where nobody can be asked, or --use-device-code")
+		}
+		fmt.Fprint(c.stderr, "Password: ")
+		text, err := term.ReadPassword(int(c.stdin.(*os.File).Fd()))
+		c.warn("")
+		if err != nil {
+			return err
+		}
+		password = string(text)
+	}
+	return fresh.SignInUser(ctx, secret.New(password))
+}
+
+// whoIs names a principal as the Azure CLI shows it.
+func whoIs(p client.Profile) string {
+	switch {
+	case p.Method == client.ByUser:
+		return p.UserName
+	case p.Method == client.ByIdentity && p.ClientID == "":
+		return "systemAssignedIdentity"
+	case p.Method == client.ByIdentity:
+		return "userAssignedIdentity"
+	}
+	return p.ClientID
 }
 
 func logout(_ context.Context, c *call) (any, error) {
@@ -115,9 +204,16 @@ func accounts(list []map[string]any, p client.Profile) []map[string]any {
 	all := []map[string]any{}
 	for _, s := range list {
 		all = append(all, map[string]any{"cloudName": "Acrux", "id": s["subscriptionId"], "isDefault": true, "name": s["displayName"], "state": s["state"],
-			"tenantId": s["tenantId"], "homeTenantId": s["tenantId"], "managedByTenants": []any{}, "user": map[string]any{"name": p.ClientID, "type": "servicePrincipal"}})
+			"tenantId": s["tenantId"], "homeTenantId": s["tenantId"], "managedByTenants": []any{}, "user": map[string]any{"name": whoIs(p), "type": userType(p)}})
 	}
 	return all
+}
+
+func userType(p client.Profile) string {
+	if p.Method == client.ByUser {
+		return "user"
+	}
+	return "servicePrincipal"
 }
 
 func listAccounts(ctx context.Context, c *call) (any, error) {
@@ -148,7 +244,7 @@ func showAccount(ctx context.Context, c *call) (any, error) {
 	}
 	all := accounts(list.Value, c.client.Profile)
 	if len(all) == 0 {
-		return nil, problem.New(problem.NotFound, "NoSubscriptions", "the principal %s has no role anywhere", c.client.ClientID)
+		return nil, problem.New(problem.NotFound, "NoSubscriptions", "the principal %s has no role anywhere", whoIs(c.client.Profile))
 	}
 	return all[0], nil
 }

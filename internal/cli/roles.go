@@ -42,13 +42,19 @@ func (c *call) principal(ctx context.Context, who string) (document, error) {
 			return first(found), err
 		}
 	}
-	for _, filter := range []string{"servicePrincipalNames/any(c:c eq '" + who + "')", "displayName eq '" + who + "'"} {
+	for _, filter := range []string{"servicePrincipalNames/any(c:c eq " + odata(who) + ")", "displayName eq " + odata(who)} {
 		found, err := c.graph(ctx, http.MethodGet, "/v1.0/servicePrincipals?$filter="+url.QueryEscape(filter), nil)
 		if err != nil || len(found) > 0 {
 			return first(found), err
 		}
 	}
-	return nil, problem.New(problem.NotFound, "PrincipalNotFound", "cannot find the service principal or managed identity '%s' in the directory", who)
+	if strings.Contains(who, "@") {
+		found, err := c.graph(ctx, http.MethodGet, "/v1.0/users?$filter="+url.QueryEscape("userPrincipalName eq "+odata(who)), nil)
+		if err != nil || len(found) > 0 {
+			return first(found), err
+		}
+	}
+	return nil, problem.New(problem.NotFound, "PrincipalNotFound", "cannot find the user, service principal or managed identity '%s' in the directory", who)
 }
 
 func first(list []document) document {
@@ -69,10 +75,6 @@ func (c *call) graph(ctx context.Context, method, path string, in any) ([]docume
 }
 
 func createAssignment(ctx context.Context, c *call) (any, error) {
-	role, err := c.roleID(ctx, c.text("role"))
-	if err != nil {
-		return nil, err
-	}
 	object := c.text("assignee-object-id")
 	if object == "" {
 		if c.text("assignee") == "" {
@@ -84,11 +86,20 @@ func createAssignment(ctx context.Context, c *call) (any, error) {
 		}
 		object, _ = p["id"].(string) // every object has one
 	}
-	properties := document{"roleDefinitionId": role, "principalId": object}
-	if typ := c.text("assignee-principal-type"); typ != "" {
-		properties["principalType"] = typ
+	return c.assign(ctx, c.text("role"), c.text("scope"), object, c.text("assignee-principal-type"))
+}
+
+// assign gives a role, by name or ID, to a principal.
+func (c *call) assign(ctx context.Context, role, scope, object, kind string) (any, error) {
+	role, err := c.roleID(ctx, role)
+	if err != nil {
+		return nil, err
 	}
-	scope := strings.TrimSuffix(c.text("scope"), "/")
+	properties := document{"roleDefinitionId": role, "principalId": object}
+	if kind != "" {
+		properties["principalType"] = kind
+	}
+	scope = strings.TrimSuffix(scope, "/")
 	var out document
 	_, err = c.client.Do(ctx, "PUT", scope+authorization+"/roleAssignments/"+uuid.NewString(), rolesVersion, document{"properties": properties}, &out)
 	if problem.Is(err, problem.Conflict) {

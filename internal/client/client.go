@@ -33,8 +33,11 @@ type Profile struct {
 	CABundle     string        `json:"caBundle,omitempty"`
 	Tenant       string        `json:"tenant"`
 	Subscription string        `json:"subscription"`
-	ClientID     string        `json:"clientId"`
-	Secret       secret.String `json:"-"`
+	Method       Method        `json:"method,omitempty"`
+	ClientID     string        `json:"clientId"`              // of a managed identity: empty if there is no choice
+	UserName     string        `json:"userName,omitempty"`    // of a user
+	Certificate  string        `json:"certificate,omitempty"` // PEM file with the key
+	Secret       secret.String `json:"-"`                     // a secret, or another issuer's token
 }
 
 // Client talks to one server as one principal. It is safe for concurrent use.

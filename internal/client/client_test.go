@@ -30,7 +30,13 @@ func serve(t *testing.T, handler http.HandlerFunc) *Client {
 		fmt.Fprintf(w, `{"access_token":"token for %s","expires_in":3600}`, r.FormValue("scope"))
 	})
 	mux.HandleFunc("/", handler)
-	ts := httptest.NewTLSServer(mux)
+	return serveAll(t, mux)
+}
+
+// serveAll is serve with a handler that also answers for the token endpoint.
+func serveAll(t *testing.T, handler http.Handler) *Client {
+	t.Helper()
+	ts := httptest.NewTLSServer(handler)
 	t.Cleanup(ts.Close)
 	bundle := filepath.Join(t.TempDir(), "ca.crt")
 	write(t, bundle, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ts.Certificate().Raw})))

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/secret"
-	"github.com/acrux/acrux/internal/arm/problem"
 )
 
 // tokenCache keeps tokens between commands: signing in anew for each would double
@@ -64,31 +63,33 @@ func (t *tokenCache) put(key, token string, expires time.Time) {
 	}
 }
 
+// Forget throws the identity tokens of the client's principal away: the next are asked
+// for anew.
+func (c *Client) Forget() { c.tokens.forget(c.Authority + " " + c.who() + " ") }
+
+// forget removes what begins with prefix.
+func (t *tokenCache) forget(prefix string) {
+	t.get("") // reads the file
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.all {
+		if strings.HasPrefix(key, prefix) {
+			delete(t.all, key)
+		}
+	}
+}
+
 // Token returns an identity token for an audience.
 func (c *Client) Token(ctx context.Context, audience string) (string, error) {
-	key := strings.Join([]string{c.Authority, c.ClientID, audience}, " ")
+	key := strings.Join([]string{c.Authority, c.who(), audience}, " ")
 	if text, ok := c.tokens.get(key); ok {
 		return text, nil
-	}
-	if c.ClientID == "" || c.Secret.Empty() {
-		return "", problem.New(problem.Unauthenticated, "NotSignedIn", "nobody is signed in").
-			Hint(`eval "$(acrux env --data DIR)"`).Hint("acrux login --service-principal --username ID --password SECRET --tenant TENANT")
 	}
 	text, expires, err := c.signIn(ctx, audience)
 	if err == nil {
 		c.tokens.put(key, text, expires)
 	}
 	return text, err
-}
-
-func (c *Client) signIn(ctx context.Context, audience string) (string, time.Time, error) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ClientID}, "client_secret": {c.Secret.Reveal()}, "scope": {audience + "/.default"}}
-	var out struct {
-		AccessToken string `json:"access_token"`
-		ExpiresIn   int    `json:"expires_in"`
-	}
-	err := c.postForm(ctx, c.Authority+"/oauth2/token", form, &out)
-	return out.AccessToken, time.Now().Add(time.Duration(out.ExpiresIn) * time.Second), err
 }
 
 func (c *Client) postForm(ctx context.Context, target string, form url.Values, out any) error {
