@@ -24,11 +24,20 @@ type pkg struct {
 	Imports    []string
 }
 
+// packages lists ours, those of the module of the clients' tests too.
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-tags", "seccomp netgo osusergo", "-json=ImportPath,Dir,Imports", "./cmd/...", "./internal/...", "./test/...").Output()
+	return append(list(t, ".", "./cmd/...", "./internal/...", "./test/..."), list(t, "test/compat", "./...")...)
+}
+
+func list(t *testing.T, dir string, patterns ...string) []pkg {
+	t.Helper()
+	args := append([]string{"list", "-tags", "seccomp netgo osusergo", "-json=ImportPath,Dir,Imports"}, patterns...)
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		t.Fatalf("go list in %s: %v", dir, err)
 	}
 	var all []pkg
 	decoder := json.NewDecoder(strings.NewReader(string(out)))
