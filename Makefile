@@ -8,7 +8,7 @@ LDFLAGS := -s -w -extldflags -static
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 export CGO_ENABLED := 1
 
-.PHONY: build demo test check bench deps deps-build deps-test clean
+.PHONY: build demo test check bench deps deps-build deps-test deps-clients clean
 
 build: bin/acrux ## build bin/acrux, static and stripped
 
@@ -20,7 +20,7 @@ demo: build deps-test ## run the tutorial, both options; KEEP=1 leaves the serve
 	$(GO) build -o bin/upstream ./test/fixture/cmd/upstream
 	KEEP=$(KEEP) bash test/demo/demo.sh
 
-test: deps-build deps-test ## run all tests, with the race detector
+test: deps ## run all tests, with the race detector
 	$(GO) vet -tags "$(TAGS)" ./...
 	$(GO) -C test/compat vet -tags "$(TAGS)" ./...
 	$(RACE) $(GO) test -race -tags "$(TAGS)" -timeout 30m ./...
@@ -39,7 +39,9 @@ bench: build deps-test ## measure what is promised and print both
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
 deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2
-deps: deps-build deps-test
+# Other people's clients, for test/compat.
+deps-clients: ; @bash tools/install.sh azure-cli podman skopeo
+deps: deps-build deps-test deps-clients
 
 clean:
 	rm -rf bin

@@ -1,5 +1,3 @@
-// Package compat_test lets other people's clients work against whole servers, to keep
-// us honest: here the Azure SDK for Go.
 package compat_test
 
 import (
@@ -8,12 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,63 +25,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/msi/armmsi"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources"
 
-	"github.com/acrux/acrux/internal/cli"
 	"github.com/acrux/acrux/test/fixture"
 )
-
-// asProgram makes the test binary an acrux.
-const asProgram = "ACRUX_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
-	}
-	os.Exit(m.Run())
-}
-
-func ok[T any](t *testing.T) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-// startServer runs a server whose docker.io has library/node:15-alpine.
-func startServer(t *testing.T) *fixture.Server {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("whole servers take longer than a short test may")
-	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the embedded engine needs root")
-		}
-		t.Skip("the embedded engine needs root")
-	}
-	upstream := httptest.NewServer(fixture.Upstream())
-	t.Cleanup(upstream.Close)
-	base, err := fixture.BusyboxImage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := fixture.Push(strings.TrimPrefix(upstream.URL, "http://"), "library/node:15-alpine", base); err != nil {
-		t.Fatal(err)
-	}
-	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
-	s, err := fixture.StartServer(os.Args[0], filepath.Join(t.TempDir(), "data"), config, append(os.Environ(), asProgram+"=1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // sdk is what the SDK's clients need.
 type sdk struct {
@@ -126,7 +66,8 @@ var often = &runtime.PollUntilDoneOptions{Frequency: time.Second}
 // The tutorial's resources, made, used and deleted with the SDK's typed clients, for
 // both forms of the authority.
 func TestAzureSDK(t *testing.T) {
-	s := startServer(t)
+	need(t)
+	s := newWorld(t).serve(t, "")
 	for name, authority := range map[string]string{"adfs": "adfs", "tenant": s.Published.TenantID} {
 		t.Run(name, func(t *testing.T) { tutorial(t, newSDK(t, s, authority), name) })
 	}
@@ -134,14 +75,14 @@ func TestAzureSDK(t *testing.T) {
 
 func tutorial(t *testing.T, k sdk, group string) {
 	ctx := t.Context()
-	groups := ok[*armresources.ResourceGroupsClient](t)(armresources.NewResourceGroupsClient(k.subscription, k.credential, k.options))
-	ok[armresources.ResourceGroupsClientCreateOrUpdateResponse](t)(groups.CreateOrUpdate(ctx, group, armresources.ResourceGroup{Location: to.Ptr("eastus")}, nil))
-	factory := ok[*acr.ClientFactory](t)(acr.NewClientFactory(k.subscription, k.credential, k.options))
+	groups := must[*armresources.ResourceGroupsClient](t)(armresources.NewResourceGroupsClient(k.subscription, k.credential, k.options))
+	must[armresources.ResourceGroupsClientCreateOrUpdateResponse](t)(groups.CreateOrUpdate(ctx, group, armresources.ResourceGroup{Location: to.Ptr("eastus")}, nil))
+	factory := must[*acr.ClientFactory](t)(acr.NewClientFactory(k.subscription, k.credential, k.options))
 	registries := factory.NewRegistriesClient()
 
-	creating := ok[*runtime.Poller[acr.RegistriesClientCreateResponse]](t)(registries.BeginCreate(ctx, group, "registry"+group,
+	creating := must[*runtime.Poller[acr.RegistriesClientCreateResponse]](t)(registries.BeginCreate(ctx, group, "registry"+group,
 		acr.Registry{Location: to.Ptr("eastus"), SKU: &acr.SKU{Name: to.Ptr(acr.SKUNameStandard)}}, nil))
-	registry := ok[acr.RegistriesClientCreateResponse](t)(creating.PollUntilDone(ctx, often))
+	registry := must[acr.RegistriesClientCreateResponse](t)(creating.PollUntilDone(ctx, often))
 	if !strings.HasPrefix(*registry.Properties.LoginServer, "registry"+group+".azurecr.") {
 		t.Errorf("the login server is %s", *registry.Properties.LoginServer)
 	}
@@ -154,17 +95,17 @@ func tutorial(t *testing.T, k sdk, group string) {
 		t.Errorf("importing what is not there: %v", err)
 	}
 
-	identities := ok[*armmsi.UserAssignedIdentitiesClient](t)(armmsi.NewUserAssignedIdentitiesClient(k.subscription, k.credential, k.options))
-	puller := ok[armmsi.UserAssignedIdentitiesClientCreateOrUpdateResponse](t)(identities.CreateOrUpdate(ctx, group, "puller", armmsi.Identity{Location: to.Ptr("eastus")}, nil))
-	assignments := ok[*armauthorization.RoleAssignmentsClient](t)(armauthorization.NewRoleAssignmentsClient(k.subscription, k.credential, k.options))
+	identities := must[*armmsi.UserAssignedIdentitiesClient](t)(armmsi.NewUserAssignedIdentitiesClient(k.subscription, k.credential, k.options))
+	puller := must[armmsi.UserAssignedIdentitiesClientCreateOrUpdateResponse](t)(identities.CreateOrUpdate(ctx, group, "puller", armmsi.Identity{Location: to.Ptr("eastus")}, nil))
+	assignments := must[*armauthorization.RoleAssignmentsClient](t)(armauthorization.NewRoleAssignmentsClient(k.subscription, k.credential, k.options))
 	role := "/subscriptions/" + k.subscription + "/providers/Microsoft.Authorization/roleDefinitions/7f951dda-4ed3-4680-a7ca-43fe172d538d"
-	ok[armauthorization.RoleAssignmentsClientCreateResponse](t)(assignments.Create(ctx, *registry.ID, "11111111-2222-3333-4444-555555555555",
+	must[armauthorization.RoleAssignmentsClientCreateResponse](t)(assignments.Create(ctx, *registry.ID, "11111111-2222-3333-4444-555555555555",
 		armauthorization.RoleAssignmentCreateParameters{Properties: &armauthorization.RoleAssignmentProperties{PrincipalID: puller.Properties.PrincipalID, RoleDefinitionID: &role}}, nil))
 
 	runTask(t, factory, group, *registry.Name, *puller.ID)
 
-	deleting := ok[*runtime.Poller[armresources.ResourceGroupsClientDeleteResponse]](t)(groups.BeginDelete(ctx, group, nil))
-	ok[armresources.ResourceGroupsClientDeleteResponse](t)(deleting.PollUntilDone(ctx, often))
+	deleting := must[*runtime.Poller[armresources.ResourceGroupsClientDeleteResponse]](t)(groups.BeginDelete(ctx, group, nil))
+	must[armresources.ResourceGroupsClientDeleteResponse](t)(deleting.PollUntilDone(ctx, often))
 	if _, err := registries.Get(ctx, group, *registry.Name, nil); !errors.As(err, &refused) || refused.StatusCode != http.StatusNotFound {
 		t.Errorf("the registry of a deleted group: %v", err)
 	}
@@ -183,19 +124,19 @@ func runTask(t *testing.T, factory *acr.ClientFactory, group, registry, identity
 	t.Helper()
 	ctx := t.Context()
 	file := base64.StdEncoding.EncodeToString([]byte("version: v1.1.0\nsteps:\n- cmd: $Registry/base:e echo hello\n"))
-	creating := ok[*runtime.Poller[acr.TasksClientCreateResponse]](t)(factory.NewTasksClient().BeginCreate(ctx, group, registry, "hello", acr.Task{Location: to.Ptr("eastus"),
+	creating := must[*runtime.Poller[acr.TasksClientCreateResponse]](t)(factory.NewTasksClient().BeginCreate(ctx, group, registry, "hello", acr.Task{Location: to.Ptr("eastus"),
 		Identity: &acr.IdentityProperties{Type: to.Ptr(acr.ResourceIdentityTypeUserAssigned), UserAssignedIdentities: map[string]*acr.UserIdentityProperties{identity: {}}},
 		Properties: &acr.TaskProperties{Platform: &acr.PlatformProperties{OS: to.Ptr(acr.OSLinux)},
 			Step: &acr.EncodedTaskStep{Type: to.Ptr(acr.StepTypeEncodedTask), EncodedTaskContent: &file}}}, nil))
-	task := ok[acr.TasksClientCreateResponse](t)(creating.PollUntilDone(ctx, often))
+	task := must[acr.TasksClientCreateResponse](t)(creating.PollUntilDone(ctx, often))
 	if task.Identity == nil || task.Identity.UserAssignedIdentities[identity] == nil || task.Identity.PrincipalID != nil {
 		t.Errorf("the identity block is %+v", task.Identity)
 	}
-	scheduling := ok[*runtime.Poller[acr.RegistriesClientScheduleRunResponse]](t)(factory.NewRegistriesClient().BeginScheduleRun(ctx, group, registry,
+	scheduling := must[*runtime.Poller[acr.RegistriesClientScheduleRunResponse]](t)(factory.NewRegistriesClient().BeginScheduleRun(ctx, group, registry,
 		&acr.TaskRunRequest{Type: to.Ptr("TaskRunRequest"), TaskID: task.ID}, nil))
-	run := ok[acr.RegistriesClientScheduleRunResponse](t)(scheduling.PollUntilDone(ctx, often))
+	run := must[acr.RegistriesClientScheduleRunResponse](t)(scheduling.PollUntilDone(ctx, often))
 	for *run.Properties.Status != acr.RunStatusSucceeded {
-		got := ok[acr.RunsClientGetResponse](t)(factory.NewRunsClient().Get(ctx, group, registry, *run.Name, nil))
+		got := must[acr.RunsClientGetResponse](t)(factory.NewRunsClient().Get(ctx, group, registry, *run.Name, nil))
 		switch run.Run = got.Run; *run.Properties.Status {
 		case acr.RunStatusQueued, acr.RunStatusStarted, acr.RunStatusRunning, acr.RunStatusSucceeded:
 			time.Sleep(20 * time.Millisecond)
@@ -203,7 +144,7 @@ func runTask(t *testing.T, factory *acr.ClientFactory, group, registry, identity
 			t.Fatalf("the run ended as %s", *run.Properties.Status)
 		}
 	}
-	link := ok[acr.RunsClientGetLogSasURLResponse](t)(factory.NewRunsClient().GetLogSasURL(ctx, group, registry, *run.Name, nil))
+	link := must[acr.RunsClientGetLogSasURLResponse](t)(factory.NewRunsClient().GetLogSasURL(ctx, group, registry, *run.Name, nil))
 	if !strings.Contains(*link.LogLink, ".blob.") {
 		t.Errorf("the log is at %s", *link.LogLink)
 	}
