@@ -3,6 +3,7 @@ package compat_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -85,11 +87,42 @@ func TestAzureCLI(t *testing.T) {
 	s := w.serve(t, "listen: 127.0.0.1:443\nloginServerAliases: [azurecr.io]")
 	signedIn := signIn(t, s)
 	socket := startAz(t)
-	testscript.Run(t, testscript.Params{Dir: "testdata/az", RequireExplicitExec: true, Cmds: fixture.ScriptCommands(), Setup: func(env *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata/az", RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
 		w.describe(env, s)
 		env.Setenv(azSocket, socket)
 		return useAz(env, s, signedIn)
 	}})
+}
+
+// commands are those of the scripts.
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	all := fixture.ScriptCommands()
+	all["eventually"], all["digest"] = eventually, digest
+	return all
+}
+
+// eventually repeats a command until it succeeds, for a minute: eventually COMMAND...
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually COMMAND...")
+	}
+	deadline := time.Now().Add(time.Minute)
+	for err := ts.Exec(args[0], args[1:]...); err != nil; err = ts.Exec(args[0], args[1:]...) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%v", err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// digest compares the SHA-256 of a file: digest FILE sha256:HEX
+func digest(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: digest FILE sha256:HEX")
+	}
+	if have := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ts.ReadFile(args[0])))); have != args[1] {
+		ts.Fatalf("%s has the digest %s, not %s", args[0], have, args[1])
+	}
 }
 
 // describe tells a script what there is around the server.

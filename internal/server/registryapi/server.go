@@ -112,7 +112,8 @@ func (s *Server) serve(c *call) error {
 		return err
 	}
 	if c.req.Kind == acrDeleted {
-		return problem.New(problem.Unsupported, "UNSUPPORTED", "soft delete (%s) is not available in this version of Acrux", c.URL.Path)
+		// 405 as the specification of OCI has it: what it does not know, the stock CLI asks three times, for 15 s.
+		return problem.New(problem.NotAllowed, "UNSUPPORTED", "soft delete (%s) is not available in this version of Acrux", c.URL.Path)
 	}
 	return c.dispatch()
 }
