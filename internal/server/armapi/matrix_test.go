@@ -25,6 +25,10 @@ func routes(w *servertest.World) []route {
 	}
 	at := w.Registry.String() + "/providers/Microsoft.Authorization/"
 	one := at + "roleAssignments/aaaaaaaa-0000-4000-8000-000000000001"
+	tags := w.Registry.String() + tagsOf
+	all = append(all, route{"Microsoft.Resources/tags/read", http.MethodGet, tags}, route{"Microsoft.Resources/tags/write", http.MethodPut, tags},
+		route{"Microsoft.Resources/tags/write", http.MethodPatch, tags}, route{"Microsoft.Resources/tags/delete", http.MethodDelete, tags},
+		route{"Microsoft.Resources/subscriptions/tagNames/read", http.MethodGet, "/subscriptions/" + servertest.Subscription + "/tagNames"})
 	const assignments = "Microsoft.Authorization/roleAssignments/"
 	return append(all, route{"Microsoft.Authorization/roleDefinitions/read", http.MethodGet, at + "roleDefinitions"},
 		route{assignments + "read", http.MethodGet, at + "roleAssignments"}, route{assignments + "read", http.MethodGet, one},

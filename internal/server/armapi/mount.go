@@ -27,7 +27,7 @@ type Options struct {
 // Mount serves a resource type with its provider.
 func Mount[P any](s *Server, k arm.Kind, provider resource.Provider[P], opts Options) {
 	m := mounted[P]{provider: provider, opts: opts, server: s}
-	s.add(&kind{Kind: k, prefix: opts.Actions, oldest: opts.OldestVersion, actions: map[string]action{},
+	s.add(&kind{Kind: k, prefix: opts.Actions, oldest: opts.OldestVersion, tagged: true, actions: map[string]action{},
 		get: m.get, list: m.list, put: m.put, patch: m.patch, delete: m.delete})
 }
 
@@ -123,6 +123,9 @@ func (m mounted[P]) createdStatus() int {
 }
 
 func (m mounted[P]) write(ctx context.Context, c *Call, req request[P], want condition, createdStatus int) (answer, error) {
+	if err := checkTags(req.Tags); err != nil {
+		return answer{}, err
+	}
 	if req.Identity.Silent() {
 		req.Identity = nil
 	} else {

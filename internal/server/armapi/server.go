@@ -59,6 +59,7 @@ type kind struct {
 	arm.Kind
 	prefix  string // of rbac actions
 	oldest  string // oldest api-version
+	tagged  bool   // its resources have tags
 	get     func(ctx context.Context, c *Call) (any, error)
 	list    func(ctx context.Context, c *Call) ([]item, error)
 	put     func(ctx context.Context, c *Call) (answer, error)
@@ -186,6 +187,9 @@ func (s *Server) route(ctx context.Context, c *Call) (answer, error) {
 	segments := strings.FieldsFunc(c.Request.URL.Path, func(r rune) bool { return r == '/' })
 	if scope, rest, ok := authorizationPath(segments); ok {
 		return s.authorization(ctx, c, scope, rest)
+	}
+	if scope, ok := tagsPath(segments); ok {
+		return s.tags(ctx, c, scope)
 	}
 	if ans, ok, err := s.subscriptions(ctx, c, segments); ok {
 		return ans, err

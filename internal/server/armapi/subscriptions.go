@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
+	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 )
 
 // subscriptions serves what lies above resource types: tenants, subscriptions,
@@ -41,7 +42,7 @@ func checkMethod(words []string, method string) error {
 	n := len(words)
 	want := http.MethodGet
 	switch {
-	case n == 4 && words[2] == "resourcegroups":
+	case n == 4 && words[2] == "resourcegroups", n > 3 && words[2] == "tagnames":
 		return nil
 	case n == 5 && (words[4] == "register" || words[4] == "checknameavailability"):
 		want = http.MethodPost
@@ -72,6 +73,10 @@ func (s *Server) find(words, segments []string) (serve serveFunc, subscription s
 	switch {
 	case n == 3 && words[2] == "locations":
 		return s.locations, segments[1]
+	case n == 3 && words[2] == "tagnames":
+		return s.tagNames, segments[1]
+	case n == 4 && words[2] == "tagnames" || n == 6 && words[2] == "tagnames" && words[4] == "tagvalues":
+		return s.predefineTags, segments[1]
 	case n == 3 && words[2] == "resources":
 		return s.resources(scope), segments[1]
 	case n == 3 && words[2] == "resourcegroups":
@@ -138,24 +143,21 @@ func (s *Server) locations(context.Context, *Call) (answer, error) {
 		"displayName": s.Location, "regionalDisplayName": s.Location, "metadata": map[string]any{"regionType": "Physical"}}), nil
 }
 
-// typeFilter finds the type in a filter such as resourceType eq 'NS/type'.
-var typeFilter = regexp.MustCompile(`(?i)resourceType\s+eq\s+'([^']+)'`)
-
-// resources lists the resources of all types, or of the one the filter names, that
+// resources lists the resources of all types, or those of them the filter names, that
 // the caller may read.
 func (s *Server) resources(scope arm.ID) serveFunc {
 	return func(ctx context.Context, c *Call) (answer, error) {
-		var only arm.Kind
-		if m := typeFilter.FindStringSubmatch(c.Query("$filter")); m != nil {
-			only = arm.NewKind(m[1])
+		only, err := parseFilter(c.Query("$filter"), "resourceType", "resourceGroup", "name", "location", "tagName", "tagValue")
+		if err != nil {
+			return answer{}, err
 		}
-		docs, err := s.Documents.List(ctx, scope, only)
+		docs, err := s.Documents.List(ctx, scope, arm.NewKind(only["resourcetype"]))
 		if err != nil {
 			return answer{}, err
 		}
 		var values []any
 		for _, doc := range docs {
-			if len(doc.ID.Names) != 1 || s.allow(ctx, c, doc.Kind.String()+"/read", doc.ID) != nil {
+			if len(doc.ID.Names) != 1 || !only.names(doc) || s.allow(ctx, c, doc.Kind.String()+"/read", doc.ID) != nil {
 				continue
 			}
 			values = append(values, map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": doc.Kind.String(),
@@ -165,6 +167,11 @@ func (s *Server) resources(scope arm.ID) serveFunc {
 	}
 }
 
+// names reports whether the filter names the document.
+func (f filter) names(doc resource.Document) bool {
+	return f.equals("resourceGroup", doc.ID.Group) && f.equals("name", doc.ID.Name()) && f.equals("location", doc.Location) && f.tagged(doc.Tags)
+}
+
 // groups serves resource groups, whose IDs have no namespace: they go through the
 // mounted type all the same.
 func (s *Server) groups(id arm.ID, list bool) serveFunc {
@@ -172,7 +179,7 @@ func (s *Server) groups(id arm.ID, list bool) serveFunc {
 		c.ID = id
 		k := s.kinds[groupKind.Key()]
 		if list {
-			return s.list(ctx, c, k)
+			return s.listGroups(ctx, c, k)
 		}
 		ans, err := s.resource(ctx, c, k)
 		if c.Request.Method == http.MethodHead {
@@ -186,6 +193,24 @@ func (s *Server) groups(id arm.ID, list bool) serveFunc {
 		}
 		return ans, err
 	}
+}
+
+func (s *Server) listGroups(ctx context.Context, c *Call, k *kind) (answer, error) {
+	only, err := parseFilter(c.Query("$filter"), "tagName", "tagValue")
+	if err != nil {
+		return answer{}, err
+	}
+	ans, err := s.list(ctx, c, k)
+	if err != nil {
+		return answer{}, err
+	}
+	var values []any
+	for _, value := range ans.body.(arm.Page[any]).Value {
+		if only.tagged(value.(tenant.Group).Tags) {
+			values = append(values, value)
+		}
+	}
+	return page(values...), nil
 }
 
 func (s *Server) providers(context.Context, *Call) (answer, error) {
