@@ -98,7 +98,7 @@ func Unpack(r io.Reader, dir string, maxBytes int64) error {
 	}
 	defer root.Close()
 	unpacking := &unpacking{root: root, left: maxBytes, entries: maxEntries}
-	content := bufio.NewReaderSize(plain, tarBlock)
+	content := bufio.NewReaderSize(&bounded{plain, maxBytes + int64(maxEntries)*2*tarBlock}, tarBlock)
 	if _, err := content.Peek(tarBlock); err == io.EOF {
 		return nil // shorter than any tar
 	}
@@ -119,6 +119,10 @@ func Unpack(r io.Reader, dir string, maxBytes int64) error {
 
 // broken keeps what may be tried again apart from what is wrong with the archive.
 func broken(err error) error {
+	var failure engine.Failure
+	if errors.As(err, &failure) {
+		return failure
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the archive ends too early: %w", err)
 	}
@@ -152,8 +156,24 @@ func decompress(r *bufio.Reader) (io.Reader, error) {
 // tarBlock is the length of a header in a tar.
 const tarBlock = 512
 
-// maxEntries bounds the number of files of one archive.
-const maxEntries = 1_000_000
+// maxEntries bounds the number of files of one archive. Only tests change it.
+var maxEntries = 1_000_000
+
+// bounded ends a stream that is longer than contents and headers may be together: an
+// archive may have more in it than is written, and little of it compressed.
+type bounded struct {
+	from io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, engine.Failure(errTooLarge.Error())
+	}
+	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
 
 type unpacking struct {
 	root    *os.Root

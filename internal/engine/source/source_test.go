@@ -219,7 +219,7 @@ func TestSizeLimit(t *testing.T) {
 }
 
 // tarball makes an archive of these entries.
-func tarball(t *testing.T, headers ...tar.Header) []byte {
+func tarball(t testing.TB, headers ...tar.Header) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
@@ -242,7 +242,7 @@ func tarball(t *testing.T, headers ...tar.Header) []byte {
 	return out.Bytes()
 }
 
-func zipped(t *testing.T, p []byte) []byte {
+func zipped(t testing.TB, p []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
 	if _, err := w.Write(p); err != nil {
