@@ -25,6 +25,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/acrux/acrux/internal/access/assertion"
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
@@ -213,7 +214,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	secrets := sqlstore.Secrets{DB: db, Sealer: sealer}
 	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: pub.TenantID}
 	checker := &rbac.Checker{Store: sqlstore.Assignments{DB: db}, Directory: directory}
-	managed := identity.NewManagedService(documents, directory)
+	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
 	registries.Secrets = secrets
 	blobs, err := blob.OpenLocal(filepath.Join(s.config.Data, "blobs"))
@@ -243,7 +244,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
-	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Registries: registries, Content: s.content, Imports: imports, Tasks: tasks, Runs: runs,
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
 	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
@@ -252,9 +253,12 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
 		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
 
+	signIn := signin.NewService(sqlstore.SignIn{DB: db})
+	assertions := &assertion.Verifier{Directory: directory, Trusts: federated.TrustsOf, Issuer: issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}
+
 	s.router = &edge.Router{Log: s.log}
 	s.router.Host("management."+pub.Domain, management)
-	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, SignIn: signin.NewService(sqlstore.SignIn{DB: db}), URL: pub.URL("login"), TenantID: pub.TenantID})
+	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, SignIn: signIn, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: issuer, Directory: directory, Checker: checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
 	s.router.Below("blob."+pub.Domain, storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)

@@ -15,11 +15,11 @@ var trustName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{2,119}$`)
 // maxTrustText bounds the texts of a federated credential, in bytes.
 const maxTrustText = 600
 
-// check judges a federated credential. Its issuer is dialed one day, so it is a plain
-// https URL.
-func (t Trust) check() error {
+// check judges a federated credential; code is that of the error. Its issuer is dialed
+// one day, so it is a plain https URL.
+func (t Trust) check(code string) error {
 	bad := func(member, format string, args ...any) error {
-		return problem.New(problem.Invalid, "Request_BadRequest", format, args...).On(member)
+		return problem.New(problem.Invalid, code, format, args...).On(member)
 	}
 	issuer, err := url.Parse(t.Issuer)
 	switch {
@@ -47,19 +47,22 @@ func (d *Directory) AddTrust(ctx context.Context, id ClientID, t Trust) (Trust, 
 			return err
 		}
 		if len(all) >= MaxCredentials {
-			return tooManyTrusts()
+			return tooManyTrusts(directoryCode)
 		}
 		return d.SetTrust(ctx, id, t)
 	})
 }
 
-func tooManyTrusts() error {
-	return problem.New(problem.Invalid, "Request_BadRequest", "There are %d federated credentials already, which is the most there may be.", MaxCredentials)
+// directoryCode is how the directory calls what is wrong with a request.
+const directoryCode = "Request_BadRequest"
+
+func tooManyTrusts(code string) error {
+	return problem.New(problem.Invalid, code, "There are %d federated credentials already, which is the most there may be.", MaxCredentials)
 }
 
 // SetTrust changes a federated credential of an application.
 func (d *Directory) SetTrust(ctx context.Context, id ClientID, t Trust) error {
-	if err := t.check(); err != nil {
+	if err := t.check(directoryCode); err != nil {
 		return err
 	}
 	return d.PutTrust(ctx, id, t)

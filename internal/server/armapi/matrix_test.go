@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
@@ -45,17 +46,25 @@ func pathOf(w *servertest.World, op armapi.Operation) string {
 	case op.List && len(op.Kind.Types) == 1:
 		return id.String() + "/providers/" + op.Kind.String()
 	case op.List:
-		return w.Registry.String() + "/" + op.Kind.Types[1]
+		return parentOf(w, op).String() + "/" + op.Kind.Types[1]
 	}
 	if len(op.Kind.Types) == 1 {
 		id = id.In(op.Kind, "nobody1")
 	} else {
-		id = w.Registry.Child(op.Kind.Types[1], "nobody1")
+		id = parentOf(w, op).Child(op.Kind.Types[1], "nobody1")
 	}
 	if op.Name != "" {
 		return id.String() + "/" + op.Name
 	}
 	return id.String()
+}
+
+// parentOf is what a type is below: the registry, or an identity that is not there.
+func parentOf(w *servertest.World, op armapi.Operation) arm.ID {
+	if op.Kind.Namespace == identity.UserAssigned.Namespace {
+		return w.Group.In(identity.UserAssigned, "nobody1")
+	}
+	return w.Registry
 }
 
 // Every route asks for its action: who has a role at the subscription gets through

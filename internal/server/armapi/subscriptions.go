@@ -112,9 +112,12 @@ func (s *Server) tenants(context.Context, *Call) (answer, error) {
 		"defaultDomain": "acrux", "tenantCategory": "Home"}), nil
 }
 
+// subscriptionName is what the one subscription is called.
+const subscriptionName = "Acrux"
+
 func (s *Server) subscriptionBody() map[string]any {
 	return map[string]any{"id": "/subscriptions/" + s.Subscription, "subscriptionId": s.Subscription, "tenantId": s.Issuer.TenantID,
-		"displayName": "Acrux", "state": "Enabled", "authorizationSource": "RoleBased", "managedByTenants": []any{},
+		"displayName": subscriptionName, "state": "Enabled", "authorizationSource": "RoleBased", "managedByTenants": []any{},
 		"subscriptionPolicies": map[string]any{"locationPlacementId": "Public_2014-09-01", "quotaId": "Acrux", "spendingLimit": "Off"}}
 }
 

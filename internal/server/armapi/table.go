@@ -4,9 +4,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -29,6 +27,7 @@ var groupKind = tenant.Groups
 type Services struct {
 	Groups     *tenant.GroupService
 	Identities *identity.Managed
+	Federated  *identity.Federated
 	Registries *registry.Registries
 	Content    *registry.Content
 	Imports    *mirror.Imports
@@ -50,8 +49,8 @@ func (s *Server) MountAll(services Services) {
 	Mount(s, tenant.Groups, services.Groups, Options{OldestVersion: "2014-01-01", Actions: "Microsoft.Resources/subscriptions/resourceGroups"})
 
 	Mount(s, identity.UserAssigned, services.Identities, Options{OldestVersion: "2015-08-31"})
-
 	Action(s, identity.UserAssigned, "listAssociatedResources", h.associated)
+	Mount(s, identity.FederatedCredential, services.Federated, Options{OldestVersion: "2018-11-30"})
 
 	Mount(s, registry.Kind, services.Registries, Options{OldestVersion: "2017-03-01", KeepNulls: true})
 	Action(s, registry.Kind, "importImage", h.importImage)
@@ -157,28 +156,6 @@ func (s *Server) operation(id string) serveFunc {
 		}
 		return answer{status: http.StatusOK}, nil
 	}
-}
-
-// associated lists the resources that have an identity, as far as the caller may read
-// them.
-func (h handlers) associated(ctx context.Context, c *Call) (any, error) {
-	id, err := h.Identities.Get(ctx, c.ID)
-	if err != nil {
-		return nil, err
-	}
-	docs, err := h.server.Documents.List(ctx, arm.SubscriptionID(c.ID.Subscription), arm.Kind{})
-	if err != nil {
-		return nil, err
-	}
-	values := []any{}
-	for _, doc := range docs {
-		has := slices.ContainsFunc(doc.Identity.UserIDs(), func(user string) bool { return strings.EqualFold(user, id.ID.String()) })
-		if has && c.Allow(ctx, doc.Kind.String()+"/read", doc.ID) == nil {
-			values = append(values, map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": doc.Kind.String(),
-				"resourceGroup": doc.ID.Group, "subscriptionId": doc.ID.Subscription, "subscriptionDisplayName": "Acrux"})
-		}
-	}
-	return map[string]any{"totalCount": len(values), "value": values}, nil
 }
 
 func (h handlers) scheduleRun(ctx context.Context, c *Call) (any, error) {

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/acrux/acrux/internal/access/assertion"
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
@@ -21,12 +22,13 @@ import (
 
 // Server is the login host.
 type Server struct {
-	Log       *slog.Logger
-	Issuer    *token.Issuer
-	Directory *identity.Directory
-	SignIn    *signin.Service
-	URL       string // https://login.DOMAIN:PORT
-	TenantID  string
+	Log        *slog.Logger
+	Issuer     *token.Issuer
+	Directory  *identity.Directory
+	SignIn     *signin.Service
+	Assertions *assertion.Verifier
+	URL        string // https://login.DOMAIN:PORT
+	TenantID   string
 }
 
 // ServeHTTP implements http.Handler. The first segment of a path is the authority.

@@ -106,7 +106,8 @@ func TestToken(t *testing.T) {
 		{"an unknown tenant", "/nobody/oauth2/token", form(), 400, "invalid_request", "AADSTS900023"},
 		{"no scope", "/adfs/oauth2/token", form("scope", ""), 400, "invalid_request", "AADSTS900144"},
 		{"an unknown grant", "/adfs/oauth2/token", form("grant_type", "magic"), 400, "unsupported_grant_type", "AADSTS70003"},
-		{"a client assertion", "/adfs/oauth2/token", form("client_assertion", "x"), 400, "invalid_request", "AADSTS700027"},
+		{"a client assertion without a type", "/adfs/oauth2/token", form("client_assertion", "x"), 400, "invalid_request", "AADSTS900144"},
+		{"a client assertion that is none", "/adfs/oauth2/token", form("client_assertion", "x", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"), 401, "invalid_client", "AADSTS700027"},
 		{"a body too large", "/adfs/oauth2/token", form("x", strings.Repeat("x", 100_000)), 400, "invalid_request", "AADSTS900144"},
 	} {
 		a := w.Login(test.path, test.form)

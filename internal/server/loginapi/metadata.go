@@ -25,7 +25,7 @@ func (s *Server) configuration(w http.ResponseWriter, authority, below string) {
 		"response_types_supported": []string{"token"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"},
 		"scopes_supported":                      []string{"openid", "profile", "offline_access"},
 		"grant_types_supported":                 []string{grantClient, grantPassword, grantRefresh, grantDevice},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"}})
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "private_key_jwt"}})
 }
 
 func (s *Server) keys(w http.ResponseWriter) {

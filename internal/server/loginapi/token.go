@@ -75,7 +75,7 @@ func (s *Server) clientGrant(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.client(r)
+	p, err := s.client(r, want.audience)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +83,13 @@ func (s *Server) clientGrant(r *http.Request) (any, error) {
 }
 
 // client returns the service principal or managed identity that a request proves itself to be.
-func (s *Server) client(r *http.Request) (identity.Principal, error) {
+func (s *Server) client(r *http.Request, audience string) (identity.Principal, error) {
 	id, password := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	if user, pass, ok := basic(r); ok {
 		id, password = user, pass
 	}
-	if r.PostForm.Get("client_assertion") != "" {
-		return identity.Principal{}, badRequest(700027, "Client assertions are not available in this version of Acrux; use a client secret.")
+	if text := r.PostForm.Get("client_assertion"); text != "" {
+		return s.asserted(r, identity.ClientID(id), text, audience)
 	}
 	p, err := s.Directory.Authenticate(r.Context(), identity.ClientID(id), secret.New(password))
 	return p, s.whyNot(err, id)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/acrux/acrux/internal/access/assertion"
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
@@ -55,19 +56,20 @@ const (
 // Stack is an installation without a listener.
 type Stack struct {
 	armapi.Services
-	DB        *sqlstore.DB
-	Content   *registry.Content
-	Issuer    *token.Issuer
-	Checker   *rbac.Checker
-	Directory *identity.Directory
-	ARM       *armapi.Server
-	Storage   *blobapi.Server
-	Logs      *runlog.Logs
-	Dialer    *egress.Dialer
-	Sealer    *secret.Sealer
-	Router    *edge.Router
-	Suffix    string // the domain with the port
-	Dir       string // where everything is kept
+	DB         *sqlstore.DB
+	Content    *registry.Content
+	Issuer     *token.Issuer
+	Checker    *rbac.Checker
+	Directory  *identity.Directory
+	Assertions *assertion.Verifier
+	ARM        *armapi.Server
+	Storage    *blobapi.Server
+	Logs       *runlog.Logs
+	Dialer     *egress.Dialer
+	Sealer     *secret.Sealer
+	Router     *edge.Router
+	Suffix     string // the domain with the port
+	Dir        string // where everything is kept
 }
 
 // Build wires an installation in dir whose hosts are reached at a loopback address.
@@ -106,6 +108,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Directory = &identity.Directory{Store: sqlstore.Principals{DB: s.DB}, TenantID: Tenant}
 	s.Checker = &rbac.Checker{Store: sqlstore.Assignments{DB: s.DB}, Directory: s.Directory}
 	s.Groups, s.Identities = tenant.NewGroups(documents), identity.NewManagedService(documents, s.Directory)
+	s.Federated = identity.NewFederated(documents, s.Directory)
 	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer, []string{Alias})
 	s.Registries.Secrets = sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
@@ -148,9 +151,11 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 func (s *Stack) route(log *slog.Logger) {
 	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
 		Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
+	signIn := signin.NewService(sqlstore.SignIn{DB: s.DB})
+	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}
 	s.Router.Host("management."+Domain, s.ARM)
-	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signin.NewService(sqlstore.SignIn{DB: s.DB}), URL: s.URL("login"), TenantID: Tenant})
+	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signIn, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)
