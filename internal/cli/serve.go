@@ -136,6 +136,12 @@ func newConfigCommand(env *environment) *cobra.Command {
 }
 
 func newAdminCommand(env *environment) *cobra.Command {
+	cmd := &cobra.Command{Use: "admin", Short: "What an administrator does on the machine of the server"}
+	cmd.AddCommand(newForgetCommand(env), newCreateUserCommand(env))
+	return cmd
+}
+
+func newForgetCommand(env *environment) *cobra.Command {
 	var data string
 	forget := &cobra.Command{Use: "forget-secret", Short: "Remove the clear copy of the administrator's secret from the data directory", Args: cobra.NoArgs}
 	forget.Flags().StringVar(&data, "data", "", dataHelp)
@@ -150,7 +156,39 @@ func newAdminCommand(env *environment) *cobra.Command {
 		}
 		return err
 	}
-	cmd := &cobra.Command{Use: "admin", Short: "The first administrator"}
-	cmd.AddCommand(forget)
+	return forget
+}
+
+// newCreateUserCommand makes users. Their passwords are no arguments: those are seen by
+// everybody on the machine and kept in the history of shells.
+func newCreateUserCommand(env *environment) *cobra.Command {
+	var data string
+	var user daemon.NewUser
+	cmd := &cobra.Command{Use: "create-user NAME@DOMAIN", Short: "Make a user, whose password is asked for or read from the standard input", Args: cobra.ExactArgs(1)}
+	cmd.Flags().StringVar(&data, "data", "", dataHelp)
+	cmd.Flags().StringVar(&user.DisplayName, "display-name", "", "name that is shown (default NAME@DOMAIN)")
+	cmd.Flags().BoolVar(&user.Owner, "owner", false, "make the user an owner of everything")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		dir, err := env.dataDir(data)
+		if err != nil {
+			return err
+		}
+		user.Name = args[0]
+		if user.DisplayName == "" {
+			user.DisplayName = user.Name
+		}
+		if user.Password, err = env.newPassword(user.Name); err != nil {
+			return err
+		}
+		id, err := daemon.CreateUser(cmd.Context(), dir, user)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
+		if !user.Owner {
+			fmt.Fprintf(env.stdout, "There are no rights yet: az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
+		}
+		return nil
+	}
 	return cmd
 }

@@ -1,17 +1,52 @@
 package cli
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/acrux/acrux/internal/access/secret"
 )
 
 // isTerminal reports whether a stream is one end of a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// maxPassword bounds what is read as a password, in bytes.
+const maxPassword = 4 << 10
+
+// newPassword asks for a new password, twice and without showing it, or reads the first
+// line of what is no terminal.
+func (e *environment) newPassword(user string) (secret.String, error) {
+	if !isTerminal(e.stdin) {
+		line, err := bufio.NewReader(io.LimitReader(e.stdin, maxPassword)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return secret.String{}, fmt.Errorf("reading the password: %w", err)
+		}
+		return secret.New(strings.TrimRight(line, "\r\n")), nil
+	}
+	ask := func(prompt string) (string, error) {
+		fmt.Fprint(e.stderr, prompt)
+		text, err := term.ReadPassword(int(e.stdin.(*os.File).Fd()))
+		fmt.Fprintln(e.stderr)
+		return string(text), err
+	}
+	first, err := ask("Password of " + user + ": ")
+	if err != nil {
+		return secret.String{}, err
+	}
+	second, err := ask("Again: ")
+	if err == nil && first != second {
+		err = errors.New("the passwords differ")
+	}
+	return secret.New(first), err
 }
 
 // progressLine is one line on a terminal that tells how far something is.

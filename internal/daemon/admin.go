@@ -16,7 +16,9 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
 // Admin is the first administrator as the data directory keeps it: with the secret
@@ -78,13 +80,53 @@ func ensureAdmin(ctx context.Context, store resource.Transactor, directory *iden
 			return err
 		}
 		admin = Admin{ClientID: string(p.ClientID), Secret: text.Reveal()}
-		return assignments.PutAssignment(ctx, rbac.Assignment{Name: uuid.NewString(), Scope: arm.ID{}, PrincipalID: p.ObjectID,
-			PrincipalType: "ServicePrincipal", RoleID: owner, Created: now, CreatedBy: string(p.ObjectID)})
+		return assignments.PutAssignment(ctx, ownership(p, now))
 	})
 	if err != nil {
 		return fmt.Errorf("making the first administrator: %w", err)
 	}
 	return writeAdmin(data, admin)
+}
+
+// NewUser is a user to be made on the machine of the server.
+type NewUser struct {
+	Name        string // name@domain
+	DisplayName string
+	Password    secret.String
+	Owner       bool // of everything
+}
+
+// CreateUser makes a user in a data directory, whether its server runs or not: who can
+// write there needs no right besides. It returns the user's object ID.
+func CreateUser(ctx context.Context, data string, u NewUser) (id identity.ObjectID, err error) {
+	db, err := sqlstore.OpenShared(ctx, data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", problem.New(problem.NotFound, "NoServer", "There is no server in the data directory %s.", data).Hint("acrux serve --data %s", data)
+	case errors.Is(err, sqlstore.ErrSchema):
+		return "", problem.New(problem.Conflict, "OtherVersion", "The server in %s is of another version than this program. Start it once with this one.", data).Because(err)
+	case err != nil:
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	directory, now := &identity.Directory{Store: sqlstore.Principals{DB: db}}, time.Now()
+	err = db.InTx(ctx, func(ctx context.Context) error { // nobody else waits in this process
+		p, err := directory.NewUser(ctx, identity.Principal{UserName: u.Name, DisplayName: u.DisplayName, Created: now}, u.Password)
+		id = p.ObjectID
+		if err != nil || !u.Owner {
+			return err
+		}
+		return sqlstore.Assignments{DB: db}.PutAssignment(ctx, ownership(p, now))
+	})
+	if errors.Is(err, identity.ErrExists) {
+		return "", problem.New(problem.Conflict, "UserExists", "There is a user '%s' already.", u.Name).Hint("az ad user update --id %s --password PASSWORD", u.Name)
+	}
+	return id, err
+}
+
+// ownership gives a principal the role of the first administrator.
+func ownership(p identity.Principal, now time.Time) rbac.Assignment {
+	return rbac.Assignment{Name: uuid.NewString(), Scope: arm.ID{}, PrincipalID: p.ObjectID, PrincipalType: p.Type(), RoleID: owner, Created: now, CreatedBy: string(p.ObjectID)}
 }
 
 // Published is what a running or stopped server says of itself to programs on the

@@ -19,6 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -44,7 +45,18 @@ type job struct {
 
 // Open opens the SQLite database in dir, creating and migrating it as needed. The
 // caller closes it.
-func Open(ctx context.Context, dir string) (*DB, error) {
+func Open(ctx context.Context, dir string) (*DB, error) { return open(ctx, dir, migrate) }
+
+// OpenShared opens a database that another process may have open: it must be there, and
+// have the schema of this program, ErrSchema; nothing is migrated. The caller closes it.
+func OpenShared(ctx context.Context, dir string) (*DB, error) {
+	if _, err := os.Stat(filepath.Join(dir, "acrux.db")); err != nil {
+		return nil, err
+	}
+	return open(ctx, dir, checkSchema)
+}
+
+func open(ctx context.Context, dir string, prepare func(context.Context, *sql.DB) error) (*DB, error) {
 	file := filepath.Join(dir, "acrux.db")
 	pragmas := "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-4000)"
 	write, err := sql.Open("sqlite", "file:"+file+pragmas+"&_txlock=immediate")
@@ -52,8 +64,8 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 		return nil, fmt.Errorf("opening %s: %w", file, err)
 	}
 	write.SetMaxOpenConns(1)
-	if err := migrate(ctx, write); err != nil {
-		return nil, errors.Join(fmt.Errorf("migrating %s: %w", file, err), write.Close())
+	if err := prepare(ctx, write); err != nil {
+		return nil, errors.Join(fmt.Errorf("the schema of %s: %w", file, err), write.Close())
 	}
 	read, err := sql.Open("sqlite", "file:"+file+pragmas+"&_pragma=query_only(1)")
 	if err != nil {

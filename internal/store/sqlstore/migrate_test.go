@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"database/sql"
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -70,5 +71,38 @@ func TestMigratePrincipals(t *testing.T) {
 	}
 	if of, err := s.PrincipalsOf(t.Context(), "/x"); err != nil || len(of) != 1 {
 		t.Errorf("%+v, %v", of, err)
+	}
+}
+
+// A database is shared only by programs of one version, and only if it is there.
+func TestOpenShared(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := OpenShared(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing there: %v", err)
+	}
+	atFirst(t, dir)
+	if _, err := OpenShared(t.Context(), dir); !errors.Is(err, ErrSchema) {
+		t.Errorf("an older one: %v", err)
+	}
+	db, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	shared, err := OpenShared(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	for i, db := range []*DB{db, shared, db} {
+		p := identity.Principal{ObjectID: identity.ObjectID(rune('a' + i)), ClientID: identity.ClientID(rune('a' + i)), Kind: identity.Application, Created: time.Now()}
+		if err := (Principals{DB: db}).PutPrincipal(t.Context(), p); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, db := range []*DB{db, shared} {
+		if all, err := (Principals{DB: db}).Principals(t.Context()); err != nil || len(all) != 5 {
+			t.Errorf("%d principals, %v", len(all), err)
+		}
 	}
 }
