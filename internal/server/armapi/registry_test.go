@@ -205,3 +205,23 @@ func TestEmptyTypes(t *testing.T) {
 		}
 	}
 }
+
+// A Premium registry has network rules, which let everyone in and can be sent back.
+func TestNetworkRules(t *testing.T) {
+	w := servertest.New(t)
+	path := w.Registry.String()
+	if a := w.ARMOK(w.Admin, http.MethodGet, path, ""); a.At("properties", "networkRuleSet") != nil {
+		t.Errorf("a Basic registry: %s", a.Body)
+	}
+	open := map[string]any{"defaultAction": "Allow", "ipRules": []any{}, "virtualNetworkRules": []any{}}
+	for _, body := range []string{`{"sku":{"name":"Premium"}}`, `{"properties":{"networkRuleSet":{"defaultAction":"Allow","ipRules":[],"virtualNetworkRules":[]}}}`} {
+		a := w.ARMOK(w.Admin, http.MethodPatch, path, body)
+		if diff := cmp.Diff(any(open), a.At("properties", "networkRuleSet")); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+	a := w.ARM(w.Admin, http.MethodPatch, path, `{"properties":{"networkRuleSet":{"ipRules":[{"value":"192.0.2.1"}]}}}`)
+	if a.Status != 501 {
+		t.Errorf("a rule that cannot be kept: %d %s", a.Status, a.Body)
+	}
+}

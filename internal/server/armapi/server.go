@@ -225,15 +225,19 @@ func (s *Server) target(segments []string, method string) (target, error) {
 	last, above := segments[len(segments)-1], segments[:len(segments)-1]
 	// A type below a resource, or a namespace and type below a scope: a list.
 	if id, ns, ok := splitList(above); ok {
-		k, known := s.kinds[arm.Kind{Namespace: ns, Types: append(append([]string(nil), id.Types...), last)}.Key()]
+		listed := arm.Kind{Namespace: ns, Types: append(append([]string(nil), id.Types...), last)}
+		k, known := s.kinds[listed.Key()]
 		if known && method == http.MethodGet {
 			return target{id: id, kind: k, list: true}, nil
 		}
-		if len(id.Types) > 0 {
-			k, err := s.kind(id.Kind())
-			return target{id: id, kind: k, action: last}, err
+		if len(id.Types) == 0 {
+			return target{}, unknownType(listed)
 		}
-		return target{}, unknownType(arm.Kind{Namespace: ns, Types: []string{last}})
+		k, err := s.kind(id.Kind())
+		if err == nil && method == http.MethodGet && k.actions[strings.ToLower(last)].fn == nil {
+			err = unknownType(listed)
+		}
+		return target{id: id, kind: k, action: last}, err
 	}
 	return target{}, notRouted(path)
 }

@@ -230,6 +230,7 @@ func TestManifests(t *testing.T) {
 	want(t, r.send("DELETE", "/v2/nobody/manifests/v1", ""), 404, "NAME_UNKNOWN")
 	want(t, r.send("POST", "/v2/hello/manifests/v1", ""), 405, "UNSUPPORTED")
 	want(t, r.send("GET", "/v3/hello", ""), 404, "NOT_FOUND")
+	want(t, r.send("GET", "/helm/v1/repo/_charts", ""), 405, "UNSUPPORTED")
 }
 
 // The data plane's routes and the roles: who may do what.

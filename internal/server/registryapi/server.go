@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -103,6 +104,9 @@ func (s *Server) serve(c *call) error {
 	case tokens:
 		return c.token()
 	case unknown:
+		if strings.HasPrefix(c.URL.Path, "/helm/") {
+			return problem.New(problem.NotAllowed, "UNSUPPORTED", "repositories of Helm 2 (%s) are not available in this version of Acrux; Helm 3 keeps charts as images do: helm push CHART oci://%s/helm", c.URL.Path, c.host)
+		}
 		return problem.New(problem.NotFound, "NOT_FOUND", "the path is not served by this registry")
 	}
 	if name := c.req.Repository; name != "" && !oci.ValidRepository(name) {
