@@ -79,6 +79,10 @@ func keysOf(credentials []identity.Credential, header map[string]any, now time.T
 	return set, nil
 }
 
+// urlAlphabet turns base64 into the form that RFC 7515 wants: the Azure SDK for Go writes
+// thumbprints in the other.
+var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")
+
 // named reports whether a header names a certificate: by its thumbprints (RFC 7515,
 // sections 4.1.7 and 4.1.8), in hexadecimal as well, or, without them, by one as the name
 // of the key. A header that names nothing names all.
@@ -86,7 +90,7 @@ func named(c identity.Credential, header map[string]any) bool {
 	sum1, sum256 := c.Thumbprints()
 	is := func(name string, sums ...[]byte) (fits, given bool) {
 		have, given := header[name].(string)
-		have = strings.TrimRight(have, "=")
+		have = urlAlphabet.Replace(strings.TrimRight(have, "="))
 		return slices.ContainsFunc(sums, func(sum []byte) bool {
 			return have == base64.RawURLEncoding.EncodeToString(sum) || strings.EqualFold(have, hex.EncodeToString(sum))
 		}), given
