@@ -100,10 +100,8 @@ func (c *call) deleteBlob() error {
 	return nil
 }
 
-// location is absolute: some clients do not resolve relative ones.
-func (c *call) location(path string) {
-	c.w.Header().Set("Location", "https://"+c.host+path)
-}
+// location is relative, as ACR's are: its SDK for Go takes no others.
+func (c *call) location(path string) { c.w.Header().Set("Location", path) }
 
 func (c *call) blobCreated(d digest.Digest) {
 	c.location("/v2/" + c.req.Repository + "/blobs/" + d.String())

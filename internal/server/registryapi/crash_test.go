@@ -79,7 +79,7 @@ func (p pusher) image(tag string) error {
 	if err != nil {
 		return err
 	}
-	at := res.Header.Get("Location")
+	at := p.base + res.Header.Get("Location")
 	if _, err := p.call("PATCH", at, layer[:10_000], "application/octet-stream", 202); err != nil {
 		return err
 	}
