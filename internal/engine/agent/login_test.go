@@ -127,3 +127,34 @@ func TestRefusedPullNamesTheWayOut(t *testing.T) {
 		t.Errorf("no hint in\n%s", log)
 	}
 }
+
+// A step whose run has identities finds the endpoint by App Service's variables; the key
+// is in no log, and steps of other runs have none of it.
+func TestStepsFindTheIdentityEndpoint(t *testing.T) {
+	rig := newRig(t)
+	var env []string
+	rig.fake.OnCommand = func(_ context.Context, command engine.Command, out io.Writer) (engine.CommandResult, error) {
+		env = command.Env
+		fmt.Fprintln(out, strings.Join(env, "\n"))
+		return engine.CommandResult{}, nil
+	}
+	j := job(oneStep)
+	j.Identities = []lease.Identity{{ClientID: "client-1", System: true}}
+	run := rig.leaser.Queue(j)
+	rig.start()
+	rig.result(run)
+	text := strings.Join(env, "\n")
+	_, key, _ := strings.Cut(text, "IDENTITY_HEADER=")
+	key, _, _ = strings.Cut(key, "\n")
+	if key == "" || !strings.Contains(text, "MSI_SECRET="+key) || !strings.Contains(text, "IDENTITY_ENDPOINT=http://169.254.169.254/msi/token") {
+		t.Errorf("the environment is\n%s", text)
+	}
+	if log := rig.leaser.Log(run); strings.Contains(log, key) || !strings.Contains(log, "IDENTITY_HEADER=***") {
+		t.Errorf("the log is\n%s", log)
+	}
+	run = rig.leaser.Queue(job(oneStep))
+	rig.result(run)
+	if text := strings.Join(env, "\n"); strings.Contains(text, "IDENTITY") || strings.Contains(text, "MSI") {
+		t.Errorf("without identities the environment is\n%s", text)
+	}
+}

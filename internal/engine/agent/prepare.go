@@ -168,8 +168,9 @@ func (r *run) values() taskfile.Run {
 	}
 }
 
+// serviceEnv are the variables that every step has.
 func (r *run) serviceEnv() []string {
-	return []string{"ACR_DEFAULT_REGISTRY=" + r.job.LoginServer, "ACR_TASK_HOSTED=1"}
+	return append([]string{"ACR_DEFAULT_REGISTRY=" + r.job.LoginServer, "ACR_TASK_HOSTED=1"}, r.metadata.Environment()...)
 }
 
 // Limits of what a task file refers to.

@@ -38,6 +38,7 @@ type run struct {
 	log          *engine.Log
 	credentials  *credentials
 	registries   *registryClient
+	metadata     *imds.Handler
 	reporter     *reporter
 
 	commit, branch string // of the job's context
@@ -54,6 +55,8 @@ func (a *Agent) newRun(l *lease.Lease, out *sink) *run {
 	}
 	r.dir = filepath.Join(a.runsDir(), r.id)
 	r.log = engine.NewLog(out, r.mask)
+	r.metadata = &imds.Handler{Identities: r.job.Identities, Key: imds.NewKey(), Token: r.token}
+	r.mask.Add(r.metadata.Key)
 	r.mask.Add(l.Job.Step.ContextToken)
 	for _, login := range l.Job.Logins {
 		r.mask.Add(login.Password)
@@ -193,7 +196,7 @@ func (r *run) prepare(ctx context.Context) (*engine.Run, error) {
 func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engine.Outcome, err error) {
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
-		Identity: &imds.Handler{Identities: r.job.Identities, Token: r.token},
+		Identity: r.metadata,
 	})
 	if err != nil {
 		return engine.Outcome{}, fmt.Errorf("opening a scope: %w", err)

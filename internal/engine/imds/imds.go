@@ -1,10 +1,16 @@
 // Package imds is the identity endpoint that the steps of a run see at
 // 169.254.169.254. Being reachable is the proof of identity: an executor serves it
 // inside the network of one run and nowhere else.
+//
+// Programs find it in two ways (az-wire, section 3.6): at the path of the metadata of
+// virtual machines, and by the variables of App Service, which name another path and a key
+// to send along.
 package imds
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -13,12 +19,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
-// tokenPath is the one document there is.
-const tokenPath = "/metadata/identity/oauth2/token"
+// The documents there are: tokens as virtual machines ask for them, and as App Service
+// does.
+const (
+	tokenPath   = "/metadata/identity/oauth2/token"
+	servicePath = "/msi/token"
+)
+
+// address is where the executor serves the handler.
+const address = "http://169.254.169.254"
 
 // answerTime is how long the control plane has for a token.
 const answerTime = 30 * time.Second
@@ -27,21 +41,41 @@ const answerTime = 30 * time.Second
 type Handler struct {
 	// Identities are those the task has; others do not exist here.
 	Identities []lease.Identity
+	// Key is what programs send that found the endpoint by its variables. It is a secret of
+	// the run, so that what a step can be made to fetch brings no token.
+	Key secret.String
 	// Token asks the control plane.
 	Token func(ctx context.Context, request lease.TokenRequest) (lease.AccessToken, error)
 }
 
+// NewKey returns a random key.
+func NewKey() secret.String { return secret.New(rand.Text()) }
+
+// Environment are the variables of App Service for a step, in both of its versions; none
+// if the run has no identities.
+func (h *Handler) Environment() []string {
+	if len(h.Identities) == 0 || h.Key.Empty() {
+		return nil
+	}
+	endpoint, key := address+servicePath, h.Key.Reveal()
+	return []string{"IDENTITY_ENDPOINT=" + endpoint, "IDENTITY_HEADER=" + key, "MSI_ENDPOINT=" + endpoint, "MSI_SECRET=" + key}
+}
+
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimSuffix(r.URL.Path, "/") // 2017-09-01 adds one
 	switch {
-	case r.URL.Path != tokenPath:
+	case path != tokenPath && path != servicePath:
 		refuse(w, http.StatusNotFound, "not_found", "There is no such document")
 		return
 	case r.Method != http.MethodGet:
 		refuse(w, http.StatusMethodNotAllowed, "invalid_request", "Only GET is supported")
 		return
-	case !strings.EqualFold(r.Header.Get("Metadata"), "true"):
+	case path == tokenPath && !strings.EqualFold(r.Header.Get("Metadata"), "true"):
 		refuse(w, http.StatusBadRequest, "invalid_request", "Required metadata header not specified")
+		return
+	case path == servicePath && !h.knows(r.Header):
+		refuse(w, http.StatusUnauthorized, "invalid_request", "The header X-IDENTITY-HEADER, or secret, is missing or wrong")
 		return
 	}
 	query := r.URL.Query()
@@ -66,6 +100,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, answer(token, query.Get("resource")))
 }
 
+// knows reports whether a request has the key, in the header of either version.
+func (h *Handler) knows(header http.Header) bool {
+	for _, name := range []string{"X-IDENTITY-HEADER", "secret"} {
+		if !h.Key.Empty() && subtle.ConstantTimeCompare([]byte(header.Get(name)), []byte(h.Key.Reveal())) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // Texts of refusals.
 const (
 	notFound = "Identity not found"
@@ -75,11 +119,8 @@ const (
 // choose finds the identity that is asked for, or says why there is none. Without
 // a selector it is the system-assigned one, else the only one there is.
 func (h *Handler) choose(query url.Values) (lease.Identity, string) {
-	client, principal := query.Get("client_id"), query.Get("object_id")
-	resource := query.Get("msi_res_id")
-	if resource == "" {
-		resource = query.Get("mi_res_id")
-	}
+	client, principal := first(query, "client_id", "clientid"), first(query, "object_id", "principal_id")
+	resource := first(query, "msi_res_id", "mi_res_id")
 	for _, identity := range h.Identities {
 		switch {
 		case client != "" && strings.EqualFold(client, identity.ClientID),
@@ -93,6 +134,16 @@ func (h *Handler) choose(query url.Values) (lease.Identity, string) {
 		return lease.Identity{}, several
 	}
 	return lease.Identity{}, notFound
+}
+
+// first is the first of several names of one parameter that has a value.
+func first(query url.Values, names ...string) string {
+	for _, name := range names {
+		if value := query.Get(name); value != "" {
+			return value
+		}
+	}
+	return ""
 }
 
 // fail answers a request that the control plane did not.

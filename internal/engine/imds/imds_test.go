@@ -43,6 +43,9 @@ func TestHandler(t *testing.T) {
 		{"foreign client", []lease.Identity{one}, path + "&client_id=client-9", "true", 400, notFound},
 		{"no header", []lease.Identity{one}, path, "", 400, "Required metadata header not specified"},
 		{"no resource", []lease.Identity{one}, tokenPath, "true", 400, "Required query variable 'resource' is missing"},
+		{"another name of the principal", []lease.Identity{one, two}, path + "&principal_id=principal-2", "true", 200, "client-2"},
+		{"another name of the resource", []lease.Identity{one, two}, path + "&mi_res_id=/id/2", "true", 200, "client-2"},
+		{"foreign principal", []lease.Identity{one, system}, path + "&object_id=principal-9", "true", 400, notFound},
 		{"other path", []lease.Identity{one}, "/metadata/instance", "true", 404, "There is no such document"},
 	}
 	for _, tt := range tests {
@@ -107,5 +110,57 @@ func TestClientThatOnlyListens(t *testing.T) {
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.Contains(string(answer), "200 OK") {
 		t.Errorf("%v: %s", err, answer)
+	}
+}
+
+// App Service's variables lead to a token, in both versions of its protocol, and only
+// with the key of the run.
+func TestAppService(t *testing.T) {
+	h := &Handler{Identities: []lease.Identity{one, two}, Key: NewKey(), Token: func(_ context.Context, request lease.TokenRequest) (lease.AccessToken, error) {
+		return lease.AccessToken{Token: secret.New("t0ken"), ClientID: request.ClientID, ExpiresAt: time.Unix(4000000000, 0)}, nil
+	}}
+	environment := map[string]string{}
+	for _, entry := range h.Environment() {
+		name, value, _ := strings.Cut(entry, "=")
+		environment[name] = value
+	}
+	endpoint, key := environment["IDENTITY_ENDPOINT"], environment["IDENTITY_HEADER"]
+	if endpoint != "http://169.254.169.254/msi/token" || len(key) < 20 || strings.ContainsAny(key, ",= ") || environment["MSI_ENDPOINT"] != endpoint || environment["MSI_SECRET"] != key || len(environment) != 4 {
+		t.Fatalf("%v", environment)
+	}
+	for _, test := range []struct {
+		name, target, header, value string
+		status                      int
+		want                        string
+	}{
+		{"2019-08-01", "?api-version=2019-08-01&resource=r&client_id=client-2", "X-IDENTITY-HEADER", key, 200, "client-2"},
+		{"by principal", "?api-version=2019-08-01&resource=r&principal_id=principal-1", "X-IDENTITY-HEADER", key, 200, "client-1"},
+		{"by resource", "?api-version=2019-08-01&resource=r&mi_res_id=/id/1", "X-IDENTITY-HEADER", key, 200, "client-1"},
+		{"2017-09-01", "/?resource=r&api-version=2017-09-01&clientid=client-2", "secret", key, 200, "client-2"},
+		{"without saying which", "?api-version=2019-08-01&resource=r", "X-IDENTITY-HEADER", key, 400, several},
+		{"without a resource", "?api-version=2019-08-01&client_id=client-2", "X-IDENTITY-HEADER", key, 400, "Required query variable 'resource' is missing"},
+		{"a wrong key", "?resource=r&client_id=client-2", "X-IDENTITY-HEADER", key + "x", 401, "The header X-IDENTITY-HEADER, or secret, is missing or wrong"},
+		{"no key", "?resource=r&client_id=client-2", "X-IDENTITY-HEADER", "", 401, "The header X-IDENTITY-HEADER, or secret, is missing or wrong"},
+		{"the other header", "?resource=r&client_id=client-2", "Metadata", "true", 401, "The header X-IDENTITY-HEADER, or secret, is missing or wrong"},
+	} {
+		request := httptest.NewRequest(http.MethodGet, endpoint+test.target, nil)
+		request.Header.Set(test.header, test.value)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, request)
+		var got map[string]string
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if w.Code != test.status || got["client_id"]+got["error_description"] != test.want {
+			t.Errorf("%s: %d %s", test.name, w.Code, w.Body)
+		}
+	}
+	if got := (&Handler{Key: NewKey()}).Environment(); got != nil {
+		t.Errorf("without identities: %v", got)
+	}
+	w := httptest.NewRecorder()
+	(&Handler{Identities: []lease.Identity{one}}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, endpoint+"?resource=r", nil))
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("a handler without a key: %d", w.Code)
 	}
 }
