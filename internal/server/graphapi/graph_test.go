@@ -297,6 +297,10 @@ func TestTokens(t *testing.T) {
 		t.Fatal(a.Body)
 	}
 	refused("disabled", get("Bearer "+good))
+	app := w.Graph(w.Admin, "POST", applications, `{"displayName":"off"}`)
+	if a := w.Graph(w.Admin, "POST", principals, `{"appId":"`+app.At("appId").(string)+`","accountEnabled":false}`); a.Status != 201 || a.At("accountEnabled") != false {
+		t.Error(a.Body)
+	}
 	if a := w.Graph(w.Admin, "DELETE", principals+"/"+string(p.ObjectID), ""); a.Status != 204 {
 		t.Fatal(a.Body)
 	}

@@ -100,13 +100,16 @@ func (c *call) newPrincipal() (answer, error) {
 	if err := c.mayManage(app); err != nil {
 		return answer{}, err
 	}
-	p, err := c.server.Directory.NewServicePrincipal(c.Context(), app.ClientID, c.now)
+	var p identity.Principal
+	err = c.server.Directory.InTx(c.Context(), func(ctx context.Context) (err error) {
+		if p, err = c.server.Directory.NewServicePrincipal(ctx, app.ClientID, c.now); err != nil || body.Enabled == nil || *body.Enabled {
+			return err
+		}
+		p.Disabled = true
+		return c.server.Directory.PutPrincipal(ctx, p)
+	})
 	if errors.Is(err, identity.ErrExists) {
 		return answer{}, problem.New(problem.Conflict, "Request_MultipleObjectsWithSameKeyValue", "The service principal cannot be created because the service principal name '%s' is already in use.", body.AppID)
-	}
-	if err == nil && body.Enabled != nil && !*body.Enabled {
-		p.Disabled = true
-		err = c.server.Directory.PutPrincipal(c.Context(), p)
 	}
 	if err != nil {
 		return answer{}, err

@@ -61,7 +61,7 @@ func show(w http.ResponseWriter, status int, v view) {
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	head.Set("Content-Security-Policy", policy)
 	head.Set("X-Frame-Options", "DENY")
-	head.Set("Referrer-Policy", "no-referrer")
+	head.Set("Referrer-Policy", "same-origin") // with none at all, forms have no origin
 	head.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = page.Execute(w, v) // the client is gone if this fails

@@ -66,6 +66,7 @@ func (s *Server) user(r *http.Request, name, password string) (identity.Principa
 		right()
 		return p, disabledUser
 	case errors.Is(err, identity.ErrWrongSecret):
+		s.Log.Info("a user was not let in: wrong name or password", "user", name, "from", r.RemoteAddr)
 		return p, badGrant(50126, "Error validating credentials due to invalid username or password.")
 	}
 	right()
