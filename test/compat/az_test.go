@@ -56,7 +56,7 @@ func repairAz(dir string) error {
 }
 
 // startAz runs the process that runs commands, and returns its socket.
-func startAz(t *testing.T) string {
+func startAz(t testing.TB) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "az")
 	cmd := exec.Command("/usr/bin/python3", "testdata/azserve.py", socket)
@@ -147,17 +147,25 @@ func useAz(env *testscript.Env, s *fixture.Server, signedIn string) error {
 }
 
 // signIn does what the README says, and returns the Azure CLI's folder.
-func signIn(t *testing.T, s *fixture.Server) string {
+func signIn(t testing.TB, s *fixture.Server) string {
 	t.Helper()
 	dir := t.TempDir()
-	// Without this file it asks whether there is a newer release.
-	check(t, os.WriteFile(filepath.Join(dir, "versionCheck.json"), []byte(`{"versions": {"core": {"local": "2.45.0"}}, "update_time": ""}`), 0o644))
+	check(t, emptyConfig(dir))
 	recipe := exec.Command("bash", "-ec", `eval "$(acrux env --data "$DATA" --az)"`)
 	recipe.Env = append(append(os.Environ(), azEnviron()...), "DATA="+s.Data, "AZURE_CONFIG_DIR="+dir)
 	if out, err := recipe.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return dir
+}
+
+// emptyConfig makes a folder for the Azure CLI that only keeps it from asking whether
+// there is a newer release.
+func emptyConfig(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "versionCheck.json"), []byte(`{"versions": {"core": {"local": "2.45.0"}}, "update_time": ""}`), 0o644)
 }
 
 // runAz is the command az of the scripts. It shows what the Azure CLI writes with lines
@@ -236,4 +244,42 @@ func askForAz(socket string, args []string, out *os.File) (int, error) {
 		return 0, fmt.Errorf("the process that runs az has gone: %w", err)
 	}
 	return int(status[0]), nil
+}
+
+// The README's recipe on a fresh machine: names in the hosts file, a server on a port of
+// its own, commands that are processes of their own.
+func TestRecipe(t *testing.T) {
+	need(t, azProgram)
+	w := newWorld(t)
+	s := w.serve(t, "domain: article.localhost\nloginServerAliases: [azurecr.io]")
+	testscript.Run(t, testscript.Params{Dir: "testdata/recipe", RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
+		w.describe(env, s)
+		env.Vars = append(env.Vars, azEnviron()...)
+		return newConfig(env)
+	}})
+}
+
+func newConfig(env *testscript.Env) error {
+	config := filepath.Join(env.WorkDir, ".azure")
+	env.Setenv("AZURE_CONFIG_DIR", config)
+	return emptyConfig(config)
+}
+
+// The scripts of the tutorial, both options, and of its refusals are those that Acrux's
+// own client runs. Each has a server.
+func TestTutorialWithAzureCLI(t *testing.T) {
+	need(t, azProgram)
+	socket := startAz(t)
+	var files []string
+	for _, name := range []string{"tutorial-user-assigned", "tutorial-system-assigned", "refusals"} {
+		files = append(files, "../script/testdata/"+name+".txt")
+	}
+	testscript.Run(t, testscript.Params{Files: files, RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
+		t := env.T().(testing.TB)
+		w := newWorld(t)
+		s := w.serve(t, "loginServerAliases: [azurecr.io]")
+		w.describe(env, s)
+		env.Setenv(azSocket, socket)
+		return useAz(env, s, signIn(t, s))
+	}})
 }

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // need skips a test where it cannot run, and fails it there if everything is supposed to
 // be there.
-func need(t *testing.T, programs ...string) {
+func need(t testing.TB, programs ...string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("whole servers take longer than a short test may")
@@ -66,7 +66,7 @@ type world struct {
 	files    string // folder that is served below /files/
 }
 
-func newWorld(t *testing.T) world {
+func newWorld(t testing.TB) world {
 	t.Helper()
 	upstream := httptest.NewServer(fixture.Upstream())
 	t.Cleanup(upstream.Close)
@@ -85,7 +85,7 @@ func newWorld(t *testing.T) world {
 }
 
 // serve runs a server with further lines of configuration.
-func (w world) serve(t *testing.T, config string) *fixture.Server {
+func (w world) serve(t testing.TB, config string) *fixture.Server {
 	t.Helper()
 	config += fmt.Sprintf("\nregistryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", w.upstream)
 	program := must[string](t)(exec.LookPath("acrux"))
@@ -99,7 +99,7 @@ func (w world) serve(t *testing.T, config string) *fixture.Server {
 	return s
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func check(t *testing.T, err error) {
 
 // must returns a function that returns what it is given, and ends the test with an
 // error.
-func must[T any](t *testing.T) func(v T, err error) T {
+func must[T any](t testing.TB) func(v T, err error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
