@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"io"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // The page lists exactly the commands that are there.
@@ -41,6 +44,21 @@ func TestCoveragePage(t *testing.T) {
 			t.Errorf("the page says that az %s is not there, and it is", m[1])
 		}
 	}
+}
+
+// Every group says what it is about, and no command has a flag twice.
+func TestCommandTree(t *testing.T) {
+	env := &environment{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}
+	var look func(cmd *cobra.Command)
+	look = func(cmd *cobra.Command) {
+		if cmd.Short == "" {
+			t.Errorf("%s says nothing", cmd.CommandPath())
+		}
+		for _, child := range cmd.Commands() {
+			look(child)
+		}
+	}
+	look(newRoot(env)) // a flag that is there twice is a panic
 }
 
 func TestSpread(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/client"
 )
 
@@ -58,6 +60,7 @@ type call struct {
 	client *client.Client
 	cmd    *cobra.Command
 	args   []string
+	quiet  bool // says nothing but errors beside the output
 }
 
 // text returns the value of a text flag.
@@ -84,7 +87,11 @@ func (c *call) list(name string) []string {
 func (c *call) given(name string) bool { return c.cmd.Flags().Changed(name) }
 
 // warn tells something that is not the command's output.
-func (c *call) warn(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+func (c *call) warn(format string, args ...any) {
+	if !c.quiet {
+		fmt.Fprintf(c.stderr, format+"\n", args...)
+	}
+}
 
 // checkNames refuses what an empty variable of a script leaves of a required flag, and
 // names that would lead a request somewhere else: they become parts of its path.
@@ -128,7 +135,7 @@ func subgroup(parent *cobra.Command, word string) *cobra.Command {
 			return cmd
 		}
 	}
-	cmd := &cobra.Command{Use: word, Short: "Commands of " + word}
+	cmd := &cobra.Command{Use: word, Short: groupShorts[strings.TrimSpace(strings.TrimPrefix(parent.CommandPath()+" "+word, parent.Root().Name()))]}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usageError{fmt.Errorf("'%s' is not a command of '%s'; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
@@ -138,6 +145,71 @@ func subgroup(parent *cobra.Command, word string) *cobra.Command {
 	parent.AddCommand(cmd)
 	return cmd
 }
+
+// groupShorts say what the commands of a group are about.
+var groupShorts = map[string]string{
+	"account":                       "The subscription, and tokens",
+	"acr":                           "Registries, their images and their tasks",
+	"acr agentpool":                 "Pools of agents that runs wait for",
+	"acr credential":                "The admin user of a registry",
+	"acr identity":                  "Identities of a registry",
+	"acr manifest":                  "Manifests and artifacts",
+	"acr repository":                "Repositories and images",
+	"acr task":                      "Tasks and their runs",
+	"acr task credential":           "How a task logs in to other registries",
+	"acr task identity":             "Identities of a task",
+	"acr task timer":                "Timers of a task",
+	"acr taskrun":                   "Runs that are resources",
+	"ad":                            "The directory: users, applications, service principals",
+	"ad app":                        "Applications",
+	"ad signed-in-user":             "Who is signed in",
+	"ad sp":                         "Service principals",
+	"ad user":                       "Users",
+	"group":                         "Resource groups",
+	"identity":                      "User-assigned identities",
+	"identity federated-credential": "Other issuers' tokens for an identity",
+	"resource":                      "Resources of any type",
+	"role":                          "Who may do what",
+	"role assignment":               "Roles that were given",
+	"role definition":               "Roles there are",
+	"tag":                           "Tags of resources",
+}
+
+// common are the flags of every client command, besides those of its output.
+type common struct {
+	subscription string
+	quiet        bool
+	verbose      bool
+}
+
+func (o *common) add(cmd *cobra.Command) {
+	if cmd.Flags().Lookup("subscription") == nil {
+		cmd.Flags().StringVar(&o.subscription, "subscription", "", "ID or name of the subscription")
+	}
+	cmd.Flags().BoolVar(&o.quiet, "only-show-errors", false, "say nothing but errors beside the output")
+	cmd.Flags().BoolVar(&o.verbose, "verbose", false, "tell the requests that are made")
+	cmd.Flags().BoolVar(&o.verbose, "debug", false, "the same as --verbose")
+}
+
+// apply lets the flags count for a call.
+func (o *common) apply(c *call) error {
+	c.quiet = o.quiet
+	if c.client == nil {
+		return nil
+	}
+	if o.verbose {
+		c.client.Trace = func(method, url string, status int, took time.Duration) {
+			fmt.Fprintf(c.stderr, "%s %s: %d in %s\n", method, url, status, took.Round(time.Millisecond))
+		}
+	}
+	if o.subscription != "" && !strings.EqualFold(o.subscription, c.client.Subscription) && o.subscription != subscriptionName {
+		return problem.New(problem.NotFound, "SubscriptionNotFound", "the subscription '%s' doesn't exist here", o.subscription).Hint("az account list")
+	}
+	return nil
+}
+
+// subscriptionName is the name of the one subscription a server has.
+const subscriptionName = "Acrux"
 
 func newClientCommand(env *environment, spec command, word string) *cobra.Command {
 	cmd := &cobra.Command{Use: word, Short: spec.short, Args: cobra.NoArgs}
@@ -150,6 +222,8 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 	}
 	var out output
 	out.add(cmd)
+	var shared common
+	shared.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := out.check(); err != nil {
 			return err
@@ -162,6 +236,9 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 		if err != nil {
 			return err
 		}
+		if err := shared.apply(c); err != nil {
+			return err
+		}
 		value, err := spec.run(cmd.Context(), c)
 		if err != nil {
 			return err
@@ -172,6 +249,9 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 }
 
 func (f flag) add(cmd *cobra.Command) {
+	if f.required {
+		f.help += " (required)"
+	}
 	switch f.kind {
 	case text:
 		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
@@ -261,9 +341,9 @@ func (c *command) flag(arg string) *flag {
 			return &c.flags[i]
 		}
 	}
-	for _, common := range []string{"--query", "--output", "-o"} {
-		if name == common {
-			return &flag{name: strings.TrimLeft(common, "-"), kind: text}
+	for _, shared := range []string{"--query", "--output", "-o", "--subscription"} {
+		if name == shared {
+			return &flag{name: strings.TrimLeft(shared, "-"), kind: text}
 		}
 	}
 	return nil

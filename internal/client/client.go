@@ -46,6 +46,10 @@ type Client struct {
 	http   *http.Client
 	tokens *tokenCache // identity tokens
 	access *tokenCache // access tokens of registries
+
+	// Trace, if it is set before the first request, is told of each: never its token or
+	// its body.
+	Trace func(method, url string, status int, took time.Duration)
 }
 
 // New returns a client. Tokens are kept in cacheFile, readable by its owner alone,
@@ -177,9 +181,13 @@ const maxAnswer = 64 << 20
 
 func (c *Client) send(req *http.Request) (Response, error) {
 	req.Header.Set("User-Agent", "acrux")
+	began := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {
 		return Response{}, unreachable(req, err)
+	}
+	if c.Trace != nil {
+		c.Trace(req.Method, req.URL.Host+req.URL.Path, res.StatusCode, time.Since(began))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
