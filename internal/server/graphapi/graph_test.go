@@ -1,6 +1,7 @@
 package graphapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -305,4 +306,30 @@ func TestTokens(t *testing.T) {
 		t.Fatal(a.Body)
 	}
 	refused("deleted", get("Bearer "+good))
+}
+
+// An application has so many credentials of each kind and no more.
+func TestCredentialsBounded(t *testing.T) {
+	w := servertest.New(t)
+	app := w.Graph(w.Admin, "POST", applications, `{"displayName":"app"}`)
+	at := applications + "/" + app.At("id").(string)
+	for _, test := range []struct {
+		path string
+		body func(i int) string
+		made int
+	}{
+		{at + "/addPassword", func(int) string { return "{}" }, 200},
+		{at + "/federatedIdentityCredentials", func(i int) string {
+			return fmt.Sprintf(`{"name":"trust%d","issuer":"https://x","subject":"s%d","audiences":["a"]}`, i, i)
+		}, 201},
+	} {
+		for i := range identity.MaxCredentials {
+			if a := w.Graph(w.Admin, "POST", test.path, test.body(i)); a.Status != test.made {
+				t.Fatalf("%s: %d %s", test.path, a.Status, a.Body)
+			}
+		}
+		if a := w.Graph(w.Admin, "POST", test.path, test.body(99)); a.Status != 400 || a.At("error", "code") != "Request_BadRequest" {
+			t.Errorf("%s, one more: %d %s", test.path, a.Status, a.Body)
+		}
+	}
 }
