@@ -82,12 +82,25 @@ func azEnviron() []string {
 // The Azure CLI does its everyday work: one server, one sign-in, a script for each
 // group of commands. The commands are children of one process.
 func TestAzureCLI(t *testing.T) {
+	t.Parallel()
 	need(t, azProgram)
+	runScripts(t, "testdata/az", "listen: 127.0.0.1:443")
+}
+
+// Clients of images, which sign in with what the Azure CLI gives them.
+func TestImageClients(t *testing.T) {
+	t.Parallel()
+	need(t, azProgram, "/usr/bin/podman", "/usr/bin/skopeo")
+	runScripts(t, "testdata/images", "")
+}
+
+// runScripts runs the scripts of a folder against one server, signed in once.
+func runScripts(t *testing.T, dir, config string) {
 	w := newWorld(t)
-	s := w.serve(t, "listen: 127.0.0.1:443\nloginServerAliases: [azurecr.io]")
+	s := w.serve(t, config)
 	signedIn := signIn(t, s)
 	socket := startAz(t)
-	testscript.Run(t, testscript.Params{Dir: "testdata/az", RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: dir, RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
 		w.describe(env, s)
 		env.Setenv(azSocket, socket)
 		return useAz(env, s, signedIn)
@@ -249,6 +262,7 @@ func askForAz(socket string, args []string, out *os.File) (int, error) {
 // The README's recipe on a fresh machine: names in the hosts file, a server on a port of
 // its own, commands that are processes of their own.
 func TestRecipe(t *testing.T) {
+	t.Parallel()
 	need(t, azProgram)
 	w := newWorld(t)
 	s := w.serve(t, "domain: article.localhost\nloginServerAliases: [azurecr.io]")
@@ -268,6 +282,7 @@ func newConfig(env *testscript.Env) error {
 // The scripts of the tutorial, both options, and of its refusals are those that Acrux's
 // own client runs. Each has a server.
 func TestTutorialWithAzureCLI(t *testing.T) {
+	t.Parallel()
 	need(t, azProgram)
 	socket := startAz(t)
 	var files []string

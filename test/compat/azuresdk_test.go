@@ -66,6 +66,7 @@ var often = &runtime.PollUntilDoneOptions{Frequency: time.Second}
 // The tutorial's resources, made, used and deleted with the SDK's typed clients, for
 // both forms of the authority.
 func TestAzureSDK(t *testing.T) {
+	t.Parallel()
 	need(t)
 	s := newWorld(t).serve(t, "")
 	for name, authority := range map[string]string{"adfs": "adfs", "tenant": s.Published.TenantID} {
