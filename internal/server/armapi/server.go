@@ -162,7 +162,20 @@ func (s *Server) authenticate(r *http.Request) (token.Caller, error) {
 	case err != nil:
 		return caller, problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "The access token is invalid.").Because(err)
 	}
-	return caller, nil
+	return caller, s.enabled(r.Context(), caller)
+}
+
+// enabled refuses those who were disabled since they got their token, also where no right
+// is asked for. Those who were deleted have no rights, and see the tenant as a stranger does.
+func (s *Server) enabled(ctx context.Context, caller token.Caller) error {
+	p, err := s.Directory.Principal(ctx, caller.ObjectID)
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return nil
+	case err == nil && p.Disabled:
+		return problem.New(problem.Denied, "AuthorizationFailed", "The principal '%s' (%s) is disabled.", p.DisplayName, p.ObjectID)
+	}
+	return err
 }
 
 // allow returns the denial as a problem, or nil.

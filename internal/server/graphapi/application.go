@@ -64,8 +64,8 @@ type applicationBody struct {
 	Passwords      *[]passwordCredential `json:"passwordCredentials"`
 }
 
-func (c *call) readApplication() (body applicationBody, err error) {
-	if err := c.read(&body, "displayName", "signInAudience", "keyCredentials", "passwordCredentials"); err != nil {
+func (c *call) readApplication(shown map[string]any) (body applicationBody, err error) {
+	if err := c.read(&body, shown, "displayName", "signInAudience", "keyCredentials", "passwordCredentials"); err != nil {
 		return body, err
 	}
 	if body.DisplayName != nil {
@@ -83,7 +83,7 @@ func (c *call) readApplication() (body applicationBody, err error) {
 }
 
 func (c *call) newApplication() (answer, error) {
-	body, err := c.readApplication()
+	body, err := c.readApplication(nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -114,11 +114,15 @@ func (c *call) newApplication() (answer, error) {
 // patchApplication changes the name of an application, and of its service principal, and
 // replaces its certificates.
 func (c *call) patchApplication() (answer, error) {
-	body, err := c.readApplication()
+	app, err := c.mine(c.application)
 	if err != nil {
 		return answer{}, err
 	}
-	app, err := c.mine(c.application)
+	shown, err := c.whole("applications", c.applicationObject(app))
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := c.readApplication(shown)
 	if err != nil {
 		return answer{}, err
 	}

@@ -77,7 +77,7 @@ func (c *call) addPassword(find func() (identity.Registration, error)) (answer, 
 	var body struct {
 		Password passwordCredential `json:"passwordCredential"`
 	}
-	if err := c.read(&body, "passwordCredential"); err != nil {
+	if err := c.read(&body, nil, "passwordCredential"); err != nil {
 		return answer{}, err
 	}
 	app, err := c.mine(find)
@@ -109,7 +109,7 @@ func (c *call) removePassword(find func() (identity.Registration, error)) (answe
 	var body struct {
 		KeyID string `json:"keyId"`
 	}
-	if err := c.read(&body, "keyId"); err != nil {
+	if err := c.read(&body, nil, "keyId"); err != nil {
 		return answer{}, err
 	}
 	app, err := c.mine(find)

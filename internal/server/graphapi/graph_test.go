@@ -1,7 +1,9 @@
 package graphapi_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -330,6 +332,53 @@ func TestCredentialsBounded(t *testing.T) {
 		}
 		if a := w.Graph(w.Admin, "POST", test.path, test.body(99)); a.Status != 400 || a.At("error", "code") != "Request_BadRequest" {
 			t.Errorf("%s, one more: %d %s", test.path, a.Status, a.Body)
+		}
+	}
+}
+
+// Clients send whole objects back with one thing changed: the rest says nothing, and what
+// cannot be changed is refused.
+func TestWholeObjects(t *testing.T) {
+	w := servertest.New(t)
+	app := w.Graph(w.Admin, "POST", applications, `{"displayName":"app"}`)
+	p := w.Graph(w.Admin, "POST", principals, `{"appId":"`+app.At("appId").(string)+`"}`)
+	w.Graph(w.Admin, "POST", applications+"/"+app.At("id").(string)+"/addPassword", `{}`)
+	u := user(t, w, "anna@acrux.test")
+	for path, name := range map[string]string{applications + "/" + app.At("id").(string): "displayName", principals + "/" + p.At("id").(string): "accountEnabled", users + "/" + string(u.ObjectID): "displayName"} {
+		shown := w.Graph(w.Admin, "GET", path, "").JSON()
+		send := func(name string, value any) servertest.Answer {
+			t.Helper()
+			changed := maps.Clone(shown)
+			changed[name] = value
+			text, err := json.Marshal(changed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.Graph(w.Admin, "PATCH", path, string(text))
+		}
+		var value any = "other"
+		if name == "accountEnabled" {
+			value = false
+		}
+		if a := send(name, value); a.Status != 204 {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+		after := w.Graph(w.Admin, "GET", path, "").JSON()
+		shown[name] = value
+		delete(shown, "appDisplayName") // it follows the application's
+		delete(after, "appDisplayName")
+		if name == "accountEnabled" {
+			delete(shown, "displayName")
+			delete(after, "displayName")
+		}
+		if diff := cmp.Diff(shown, after); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", path, diff)
+		}
+		if a := send("createdDateTime", "2001-01-01T00:00:00Z"); a.Status != 501 {
+			t.Errorf("%s, another time: %d %s", path, a.Status, a.Body)
+		}
+		if a := send("id", "x"); a.Status != 501 {
+			t.Errorf("%s, another ID: %d %s", path, a.Status, a.Body)
 		}
 	}
 }

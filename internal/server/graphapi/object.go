@@ -18,7 +18,7 @@ func (c *call) byIDs() (answer, error) {
 		IDs   []string `json:"ids"`
 		Types []string `json:"types"`
 	}
-	if err := c.read(&body, "ids", "types"); err != nil {
+	if err := c.read(&body, nil, "ids", "types"); err != nil {
 		return answer{}, err
 	}
 	if len(body.IDs) > maxIDs {

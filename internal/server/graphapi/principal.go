@@ -87,7 +87,7 @@ func (c *call) newPrincipal() (answer, error) {
 		AppID   identity.ClientID `json:"appId"`
 		Enabled *bool             `json:"accountEnabled"`
 	}
-	if err := c.read(&body, "appId", "accountEnabled", "tags", "servicePrincipalType", "displayName"); err != nil {
+	if err := c.read(&body, nil, "appId", "accountEnabled", "tags", "servicePrincipalType", "displayName"); err != nil {
 		return answer{}, err
 	}
 	app, err := c.server.Directory.RegistrationByClientID(c.Context(), body.AppID)
@@ -125,11 +125,15 @@ func (c *call) patchPrincipal() (answer, error) {
 		Enabled *bool            `json:"accountEnabled"`
 		Keys    *[]keyCredential `json:"keyCredentials"`
 	}
-	if err := c.read(&body, "accountEnabled", "keyCredentials"); err != nil {
-		return answer{}, err
-	}
 	p, err := c.principal(c.Context())
 	if err != nil {
+		return answer{}, err
+	}
+	shown, err := c.whole("servicePrincipals", c.principalObject(p))
+	if err != nil {
+		return answer{}, err
+	}
+	if err := c.read(&body, shown, "accountEnabled", "keyCredentials"); err != nil {
 		return answer{}, err
 	}
 	if body.Enabled != nil {

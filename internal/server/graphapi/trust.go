@@ -63,7 +63,7 @@ func (c *call) oneTrust() (answer, error) {
 
 func (c *call) newTrust() (answer, error) {
 	var body trustBody
-	if err := c.read(&body, trustMembers...); err != nil {
+	if err := c.read(&body, nil, trustMembers...); err != nil {
 		return answer{}, err
 	}
 	app, err := c.mine(c.application)
@@ -87,7 +87,7 @@ func trustExists(err error) error {
 
 func (c *call) patchTrust() (answer, error) {
 	var body trustBody
-	if err := c.read(&body, trustMembers...); err != nil {
+	if err := c.read(&body, nil, trustMembers...); err != nil {
 		return answer{}, err
 	}
 	app, err := c.mine(c.application)

@@ -63,8 +63,8 @@ type userBody struct {
 	} `json:"passwordProfile"`
 }
 
-func (c *call) readUser() (body userBody, err error) {
-	if err := c.read(&body, "displayName", "userPrincipalName", "accountEnabled", "mailNickname", "passwordProfile"); err != nil {
+func (c *call) readUser(shown map[string]any) (body userBody, err error) {
+	if err := c.read(&body, shown, "displayName", "userPrincipalName", "accountEnabled", "mailNickname", "passwordProfile"); err != nil {
 		return body, err
 	}
 	if body.DisplayName != nil {
@@ -79,7 +79,7 @@ func (c *call) readUser() (body userBody, err error) {
 }
 
 func (c *call) newUser() (answer, error) {
-	body, err := c.readUser()
+	body, err := c.readUser(nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -109,11 +109,11 @@ func (c *call) newUser() (answer, error) {
 // patchUser changes the name that is shown, the password, and whether the user may sign
 // in.
 func (c *call) patchUser() (answer, error) {
-	body, err := c.readUser()
+	u, err := c.user(c.Context())
 	if err != nil {
 		return answer{}, err
 	}
-	u, err := c.user(c.Context())
+	body, err := c.readUser(userObject(u).properties)
 	if err != nil {
 		return answer{}, err
 	}

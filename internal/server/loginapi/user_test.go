@@ -132,6 +132,10 @@ func TestPassword(t *testing.T) {
 	if got := arm(a.At("access_token")); got.Status != 403 {
 		t.Errorf("a disabled user: %d %s", got.Status, got.Body)
 	}
+	tenants := w.Do(servertest.Request{Method: "GET", URL: w.URL("management") + "/tenants?api-version=2022-12-01", Header: map[string]string{"Authorization": "Bearer " + a.At("access_token").(string)}})
+	if tenants.Status != 403 || tenants.At("error", "code") != "AuthorizationFailed" {
+		t.Errorf("a disabled user, where no right is needed: %d %s", tenants.Status, tenants.Body)
+	}
 }
 
 // What a user does wrong is told in the form clients expect, and tells nothing of who
