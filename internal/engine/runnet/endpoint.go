@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -94,7 +95,30 @@ func (n *Network) plug(e *Endpoint) error {
 	if err := link.LinkSetUp(veth); err != nil {
 		return fmt.Errorf("starting a container's network device: %w", err)
 	}
-	return n.configure(e)
+	if err := n.configure(e); err != nil {
+		return err
+	}
+	return n.settle(veth)
+}
+
+// settleTime bounds how long a device is waited for; without it the container starts with
+// a delay in its network rather than not at all.
+const settleTime = 200 * time.Millisecond
+
+// settle waits until the bridge forwards to the device, which the kernel sees to some time
+// after both ends are up. What a container sends before is lost, and sent again a second
+// later.
+func (n *Network) settle(veth *netlink.Veth) error {
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); time.Sleep(200 * time.Microsecond) {
+		link, err := n.router.link.LinkByName(veth.Name)
+		if err != nil {
+			return fmt.Errorf("looking at a container's network device: %w", err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+	}
+	return nil
 }
 
 // configure sets addresses and routes inside the container's namespace.
