@@ -99,6 +99,7 @@ func TestBadRequests(t *testing.T) {
 		{"top huge", "GET", r + "/runs" + v + "&$top=99999999999999999999", ``, 400, "InvalidParameterValue"},
 		{"top large", "GET", r + "/runs" + v + "&$top=999999999", ``, 200, ""},
 		{"a weird filter", "GET", r + "/runs" + v + "&$filter=" + url.QueryEscape(`TaskName eq 'a' or 1=1; -- %`), ``, 200, ""},
+		{"an action of a group", "POST", w.Group.String() + "/exportTemplate" + v, `{}`, 501, "NotImplemented"},
 		{"a filter with a quote", "GET", s + "/resources" + v + "&$filter=" + url.QueryEscape(`resourceType eq ''' or 'x`), ``, 400, "InvalidFilterInQueryString"},
 		{"a filter for a type of nothing", "GET", s + "/resources" + v + "&$filter=" + url.QueryEscape(`resourceType eq '/'`), ``, 200, ""},
 		{"a run of nothing", "POST", r + "/scheduleRun" + v, `{}`, 400, "InvalidRequestContent"},

@@ -252,6 +252,9 @@ func (s *Server) target(segments []string, method string) (target, error) {
 		}
 		return target{id: id, kind: k, action: last}, err
 	}
+	if scope, err := arm.ParseID(strings.Join(above, "/")); err == nil && scope.Group != "" && method == http.MethodPost {
+		return target{}, noOperation(last, groupKind)
+	}
 	return target{}, notRouted(path)
 }
 
@@ -373,7 +376,7 @@ func (s *Server) list(ctx context.Context, c *Call, k *kind) (answer, error) {
 func (s *Server) act(ctx context.Context, c *Call, t target) (answer, error) {
 	a, ok := t.kind.actions[strings.ToLower(t.action)]
 	if !ok {
-		return answer{}, problem.New(problem.Unsupported, "NotImplemented", "The operation '%s' on '%s' is not available in this version of Acrux.", t.action, t.kind)
+		return answer{}, noOperation(t.action, t.kind.Kind)
 	}
 	if c.Request.Method != a.method {
 		return answer{}, notAllowed(c.Request.Method, t.kind.Kind)
@@ -389,6 +392,10 @@ func (s *Server) act(ctx context.Context, c *Call, t target) (answer, error) {
 		return ready, nil
 	}
 	return answer{status: http.StatusOK, body: body}, nil
+}
+
+func noOperation(name string, k arm.Kind) error {
+	return problem.New(problem.Unsupported, "NotImplemented", "The operation '%s' on '%s' is not available in this version of Acrux.", name, k)
 }
 
 func noSubscription(id string) error {
