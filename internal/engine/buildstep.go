@@ -177,7 +177,7 @@ func (r *Run) build(step *taskfile.Step, line *runLine, options *buildLine) (Bui
 		ContextDir: contextDir, Dockerfile: dockerfile, Tags: options.tags,
 		Args: pairs(options.args, line.env), Labels: pairs(options.labels, line.env), Target: options.target,
 		Platform: options.platform, NoCache: options.noCache, Pull: options.pull, AddHosts: options.hosts,
-		Network: options.network, Secrets: secrets, BuildKit: step.Build.BuildKit,
+		Network: options.network, Secrets: secrets, Mask: r.Log.mask, BuildKit: step.Build.BuildKit,
 	}, nil
 }
 

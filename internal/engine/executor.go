@@ -107,6 +107,7 @@ type Build struct {
 	AddHosts   []string          // "name:address"
 	Network    string            // "", "default", "none" or "host" (refused unless the executor allows it)
 	Secrets    map[string][]byte // id → content, for RUN --mount=type=secret
+	Mask       *secret.Mask      // what the image's history must not tell; nil is nothing
 	// BuildKit selects plain BuildKit output instead of the classic "Step i/N".
 	BuildKit bool
 }

@@ -98,6 +98,11 @@ func TestImageClients(t *testing.T) {
 func runScripts(t *testing.T, dir, config string) {
 	w := newWorld(t)
 	s := w.serve(t, config)
+	t.Cleanup(func() { // before the server ends
+		if file, err := fixture.FileWith(s.Data, "opensesame"); file != "" || err != nil {
+			t.Errorf("a secret of the scripts lies in %s: %v", file, err)
+		}
+	})
 	signedIn := signIn(t, s)
 	socket := startAz(t)
 	testscript.Run(t, testscript.Params{Dir: dir, RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {

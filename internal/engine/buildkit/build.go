@@ -44,7 +44,8 @@ type Request struct {
 	AddHosts   []string
 	NoNetwork  bool
 	Secrets    map[string][]byte
-	Plain      bool // plain BuildKit output instead of the classic one
+	Hide       func(string) string // takes secrets out of the image's history; nil leaves it
+	Plain      bool                // plain BuildKit output instead of the classic one
 }
 
 // Result is how a build ended. If it is not OK, the reason was printed.
@@ -158,7 +159,11 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	show := newDisplay(p, out)
 	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-		return dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, secrets: p.secrets, observer: show, findings: found})
+		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, secrets: p.secrets, observer: show, findings: found})
+		if err != nil {
+			return nil, err
+		}
+		return res, hideHistory(res, p.Hide)
 	}
 	response, err := b.client.Build(ctx, p.options(), "acrux", run, show.start())
 	show.wait()

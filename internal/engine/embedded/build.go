@@ -29,11 +29,15 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 		_, err := fmt.Fprintln(out, text)
 		return engine.BuildResult{ExitCode: 1}, err
 	}
+	var hide func(string) string
+	if b.Mask != nil {
+		hide = b.Mask.Text
+	}
 	result, err := s.executor.builder.Build(ctx, buildkit.Request{
 		RunID: s.spec.ID, Images: s.images, Login: s.login,
 		Workspace: s.spec.Workspace, ContextDir: b.ContextDir, Dockerfile: b.Dockerfile, Tags: b.Tags, Args: b.Args, Labels: b.Labels,
 		Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, AddHosts: b.AddHosts,
-		NoNetwork: b.Network == "none", Secrets: b.Secrets, Plain: b.BuildKit,
+		NoNetwork: b.Network == "none", Secrets: b.Secrets, Hide: hide, Plain: b.BuildKit,
 	}, out)
 	if err != nil {
 		return engine.BuildResult{}, err
