@@ -44,12 +44,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(context.Background())
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return 0
 	}
 	if !env.started && !errors.As(err, &usageError{}) {
-		err = usageError{fmt.Errorf("%w; see %s --help", err, root.Use)}
+		err = usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	return report(stderr, err)
 }
