@@ -22,8 +22,17 @@ import (
 	"github.com/acrux/acrux/test/fixture"
 )
 
-// azProgram is Debian's Azure CLI, release 2.45.
-const azProgram = "/usr/bin/az"
+// azProgram is Debian's Azure CLI, azLibrary its code.
+const (
+	azProgram = "/usr/bin/az"
+	azRelease = "2.45.0"
+	azLibrary = "/usr/lib/python3/dist-packages/azure/cli"
+)
+
+func azIsKnown() bool {
+	text, err := os.ReadFile(filepath.Join(azLibrary, "core", "__init__.py"))
+	return err == nil && strings.Contains(string(text), `__version__ = "`+azRelease+`"`)
+}
 
 // azSocket names the socket of testdata/azserve.py; without it commands are processes
 // of their own.
@@ -40,7 +49,7 @@ var azDefects = []struct{ file, old, new string }{
 // repairAz puts repaired copies in the place of the package's files.
 func repairAz(dir string) error {
 	for _, defect := range azDefects {
-		file := filepath.Join("/usr/lib/python3/dist-packages/azure/cli/command_modules", defect.file)
+		file := filepath.Join(azLibrary, "command_modules", defect.file)
 		text, err := os.ReadFile(file)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // the tests say what is missing
@@ -156,7 +165,7 @@ func (w world) describe(env *testscript.Env, s *fixture.Server) {
 // useAz gives a script an Azure CLI that is signed in, with a folder of its own.
 func useAz(env *testscript.Env, s *fixture.Server, signedIn string) error {
 	env.Vars = append(env.Vars, azEnviron()...)
-	// Not the bundle with the system's authorities: reading it takes 0.1 s, for each request.
+	// Not the bundle with the system's authorities: reading it takes 40 ms, for each request.
 	env.Setenv("REQUESTS_CA_BUNDLE", s.Published.CABundle)
 	env.Setenv("SSL_CERT_FILE", s.Published.CABundle)
 	config := filepath.Join(env.WorkDir, ".azure")
@@ -183,7 +192,7 @@ func emptyConfig(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "versionCheck.json"), []byte(`{"versions": {"core": {"local": "2.45.0"}}, "update_time": ""}`), 0o644)
+	return os.WriteFile(filepath.Join(dir, "versionCheck.json"), []byte(`{"versions": {"core": {"local": "`+azRelease+`"}}, "update_time": ""}`), 0o644)
 }
 
 // runAz is the command az of the scripts. It shows what the Azure CLI writes with lines
