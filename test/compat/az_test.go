@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,11 +65,14 @@ func repairAz(dir string) error {
 	return nil
 }
 
+//go:embed testdata/azserve.py
+var azServer string
+
 // startAz runs the process that runs commands, and returns its socket.
 func startAz(t testing.TB) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "az")
-	cmd := exec.Command("/usr/bin/python3", "testdata/azserve.py", socket)
+	cmd := exec.Command("/usr/bin/python3", "-c", azServer, socket)
 	cmd.Env, cmd.Stderr = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), os.Stderr
 	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
 	check(t, cmd.Start())

@@ -27,10 +27,6 @@ var untried = map[string]string{
 	"acr helm install-cli": "fetches a program from elsewhere",
 	"acr helm repo add":    "configures a program that Debian does not have",
 	"acr pack build":       "runs an image from elsewhere; the run itself is like any other",
-
-	"identity federated-credential create": "not there yet", "identity federated-credential delete": "not there yet",
-	"identity federated-credential list": "not there yet", "identity federated-credential show": "not there yet",
-	"identity federated-credential update": "not there yet",
 }
 
 // Every command about registries, identities, roles and tags that the Azure CLI has is
