@@ -2,10 +2,14 @@ package compat_test
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,8 +56,9 @@ func TestEveryCommandIsTried(t *testing.T) {
 	}
 	tried := triedCommands(t, commands)
 	for name := range commands {
-		if _, excepted := untried[name]; excepted == tried[name] {
-			t.Errorf("az %s: tried by a script: %t, among those untried: %t", name, tried[name], excepted)
+		_, excepted := untried[name]
+		if _, ok := tried[name]; ok == excepted {
+			t.Errorf("az %s: tried by a script: %t, among those untried: %t", name, ok, excepted)
 		}
 	}
 	for name := range untried {
@@ -61,11 +66,49 @@ func TestEveryCommandIsTried(t *testing.T) {
 			t.Errorf("there is no az %s", name)
 		}
 	}
+	comparePage(t, refusedList(tried))
 }
 
-var call = regexp.MustCompile(`(?m)^(?:! )?(?:exec|eventually) az ([a-z][a-z -]*)`)
+// refusedList lists the commands that no script has seen succeed, by their groups.
+func refusedList(tried map[string]bool) string {
+	groups := map[string][]string{}
+	for name, works := range tried {
+		if !works {
+			i := strings.LastIndex(name, " ")
+			groups[name[:i]] = append(groups[name[:i]], name[i+1:])
+		}
+	}
+	var b strings.Builder
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		slices.Sort(groups[group])
+		fmt.Fprintf(&b, "- `az %s`: %s\n", group, strings.Join(groups[group], ", "))
+	}
+	return b.String()
+}
 
-// triedCommands finds the commands in the scripts.
+const coveragePage = "../../docs/reference/az-coverage.md"
+
+var update = flag.Bool("update", false, "write the list of refused commands into "+coveragePage)
+
+// comparePage compares the list of the page on coverage, or writes it there.
+func comparePage(t *testing.T, want string) {
+	t.Helper()
+	page := string(must[[]byte](t)(os.ReadFile(coveragePage)))
+	before, rest, ok := strings.Cut(page, "<!-- refused -->\n")
+	have, after, closed := strings.Cut(rest, "<!-- end -->")
+	if !ok || !closed {
+		t.Fatalf("%s has no list of what is refused", coveragePage)
+	}
+	if *update {
+		check(t, os.WriteFile(coveragePage, []byte(before+"<!-- refused -->\n"+want+"<!-- end -->"+after), 0o644))
+	} else if have != want {
+		t.Errorf("%s lists as refused\n%s\nand what is refused is\n%s\n-update writes it anew", coveragePage, have, want)
+	}
+}
+
+var call = regexp.MustCompile(`(?m)^(! )?(?:exec|eventually) az ([a-z][a-z -]*)`)
+
+// triedCommands finds the commands in the scripts, and whether they ever succeed there.
 func triedCommands(t *testing.T, commands map[string]bool) map[string]bool {
 	t.Helper()
 	var text bytes.Buffer
@@ -74,10 +117,10 @@ func triedCommands(t *testing.T, commands map[string]bool) map[string]bool {
 	}
 	tried := map[string]bool{}
 	for _, m := range call.FindAllSubmatch(text.Bytes(), -1) {
-		words := strings.Fields(string(m[1]))
+		words := strings.Fields(string(m[2]))
 		for n := len(words); n > 0; n-- {
 			if name := strings.Join(words[:n], " "); commands[name] {
-				tried[name] = true
+				tried[name] = tried[name] || len(m[1]) == 0
 				break
 			}
 		}
