@@ -59,6 +59,7 @@ func acrux(t *testing.T, s *fixture.Server, args ...string) string {
 // A workload signs in as a managed identity with a token of another issuer; here that is
 // the installation's own, for another principal.
 func TestWorkloadIdentity(t *testing.T) {
+	t.Parallel()
 	need(t)
 	s := newWorld(t).serve(t, "")
 	k := newSDK(t, s, "adfs")
@@ -90,6 +91,7 @@ func TestWorkloadIdentity(t *testing.T) {
 
 // A service principal signs in with a certificate that was registered for it.
 func TestCertificate(t *testing.T) {
+	t.Parallel()
 	need(t)
 	s := newWorld(t).serve(t, "")
 	k := newSDK(t, s, "adfs")
@@ -130,6 +132,7 @@ func TestCertificate(t *testing.T) {
 // In a step the SDK finds the identities of the task and no others, without being told
 // where to ask.
 func TestManagedIdentityInStep(t *testing.T) {
+	t.Parallel()
 	need(t)
 	s := newWorld(t).serve(t, "")
 	folder := t.TempDir()

@@ -13,6 +13,7 @@ import (
 
 // The SDK's client of the registry itself: pages, properties, locks, blobs, manifests.
 func TestRegistrySDK(t *testing.T) {
+	t.Parallel()
 	need(t)
 	s := newWorld(t).serve(t, "")
 	k := newSDK(t, s, "adfs")
