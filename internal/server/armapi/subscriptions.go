@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -163,11 +164,34 @@ func (s *Server) resources(scope arm.ID) serveFunc {
 			if len(doc.ID.Names) != 1 || !only.names(doc) || s.allow(ctx, c, doc.Kind.String()+"/read", doc.ID) != nil {
 				continue
 			}
-			values = append(values, map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": doc.Kind.String(),
-				"location": doc.Location, "tags": doc.Tags, "sku": doc.SKU, "identity": doc.Identity})
+			value := map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": doc.Kind.String(),
+				"location": doc.Location, "tags": doc.Tags, "sku": doc.SKU, "identity": doc.Identity}
+			if err := expand(value, doc, c.Query("$expand")); err != nil {
+				return answer{}, err
+			}
+			values = append(values, value)
 		}
 		return page(values...), nil
 	}
+}
+
+// expand adds the members that a listing has on request.
+func expand(value map[string]any, doc resource.Document, members string) error {
+	for member := range strings.SplitSeq(members, ",") {
+		switch strings.ToLower(strings.TrimSpace(member)) {
+		case "createdtime":
+			value["createdTime"] = arm.Time(doc.Created)
+		case "changedtime":
+			value["changedTime"] = arm.Time(doc.Updated)
+		case "provisioningstate":
+			state := struct{ ProvisioningState string }{"Succeeded"} // of those that never were in another
+			if err := json.Unmarshal(doc.Properties, &state); err != nil {
+				return fmt.Errorf("the document of %s: %w", doc.ID, err)
+			}
+			value["provisioningState"] = state.ProvisioningState
+		}
+	}
+	return nil
 }
 
 // names reports whether the filter names the document.

@@ -146,3 +146,23 @@ func TestAssociatedResources(t *testing.T) {
 		t.Errorf("who may read none of them sees %s", got)
 	}
 }
+
+// Listings have some members on request alone.
+func TestExpandedResources(t *testing.T) {
+	w := servertest.New(t)
+	w.ARMOK(w.Admin, http.MethodPut, w.Group.String()+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/MyId", `{"location":"eastus"}`)
+	path := "/subscriptions/" + servertest.Subscription + "/resources?api-version=2021-04-01"
+	for query, want := range map[string]bool{"": false, "&$expand=createdTime,%20changedTime,provisioningState": true, "&$expand=nothing": false} {
+		all := w.ARMOK(w.Admin, http.MethodGet, path+query, "").At("value").([]any)
+		if len(all) != 2 {
+			t.Fatalf("%d resources", len(all))
+		}
+		for _, value := range all {
+			for _, member := range []string{"createdTime", "changedTime", "provisioningState"} {
+				if got, ok := value.(map[string]any)[member]; ok != want || want && got == "" {
+					t.Errorf("%s: %s is %v", query, member, got)
+				}
+			}
+		}
+	}
+}
