@@ -36,8 +36,8 @@ type Config struct {
 	// LoginServerAliases are suffixes under which this server's registries are known
 	// inside tasks and imports, besides their own: [azurecr.io]. Default none.
 	LoginServerAliases []string `yaml:"loginServerAliases"`
-	// RegistryMirrors say where the images of a registry are really fetched:
-	// {docker.io: http://127.0.0.1:5000}. Default none.
+	// RegistryMirrors say where the images of a registry are really fetched, and nowhere
+	// else: {docker.io: http://127.0.0.1:5000}. Default none.
 	RegistryMirrors map[string]string `yaml:"registryMirrors"`
 	// Egress says where imports and tasks may connect to.
 	Egress EgressConfig `yaml:"egress"`

@@ -33,17 +33,21 @@ func (r *Registries) Close() { r.client.CloseIdleConnections() }
 func (r *Registries) Client() *http.Client { return r.client }
 
 // Hosts tells containerd where the images of a registry host are: at its mirror if
-// it has one, for reading only, and at the registry itself. The authorizer may be
-// nil.
+// it has one, where they are only read, and else at the registry itself. What a mirror
+// does not have is nowhere: in a closed network nobody else is to be asked. The authorizer
+// may be nil.
 func (r *Registries) Hosts(authorizer docker.Authorizer) docker.RegistryHosts {
+	const reading = docker.HostCapabilityPull | docker.HostCapabilityResolve
 	return func(host string) ([]docker.RegistryHost, error) {
 		var hosts []docker.RegistryHost
+		itself := reading | docker.HostCapabilityPush
 		if mirror, ok := r.dialer.Mirror(host); ok {
 			hosts = append(hosts, docker.RegistryHost{
 				Client: r.client, Authorizer: authorizer,
 				Host: mirror.Host, Scheme: mirror.Scheme, Path: path.Join("/v2", mirror.Path),
-				Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve,
+				Capabilities: reading,
 			})
+			itself = docker.HostCapabilityPush
 		}
 		scheme := "https"
 		if r.dialer.PlainHTTP(host) {
@@ -55,8 +59,7 @@ func (r *Registries) Hosts(authorizer docker.Authorizer) docker.RegistryHosts {
 		}
 		return append(hosts, docker.RegistryHost{
 			Client: r.client, Authorizer: authorizer,
-			Host: address, Scheme: scheme, Path: "/v2",
-			Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush,
+			Host: address, Scheme: scheme, Path: "/v2", Capabilities: itself,
 		}), nil
 	}
 }
