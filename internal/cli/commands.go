@@ -87,7 +87,8 @@ func roleCommands() []command {
 			{name: "role", required: true, help: "name or ID of the role"}, {name: "scope", required: true, help: "where it counts"}, {name: "assignee", help: "client ID, principal ID or name"},
 			{name: "assignee-object-id", help: "principal ID"}, {name: "assignee-principal-type", help: "type of the principal"}}},
 		{path: "role assignment list", short: "List role assignments", run: listAssignments, table: assignmentsTable, flags: []flag{
-			{name: "scope", help: "where they count"}, {name: "assignee", help: "client ID, principal ID or name"}, {name: "all", kind: toggle, help: "everywhere below, too"}}},
+			{name: "scope", help: "where they count"}, {name: "assignee", help: "client ID, principal ID or name"}, {name: "role", help: "name or ID of the role"},
+			{name: "all", kind: toggle, help: "everywhere below, too"}, {name: "include-inherited", kind: toggle, help: "those from above, too"}}},
 		{path: "role assignment delete", short: "Take a role from a principal", run: deleteAssignments, flags: []flag{
 			{name: "role", help: "name or ID of the role"}, {name: "scope", help: "where it counts"}, {name: "assignee", help: "client ID, principal ID or name"}, {name: "ids", kind: several, help: "IDs of assignments"}}},
 		{path: "role definition list", short: "List roles", run: listRoles, flags: []flag{{name: "name", short: "n", help: "name of the role"}}},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -128,9 +129,10 @@ func sameRole(a, b string) bool {
 	return strings.EqualFold(a[strings.LastIndex(a, "/")+1:], b[strings.LastIndex(b, "/")+1:])
 }
 
-// assignments lists those at a scope, for an assignee if one was given.
+// assignments lists those at a scope, for an assignee if one was given. As with the Azure
+// CLI those from above count only with --include-inherited, those below only with --all.
 func (c *call) assignments(ctx context.Context) ([]document, error) {
-	scope := c.text("scope")
+	scope := strings.TrimSuffix(c.text("scope"), "/")
 	filter := "atScope()"
 	if scope == "" {
 		scope = c.subscription().String()
@@ -144,15 +146,30 @@ func (c *call) assignments(ctx context.Context) ([]document, error) {
 		principal, _ = p["id"].(string) // every object has one
 		filter = "principalId eq '" + principal + "'"
 	}
-	path := strings.TrimSuffix(scope, "/") + authorization + "/roleAssignments"
-	if everywhere, _ := c.cmd.Flags().GetBool("all"); !everywhere || principal != "" {
+	path := scope + authorization + "/roleAssignments"
+	if !c.toggle("all") || principal != "" {
 		path += "?$filter=" + url.QueryEscape(filter)
 	}
-	all, err := c.listAll(ctx, path, rolesVersion)
+	found, err := c.listAll(ctx, path, rolesVersion)
 	if err != nil {
 		return nil, err
 	}
-	return c.named(ctx, flattenAll(all))
+	all := flattenAll(found)
+	if !c.toggle("all") && !c.toggle("include-inherited") {
+		all = slices.DeleteFunc(all, func(a document) bool {
+			at, _ := a["scope"].(string) // every assignment has one
+			return !strings.EqualFold(strings.TrimSuffix(at, "/"), scope)
+		})
+	}
+	all, err = c.named(ctx, all)
+	if role := c.text("role"); role != "" {
+		all = slices.DeleteFunc(all, func(a document) bool {
+			name, _ := a["roleDefinitionName"].(string)
+			id, _ := a["roleDefinitionId"].(string)
+			return !strings.EqualFold(name, role) && !sameRole(role, id)
+		})
+	}
+	return all, err
 }
 
 // named adds the names of roles and principals to assignments.
@@ -190,14 +207,8 @@ func deleteAssignments(ctx context.Context, c *call) (any, error) {
 			return nil, err
 		}
 		for _, a := range all {
-			role, scope := c.text("role"), c.text("scope")
-			if scope == "" {
-				scope = c.subscription().String() // and nothing below, as the Azure CLI
-			}
-			name, _ := a["roleDefinitionName"].(string)
-			if (role == "" || strings.EqualFold(role, name) || sameRole(role, a["roleDefinitionId"].(string))) && strings.EqualFold(strings.TrimSuffix(scope, "/"), a["scope"].(string)) {
-				ids = append(ids, a["id"].(string))
-			}
+			id, _ := a["id"].(string) // every assignment has one
+			ids = append(ids, id)
 		}
 		if len(ids) == 0 {
 			return nil, problem.New(problem.NotFound, "RoleAssignmentNotFound", "no role assignment matches")
