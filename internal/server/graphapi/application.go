@@ -12,7 +12,7 @@ var applicationProperties = []string{"id", "appId", "displayName", "identifierUr
 
 func (c *call) applicationObject(app identity.Registration) object {
 	return object{properties: map[string]any{"@odata.type": "#microsoft.graph.application", "id": string(app.ObjectID), "appId": string(app.ClientID), "displayName": app.DisplayName,
-		"createdDateTime": stamp(app.Created), "identifierUris": []string{}, "signInAudience": "AzureADMyOrg", "publisherDomain": nil, "tags": []string{}},
+		"createdDateTime": stamp(app.Created), "identifierUris": []string{}, "signInAudience": "AzureADMyOrg", "publisherDomain": nil, "tags": []string{}, "requiredResourceAccess": []string{}},
 		more: func(properties map[string]any) error { return c.addCredentials(properties, app.ClientID) }}
 }
 
