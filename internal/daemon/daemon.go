@@ -37,6 +37,7 @@ import (
 	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/embedded"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
@@ -75,6 +76,7 @@ type Server struct {
 	dialer   *egress.Dialer
 	services armapi.Services
 	content  *registry.Content
+	pulls    *registry.PullCounter
 	uploads  *upload.Uploads
 	router   *edge.Router
 	certs    *certificates
@@ -228,7 +230,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if s.uploads, err = upload.Open(filepath.Join(s.config.Data, "uploads")); err != nil {
 		return err
 	}
-	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs}
+	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs, Policies: registries.PoliciesOf}
+	s.pulls = &registry.PullCounter{Content: s.content}
+	purger := &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, Content: s.content}
 	if s.dialer, err = s.newDialer(registries); err != nil {
 		return err
 	}
@@ -250,7 +254,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
 			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
 	management.MountAll(s.services)
-	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
+	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Trash: sqlstore.Registry{DB: db}, Purger: purger, Pulls: s.pulls, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
 		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
 
 	signIn := signin.NewService(sqlstore.SignIn{DB: db})
@@ -337,12 +341,13 @@ type duty interface {
 
 func (s *Server) duties() []duty {
 	failed := func(err error) { s.log.Error("background work failed", "err", err) }
-	s.uploads.Failed = failed
+	s.uploads.Failed, s.pulls.Failed = failed, failed
 	all := []duty{
 		&mirror.Worker{Imports: s.services.Imports, Log: s.log},
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},
 		&registry.Sweeper{Content: s.content, Failed: failed},
 		s.uploads,
+		s.pulls,
 	}
 	if s.names != nil {
 		all = append(all, s.names)

@@ -18,6 +18,9 @@ const (
 	Delete        Action = "delete"
 	MetadataRead  Action = "metadata_read"
 	MetadataWrite Action = "metadata_write"
+	// DeletedRead and DeletedRestore are about what soft delete keeps.
+	DeletedRead    Action = "deleted_read"
+	DeletedRestore Action = "deleted_restore"
 	// Catalog lists the repositories of a registry. On the wire it is "*" on
 	// registry:catalog.
 	Catalog Action = "*"
@@ -33,6 +36,11 @@ type Access struct {
 // RepositoryAccess is access to one repository.
 func RepositoryAccess(name string, actions ...Action) Access {
 	return Access{Type: "repository", Name: name, Actions: actions}
+}
+
+// DeletedCatalogAccess is access to the list of repositories with something deleted.
+func DeletedCatalogAccess() Access {
+	return Access{Type: "registry", Name: "deleted_catalog", Actions: []Action{Catalog}}
 }
 
 // CatalogAccess is access to the list of repositories.
@@ -84,7 +92,7 @@ func ParseAccess(texts []string) []Access {
 				}
 			}
 			if access.Type == "repository" && slices.Contains(access.Actions, "*") {
-				access.Actions = []Action{Pull, Push, Delete, MetadataRead, MetadataWrite}
+				access.Actions = []Action{Pull, Push, Delete, MetadataRead, MetadataWrite, DeletedRead, DeletedRestore}
 			}
 			all = append(all, access)
 		}

@@ -27,6 +27,8 @@ import (
 type Content struct {
 	Store Store
 	Blobs blob.Store
+	// Policies returns the policies of a registry; nil says that there are none.
+	Policies func(ctx context.Context, registry string) (Policies, error)
 
 	busy sync.Map // IDs of uploads that a request is writing to
 }
@@ -51,6 +53,9 @@ func unknownBlob(d digest.Digest) *problem.Error {
 func unknownUpload(id string) *problem.Error {
 	return problem.New(problem.NotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry").On(id)
 }
+
+// Problem is a store's error about a repository as its problem.
+func Problem(err error, name Name) error { return wire(err, name, "") }
 
 // wire turns the store's errors into problems.
 func wire(err error, name Name, what string) error {
@@ -86,6 +91,10 @@ func (c *Content) DeleteRepository(ctx context.Context, name Name, actor string,
 		if err := c.checkHeld(ctx, name, "", toDelete); err != nil {
 			return err
 		}
+		keep, err := c.keeps(ctx, name.Registry)
+		if err != nil {
+			return err
+		}
 		all, err := c.Store.Manifests(ctx, name, ManifestQuery{Hidden: true})
 		if err != nil {
 			return err
@@ -93,11 +102,11 @@ func (c *Content) DeleteRepository(ctx context.Context, name Name, actor string,
 		for _, m := range all {
 			manifests = append(manifests, m.Digest.String())
 			tags = append(tags, m.Tags...)
-			if err := c.Store.AddEvent(ctx, Event{Name: name, Action: "delete", Digest: m.Digest, Actor: actor, Time: now}); err != nil {
+			if err := c.Store.AddEvent(ctx, Event{Name: name, Action: Deleted, Digest: m.Digest, Actor: actor, Time: now}); err != nil {
 				return err
 			}
 		}
-		return c.Store.DeleteRepository(ctx, name)
+		return c.Store.DeleteRepository(ctx, name, now, keep)
 	})
 	return manifests, tags, wire(err, name, "")
 }
@@ -109,6 +118,19 @@ func (c *Content) PullBlob(ctx context.Context, name Name, d digest.Digest) (Blo
 		return b, err
 	}
 	return b, Lock{Attributes: b.Attributes}.check(name, toRead)
+}
+
+// Grace is how long a blob that no manifest names stays in a repository.
+const Grace = time.Hour
+
+// HeadBlob is PullBlob for who asks whether a blob need not be pushed: he may name it in
+// a manifest soon, so an unused one is not collected before that.
+func (c *Content) HeadBlob(ctx context.Context, name Name, d digest.Digest, now time.Time) (Blob, error) {
+	b, err := c.PullBlob(ctx, name, d)
+	if err == nil && !b.Unused.IsZero() && now.Sub(b.Unused) > Grace/2 {
+		err = c.Store.TouchBlob(ctx, name, d, now)
+	}
+	return b, err
 }
 
 // Blob returns a blob of the repository, readable or not.
@@ -170,19 +192,21 @@ func (c *Content) Tag(ctx context.Context, name Name, tag string) (Tag, error) {
 
 // Tags lists tags.
 func (c *Content) Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, error) {
-	if query.Order != ByName && query.Last != "" {
-		if _, err := c.Store.Tag(ctx, name, query.Last); errors.Is(err, ErrNoManifest) {
+	if query.Order != ByName && query.Last != "" && query.After.IsZero() {
+		t, err := c.Store.Tag(ctx, name, query.Last)
+		if errors.Is(err, ErrNoManifest) {
 			return nil, noPage(query.Last).Because(err)
 		}
+		query.After = t.Updated
 	}
 	tags, err := c.Store.Tags(ctx, name, query)
 	return tags, wire(err, name, "")
 }
 
-// noPage is the problem of going on, by time, after something that was deleted: its
-// time is not known any more, and an empty page would say that there is nothing left.
+// noPage is the problem of going on, by time, after something that was deleted, without
+// saying what its time was: an empty page would say that there is nothing left.
 func noPage(last string) *problem.Error {
-	return problem.New(problem.Invalid, "INVALID_PARAMETER", "last=%s was deleted since the last page; begin again without it", last).On("last")
+	return problem.New(problem.Invalid, "INVALID_PARAMETER", "last=%s was deleted since the last page; go on with the link of that page, or begin again", last).On("last")
 }
 
 // DeleteTag removes a tag; the manifest stays.
@@ -198,10 +222,14 @@ func (c *Content) DeleteTag(ctx context.Context, name Name, tag, actor string, n
 		if err := (Lock{Reference: tag, Attributes: t.Attributes}).check(name, toDelete); err != nil {
 			return err
 		}
-		if err := c.Store.DeleteTag(ctx, name, tag); err != nil {
+		keep, err := c.keeps(ctx, name.Registry)
+		if err != nil {
 			return err
 		}
-		return c.Store.AddEvent(ctx, Event{Name: name, Action: "delete", Tag: tag, Digest: t.Digest, Actor: actor, Time: now})
+		if err := c.Store.DeleteTag(ctx, name, tag, now, keep); err != nil {
+			return err
+		}
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: Deleted, Tag: tag, Digest: t.Digest, Actor: actor, Time: now})
 	})
 }
 

@@ -247,10 +247,12 @@ func (c *Content) Manifest(ctx context.Context, name Name, reference string) (Ma
 
 // Manifests lists manifests of a repository, without bodies.
 func (c *Content) Manifests(ctx context.Context, name Name, query ManifestQuery) ([]Manifest, error) {
-	if query.Order != ByName && query.Last != "" {
-		if _, err := c.Store.Manifest(ctx, name, query.Last); errors.Is(err, ErrNoManifest) {
+	if query.Order != ByName && query.Last != "" && query.After.IsZero() {
+		m, err := c.Store.Manifest(ctx, name, query.Last)
+		if errors.Is(err, ErrNoManifest) {
 			return nil, noPage(query.Last).Because(err)
 		}
+		query.After = m.Updated
 	}
 	all, err := c.Store.Manifests(ctx, name, query)
 	return all, wire(err, name, "")
@@ -271,10 +273,14 @@ func (c *Content) DeleteManifest(ctx context.Context, name Name, d digest.Digest
 		if err := c.checkHeld(ctx, name, d, toDelete); err != nil {
 			return err
 		}
-		if err := c.Store.DeleteManifest(ctx, name, d); err != nil {
+		keep, err := c.keeps(ctx, name.Registry)
+		if err != nil {
 			return err
 		}
-		return c.Store.AddEvent(ctx, Event{Name: name, Action: "delete", Digest: d, Actor: actor, Time: now})
+		if err := c.Store.DeleteManifest(ctx, name, d, now, keep); err != nil {
+			return err
+		}
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: Deleted, Digest: d, Actor: actor, Time: now})
 	})
 	return wire(err, name, d.String())
 }
@@ -336,7 +342,7 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 // tagAll sets the tags and writes an event for each, or one for the manifest alone.
 func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags []string, actor string, now time.Time) error {
 	if len(tags) == 0 {
-		return c.Store.AddEvent(ctx, Event{Name: name, Action: "push", Digest: d, Actor: actor, Time: now})
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: Pushed, Digest: d, Actor: actor, Time: now})
 	}
 	for _, tag := range tags {
 		if err := c.checkTag(ctx, name, tag, toWrite); err != nil {
@@ -345,7 +351,7 @@ func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags [
 		if err := c.Store.PutTag(ctx, name, tag, d, now); err != nil {
 			return err
 		}
-		if err := c.Store.AddEvent(ctx, Event{Name: name, Action: "push", Tag: tag, Digest: d, Actor: actor, Time: now}); err != nil {
+		if err := c.Store.AddEvent(ctx, Event{Name: name, Action: Pushed, Tag: tag, Digest: d, Actor: actor, Time: now}); err != nil {
 			return err
 		}
 	}

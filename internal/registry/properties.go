@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -62,17 +63,27 @@ type Policies struct {
 // Policy is a switch with its number, whichever of them the policy has.
 type Policy struct {
 	Type          string `json:"type,omitempty"`
-	Days          int    `json:"days,omitempty"`
+	Days          *int   `json:"days,omitempty"`
 	RetentionDays int    `json:"retentionDays,omitempty"`
 	LastUpdated   string `json:"lastUpdatedTime,omitempty"`
 	Status        string `json:"status"`
 }
 
-// defaultPolicies are those of a registry that says nothing about them. None of the
-// switches can be turned yet.
+// On reports whether the policy is in force.
+func (p Policy) On() bool { return strings.EqualFold(p.Status, "enabled") }
+
+// Time is how long what the policy is about stays.
+func (p Policy) Time() time.Duration {
+	if days := p.days(); days != nil {
+		return time.Duration(*days) * 24 * time.Hour
+	}
+	return 0
+}
+
+// defaultPolicies are those of a registry that says nothing about them.
 func defaultPolicies() Policies {
 	off, on := Policy{Status: "disabled"}, Policy{Status: "enabled"}
-	return Policies{Quarantine: off, Trust: Policy{Type: "Notary", Status: "disabled"}, Retention: Policy{Days: 7, Status: "disabled"},
+	return Policies{Quarantine: off, Trust: Policy{Type: "Notary", Status: "disabled"}, Retention: Policy{Days: new(7), Status: "disabled"},
 		Export: on, ARMAudience: on, SoftDelete: Policy{RetentionDays: 7, Status: "disabled"}}
 }
 
@@ -116,7 +127,8 @@ func (n *NetworkRules) restrict() bool {
 	return n != nil && (strings.EqualFold(n.DefaultAction, "Deny") || len(n.IPRules)+len(n.Networks) > 0)
 }
 
-// check refuses every policy that differs from what there is.
+// check refuses every policy that differs from what there is; retention and soft delete
+// can be turned on.
 func (p *Policies) check() error {
 	if p == nil {
 		return nil
@@ -126,21 +138,34 @@ func (p *Policies) check() error {
 		member       string
 		given, fixed Policy
 	}{
-		{"quarantinePolicy", p.Quarantine, fixed.Quarantine}, {"trustPolicy", p.Trust, fixed.Trust}, {"retentionPolicy", p.Retention, fixed.Retention},
-		{"exportPolicy", p.Export, fixed.Export}, {"azureADAuthenticationAsArmPolicy", p.ARMAudience, fixed.ARMAudience}, {"softDeletePolicy", p.SoftDelete, fixed.SoftDelete},
+		{"quarantinePolicy", p.Quarantine, fixed.Quarantine}, {"trustPolicy", p.Trust, fixed.Trust},
+		{"exportPolicy", p.Export, fixed.Export}, {"azureADAuthenticationAsArmPolicy", p.ARMAudience, fixed.ARMAudience},
 	} {
 		if err := s.given.check(s.member, s.fixed); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := p.Retention.checkDays("retentionPolicy", p.Retention.days(), 0, 365); err != nil {
+		return err
+	}
+	return p.SoftDelete.checkDays("softDeletePolicy", p.SoftDelete.days(), 1, 90)
+}
+
+// checkDays checks a policy that can be turned on and has a number of days, between two
+// bounds as Azure has them.
+func (p Policy) checkDays(member string, days *int, least, most int) error {
+	switch {
+	case days != nil && (*days < least || *days > most):
+		return problem.New(problem.Invalid, "InvalidParameterValue", "The policy %s has %d days; it takes %d to %d.", member, *days, least, most).On("properties.policies." + member)
+	case p.Status == "" || strings.EqualFold(p.Status, "enabled") || strings.EqualFold(p.Status, "disabled"):
+		return nil
+	}
+	return problem.New(problem.Invalid, "InvalidParameterValue", "The status '%s' of the policy %s is neither enabled nor disabled.", p.Status, member).On("properties.policies." + member + ".status")
 }
 
 func (p Policy) check(member string, fixed Policy) error {
 	status := strings.ToLower(p.Status)
 	switch {
-	case p.Days < 0 || p.RetentionDays < 0:
-		return problem.New(problem.Invalid, "InvalidParameterValue", "The policy %s cannot have a negative number of days.", member).On("properties.policies." + member)
 	case status == "" || status == fixed.Status:
 		return nil
 	case status == "enabled":
@@ -178,8 +203,8 @@ func networkRules(sku *arm.SKU) *NetworkRules {
 	return &NetworkRules{DefaultAction: "Allow", IPRules: []any{}, Networks: []any{}}
 }
 
-// complete returns the policies with what p leaves out. Of what can be given, only
-// numbers of days are kept.
+// complete returns the policies with what p leaves out. Of what can be given, retention
+// and soft delete are kept.
 func (p *Policies) complete(before *Policies, now time.Time) *Policies {
 	all := defaultPolicies()
 	if before != nil {
@@ -189,17 +214,41 @@ func (p *Policies) complete(before *Policies, now time.Time) *Policies {
 	if p != nil {
 		given = *p
 	}
-	keepDays(&all.Retention.Days, &all.Retention.LastUpdated, given.Retention.Days, now)
-	keepDays(&all.SoftDelete.RetentionDays, &all.SoftDelete.LastUpdated, given.SoftDelete.RetentionDays, now)
+	all.Retention.keep(given.Retention, now)
+	all.SoftDelete.keep(given.SoftDelete, now)
 	return &all
 }
 
-// keepDays takes over a number of days that is given, and notes when.
-func keepDays(days *int, updated *string, given int, now time.Time) {
-	if given > 0 && given != *days {
-		*days, *updated = given, ""
+// PoliciesOf returns the policies of a registry by the name its content is kept under.
+func (r *Registries) PoliciesOf(ctx context.Context, name string) (Policies, error) {
+	reg, err := r.ByName(ctx, name)
+	if err != nil || reg.Properties.Policies == nil {
+		return defaultPolicies(), err
 	}
-	if *updated == "" {
-		*updated = arm.Time(now)
+	return *reg.Properties.Policies, nil
+}
+
+// days is the number of days that was given, under either name; nil if none was.
+func (p Policy) days() *int {
+	if p.RetentionDays != 0 {
+		return &p.RetentionDays
+	}
+	return p.Days
+}
+
+// keep takes over status and days where they are given, and notes when.
+func (p *Policy) keep(given Policy, now time.Time) {
+	changed := p.LastUpdated == ""
+	if status := strings.ToLower(given.Status); status != "" && status != p.Status {
+		p.Status, changed = status, true
+	}
+	if given.RetentionDays != 0 && given.RetentionDays != p.RetentionDays {
+		p.RetentionDays, changed = given.RetentionDays, true
+	}
+	if given.Days != nil && (p.Days == nil || *given.Days != *p.Days) {
+		p.Days, changed = given.Days, true
+	}
+	if changed {
+		p.LastUpdated = arm.Time(now)
 	}
 }

@@ -73,8 +73,8 @@ func (r *Registries) named(res arm.Resource[Properties]) arm.Resource[Properties
 	return res
 }
 
-// nameOf is the name under which the content of a registry is kept.
-func nameOf(id arm.ID) string { return strings.ToLower(id.Name()) }
+// ContentName is the name under which the content of a registry is kept.
+func ContentName(id arm.ID) string { return strings.ToLower(id.Name()) }
 
 // NameOf returns the name of the registry that has host as its login server, by the
 // configured name or an alias; false if host cannot be one of ours.

@@ -51,6 +51,7 @@ type Blob struct {
 	Size       int64
 	Key        blob.Key
 	Attributes Attributes // of the repository; filled in by Store.Blob only
+	Unused     time.Time  // since when no manifest of the repository names it; zero while one does; filled in by Store.Blob only
 }
 
 // Manifest is a manifest of a repository.
@@ -67,6 +68,9 @@ type Manifest struct {
 	ImageSize    int64 // with everything it names
 	Created      time.Time
 	Updated      time.Time
+	Deleted      time.Time // zero unless it can only be restored
+	Pulled       time.Time // last; zero if never
+	Pulls        int64
 	Attributes   Attributes
 	Effective    Attributes      // with those of the repository, and of the tag it was found by; filled in by Store.Manifest only
 	Body         []byte          // filled in by Store.Manifest only
@@ -82,6 +86,8 @@ type Tag struct {
 	Name             string
 	Digest           digest.Digest
 	Created, Updated time.Time
+	Pulled           time.Time // last; zero if never
+	Pulls            int64
 	Attributes       Attributes
 }
 
@@ -94,20 +100,12 @@ type Upload struct {
 	Version int64 // grows with every change; refuses a second writer
 }
 
-// Page bounds a listing: at most N entries after Last.
+// Page bounds a listing: at most N entries after Last. In a listing by time After is the
+// time of Last.
 type Page struct {
-	Last string
-	N    int
-}
-
-// Event is something that happened in a registry.
-type Event struct {
-	Name   Name
-	Action string // "push", "delete"
-	Tag    string
-	Digest digest.Digest
-	Actor  string
-	Time   time.Time
+	Last  string
+	After time.Time
+	N     int
 }
 
 // Store keeps the metadata of registries' contents. Methods take part in ctx's
@@ -121,9 +119,13 @@ type Store interface {
 	// Size is how many bytes the content of a registry has; what several of its
 	// repositories have in common counts once.
 	Size(ctx context.Context, registry string) (int64, error)
+	// RepositorySize is the same for one repository, or ErrNoRepository.
+	RepositorySize(ctx context.Context, name Name) (int64, error)
 	// EnsureRepository makes the repository if there is none.
 	EnsureRepository(ctx context.Context, name Name, now time.Time) error
-	DeleteRepository(ctx context.Context, name Name) error
+	// DeleteRepository, DeleteManifest (with its tags) and DeleteTag take things away; if
+	// keep is set, into the Trash. Of what went for good, collection takes the content.
+	DeleteRepository(ctx context.Context, name Name, now time.Time, keep bool) error
 
 	// Blob returns a blob linked to the repository, or ErrNoBlob.
 	Blob(ctx context.Context, name Name, d digest.Digest) (Blob, error)
@@ -132,6 +134,8 @@ type Store interface {
 	AddBlob(ctx context.Context, name Name, b Blob, now time.Time) (Blob, error)
 	// UnlinkBlob takes the blob from the repository, or ErrNoBlob.
 	UnlinkBlob(ctx context.Context, name Name, d digest.Digest) error
+	// TouchBlob begins the grace of an unused blob anew.
+	TouchBlob(ctx context.Context, name Name, d digest.Digest, now time.Time) error
 
 	// Manifest finds by tag or digest, or ErrNoManifest.
 	Manifest(ctx context.Context, name Name, reference string) (Manifest, error)
@@ -140,12 +144,12 @@ type Store interface {
 	Referrers(ctx context.Context, name Name, subject digest.Digest) ([]Manifest, error)
 	// PutManifest writes the manifest with its links; known ones stay as they are.
 	PutManifest(ctx context.Context, name Name, m Manifest) error
-	DeleteManifest(ctx context.Context, name Name, d digest.Digest) error
+	DeleteManifest(ctx context.Context, name Name, d digest.Digest, now time.Time, keep bool) error
 
 	Tag(ctx context.Context, name Name, tag string) (Tag, error)
 	Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, error)
 	PutTag(ctx context.Context, name Name, tag string, d digest.Digest, now time.Time) error
-	DeleteTag(ctx context.Context, name Name, tag string) error
+	DeleteTag(ctx context.Context, name Name, tag string, now time.Time, keep bool) error
 
 	// SetAttributes turns switches on and off, of a repository (reference is empty), a
 	// tag or a manifest; ErrNoManifest if there is no such tag or manifest.
@@ -162,6 +166,8 @@ type Store interface {
 	ExpiredUploads(ctx context.Context, now time.Time) ([]Upload, error)
 
 	AddEvent(ctx context.Context, e Event) error
+	// AddPulls counts pulls of a manifest and the tag it was found by, if any.
+	AddPulls(ctx context.Context, p Pulls) error
 }
 
 // Order is the order of a listing of tags or manifests.

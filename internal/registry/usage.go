@@ -32,7 +32,7 @@ func (r *Registries) Usages(ctx context.Context, id arm.ID, content *Content) ([
 	if err != nil {
 		return nil, err
 	}
-	size, err := content.Store.Size(ctx, nameOf(reg.ID))
+	size, err := content.Store.Size(ctx, ContentName(reg.ID))
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,8 @@ const (
 	ActionDelete        = "Microsoft.ContainerRegistry/registries/artifacts/delete"
 	ActionMetadataRead  = "Microsoft.ContainerRegistry/registries/metadata/read"
 	ActionMetadataWrite = "Microsoft.ContainerRegistry/registries/metadata/write"
+	ActionDeletedRead   = "Microsoft.ContainerRegistry/registries/deleted/read"
+	ActionRestore       = "Microsoft.ContainerRegistry/registries/deleted/restore/action"
 	ActionCatalog       = "Microsoft.ContainerRegistry/registries/catalog/read"
 	ActionSign          = "Microsoft.ContainerRegistry/registries/sign/write"
 	ActionImport        = "Microsoft.ContainerRegistry/registries/importImage/action"

@@ -94,8 +94,10 @@ func TestRegistryRefusals(t *testing.T) {
 		status     int
 		target     string
 	}{
-		{`{"policies":{"softDeletePolicy":{"status":"enabled","retentionDays":7}}}`, 501, "policies.softDeletePolicy"},
-		{`{"policies":{"retentionPolicy":{"status":"Enabled"}}}`, 501, "policies.retentionPolicy"},
+		{`{"policies":{"softDeletePolicy":{"status":"enabled","retentionDays":91}}}`, 400, "policies.softDeletePolicy"},
+		{`{"policies":{"softDeletePolicy":{"retentionDays":-1}}}`, 400, "policies.softDeletePolicy"},
+		{`{"policies":{"softDeletePolicy":{"status":"on"}}}`, 400, "policies.softDeletePolicy.status"},
+		{`{"policies":{"retentionPolicy":{"status":"Enabled","days":366}}}`, 400, "policies.retentionPolicy"},
 		{`{"policies":{"quarantinePolicy":{"status":"enabled"}}}`, 501, "policies.quarantinePolicy"},
 		{`{"policies":{"trustPolicy":{"status":"enabled"}}}`, 501, "policies.trustPolicy"},
 		{`{"policies":{"exportPolicy":{"status":"disabled"}}}`, 501, "policies.exportPolicy"},

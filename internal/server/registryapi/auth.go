@@ -292,11 +292,11 @@ func (c *call) grant(subject token.Subject, asked []oci.Access) ([]oci.Access, e
 	return granted, nil
 }
 
-// grantable reports whether there is such a thing: the catalogue of the registry, or
-// something in a repository.
+// grantable reports whether there is such a thing: one of the catalogues of the registry,
+// or something in a repository.
 func grantable(access oci.Access, action oci.Action) bool {
 	if action == oci.Catalog {
-		return access.Type == "registry" && access.Name == "catalog"
+		return access.Type == "registry" && (access.Name == "catalog" || access.Name == "deleted_catalog")
 	}
 	return access.Type == "repository" && oci.ValidRepository(access.Name)
 }

@@ -29,7 +29,7 @@ func (c *call) getBlob() error {
 	if err != nil {
 		return err
 	}
-	b, err := c.server.Content.PullBlob(c.Context(), c.repository(), d)
+	b, err := c.findBlob(d)
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,13 @@ func (c *call) getBlob() error {
 		return nil
 	}
 	return c.sendBlob(b, offset, n, status)
+}
+
+func (c *call) findBlob(d digest.Digest) (registry.Blob, error) {
+	if c.Method == http.MethodHead {
+		return c.server.Content.HeadBlob(c.Context(), c.repository(), d, c.now)
+	}
+	return c.server.Content.PullBlob(c.Context(), c.repository(), d)
 }
 
 func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {

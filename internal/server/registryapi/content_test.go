@@ -247,6 +247,8 @@ func TestContentMatrix(t *testing.T) {
 		{"DELETE", "/acr/v1/none", rbac.ActionDelete}, {"DELETE", "/acr/v1/hello/_tags/none", rbac.ActionDelete},
 		{"GET", "/acr/v1/none", rbac.ActionPull}, {"GET", "/acr/v1/none/_tags", rbac.ActionPull}, {"GET", "/acr/v1/none/_manifests", rbac.ActionPull},
 		{"PATCH", "/acr/v1/none", rbac.ActionMetadataWrite}, {"GET", "/v2/_catalog", rbac.ActionCatalog}, {"GET", "/acr/v1/_catalog", rbac.ActionCatalog},
+		{"GET", "/acr/v1/_deleted/_catalog", rbac.ActionCatalog}, {"GET", "/acr/v1/_deleted/none/_tags", rbac.ActionDeletedRead}, {"GET", "/acr/v1/_deleted/none/_manifests", rbac.ActionDeletedRead},
+		{"POST", "/acr/v1/_deleted/none/_manifests/none", rbac.ActionRestore}, {"POST", "/acr/v1/none/_purge", rbac.ActionDelete},
 	}
 	var b strings.Builder
 	people := make([]registry, len(roles))
@@ -263,7 +265,8 @@ func TestContentMatrix(t *testing.T) {
 			a := people[i].send(r.method, r.path, "")
 			denied := a.Status == http.StatusForbidden
 			// What may be pulled may be looked at, and so may what metadata/read shows.
-			permits := roles[i].Permits(r.action) && (r.action != rbac.ActionPush || roles[i].Permits(rbac.ActionPull)) ||
+			permits := roles[i].Permits(r.action) && (r.action != rbac.ActionPush || roles[i].Permits(rbac.ActionPull)) &&
+				(!strings.HasSuffix(r.path, "_purge") || roles[i].Permits(rbac.ActionMetadataRead)) ||
 				r.action == rbac.ActionPull && strings.HasPrefix(r.path, "/acr/") && roles[i].Permits(rbac.ActionMetadataRead)
 			if denied == permits || a.Status >= 500 {
 				t.Errorf("%s: %s %s answers %d %s", roles[i].Name, r.method, r.path, a.Status, a.Body)

@@ -173,6 +173,7 @@ func TestAttributesRefused(t *testing.T) {
 		{"/acr/v1/hello/_manifests/" + digestOf("none"), `{"writeEnabled":false}`, 404, "MANIFEST_UNKNOWN"},
 		{"/acr/v1/hello/_tags", `{"writeEnabled":false}`, 405, "UNSUPPORTED"},
 		{"/acr/v1/_deleted/hello/_manifests/" + digestOf("none"), `{}`, 405, "UNSUPPORTED"},
+		{"/acr/v1/hello/_purge", `{}`, 405, "UNSUPPORTED"},
 	} {
 		if a := r.send("PATCH", test.path, test.body); a.Status != test.status || errorCode(a) != test.code {
 			t.Errorf("%s %.60s: %d %s", test.path, test.body, a.Status, a.Body)

@@ -1,10 +1,12 @@
 package registryapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -26,9 +28,19 @@ func (c *call) getManifest() error {
 	head.Set("Content-Length", strconv.Itoa(len(m.Body)))
 	c.w.WriteHeader(http.StatusOK)
 	if c.Method != http.MethodHead {
+		c.countPull(m)
 		_, _ = c.w.Write(m.Body) // the client is gone if this fails
 	}
 	return nil
+}
+
+// countPull counts a pull under the tag or, where it was by digest, under none.
+func (c *call) countPull(m registry.Manifest) {
+	tag := c.req.Reference
+	if tag == m.Digest.String() {
+		tag = ""
+	}
+	c.server.Pulls.Count(c.repository(), m.Digest, tag, c.now)
 }
 
 // maxTags is how many tags a push by digest may name beside it.
@@ -114,31 +126,39 @@ func (c *call) listTags() error {
 		return err
 	}
 	tags := []string{}
-	for _, t := range cut(c, all, p.N, tagName) {
+	for _, t := range cut(c, all, p, c.placeOfTag) {
 		tags = append(tags, t.Name)
 	}
 	return c.json(http.StatusOK, map[string]any{"name": c.req.Repository, "tags": tags})
 }
 
-func tagName(t registry.Tag) string { return t.Name }
+func (c *call) placeOfTag(t registry.Tag) (string, time.Time) { return t.Name, c.ifByTime(t.Updated) }
+
+// ifByTime is the time of an entry in a listing by time, and none in others.
+func (c *call) ifByTime(at time.Time) time.Time {
+	if c.URL.Query().Has("orderby") {
+		return at
+	}
+	return time.Time{}
+}
 
 func (c *call) tags(q registry.TagQuery) ([]registry.Tag, error) {
 	q.Page = ask(q.Page)
 	return c.server.Content.Tags(c.Context(), c.repository(), q)
 }
 
-func (c *call) listRepositories() error {
+func (c *call) listRepositories() error { return c.listNames(c.server.Content.Repositories) }
+
+// listNames lists names of repositories.
+func (c *call) listNames(list func(ctx context.Context, registry string, page registry.Page) ([]string, error)) error {
 	p, err := c.page(defaultPage)
 	if err != nil {
 		return err
 	}
-	all, err := c.server.Content.Repositories(c.Context(), c.name, ask(p))
+	all, err := list(c.Context(), c.name, ask(p))
 	if err != nil {
 		return err
 	}
-	names := cut(c, all, p.N, func(name string) string { return name })
-	if names == nil {
-		names = []string{}
-	}
-	return c.json(http.StatusOK, map[string][]string{"repositories": names})
+	names := cut(c, all, p, func(name string) (string, time.Time) { return name, time.Time{} })
+	return c.json(http.StatusOK, map[string][]string{"repositories": orEmpty(names)})
 }

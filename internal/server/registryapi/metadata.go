@@ -2,6 +2,9 @@ package registryapi
 
 import (
 	"net/http"
+	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -21,6 +24,9 @@ func (c *call) showRepository() error {
 	body := c.about()
 	body["createdTime"], body["lastUpdateTime"] = arm.Time(repo.Created), arm.Time(repo.Updated)
 	body["manifestCount"], body["tagCount"] = repo.Manifests, repo.Tags
+	if body["size"], err = c.server.Content.Store.RepositorySize(c.Context(), c.repository()); err != nil {
+		return err
+	}
 	body["changeableAttributes"] = switches(repo.Attributes)
 	return c.json(http.StatusOK, body)
 }
@@ -41,8 +47,17 @@ func orEmpty(list []string) []string {
 }
 
 func tagBody(t registry.Tag) map[string]any {
-	return map[string]any{"name": t.Name, "digest": t.Digest, "createdTime": arm.Time(t.Created), "lastUpdateTime": arm.Time(t.Updated),
+	body := map[string]any{"name": t.Name, "digest": t.Digest, "createdTime": arm.Time(t.Created), "lastUpdateTime": arm.Time(t.Updated),
 		"signed": false, "changeableAttributes": switches(t.Attributes)}
+	return withPulls(body, t.Pulls, t.Pulled)
+}
+
+// withPulls adds how often and when something was pulled, which Azure does not tell.
+func withPulls(body map[string]any, pulls int64, last time.Time) map[string]any {
+	if body["pullCount"] = pulls; pulls > 0 {
+		body["lastPulledTime"] = arm.Time(last)
+	}
+	return body
 }
 
 // order reads orderby of a listing.
@@ -74,7 +89,7 @@ func (c *call) showTags() error {
 		return err
 	}
 	tags := []any{}
-	for _, t := range cut(c, all, p.N, tagName) {
+	for _, t := range cut(c, all, p, c.placeOfTag) {
 		tags = append(tags, tagBody(t))
 	}
 	body := c.about()
@@ -101,9 +116,10 @@ func (c *call) deleteTag() error {
 }
 
 func manifestBody(m registry.Manifest) map[string]any {
-	return map[string]any{"digest": m.Digest, "imageSize": m.ImageSize, "createdTime": arm.Time(m.Created), "lastUpdateTime": arm.Time(m.Updated),
+	body := map[string]any{"digest": m.Digest, "imageSize": m.ImageSize, "createdTime": arm.Time(m.Created), "lastUpdateTime": arm.Time(m.Updated),
 		"architecture": m.Architecture, "os": m.OS, "mediaType": m.MediaType, "configMediaType": m.ConfigType, "tags": orEmpty(m.Tags),
 		"changeableAttributes": switches(m.Attributes)}
+	return withPulls(body, m.Pulls, m.Pulled)
 }
 
 func (c *call) showManifests() error {
@@ -120,12 +136,16 @@ func (c *call) showManifests() error {
 		return err
 	}
 	manifests := []any{}
-	for _, m := range cut(c, all, p.N, func(m registry.Manifest) string { return m.Digest.String() }) {
+	for _, m := range cut(c, all, p, c.placeOfManifest) {
 		manifests = append(manifests, manifestBody(m))
 	}
 	body := c.about()
 	body["manifests"] = manifests
 	return c.json(http.StatusOK, body)
+}
+
+func (c *call) placeOfManifest(m registry.Manifest) (string, time.Time) {
+	return m.Digest.String(), c.ifByTime(m.Updated)
 }
 
 func (c *call) showManifest() error {
@@ -137,14 +157,18 @@ func (c *call) showManifest() error {
 	if err != nil {
 		return err
 	}
-	all, err := c.server.Content.Tags(c.Context(), c.repository(), registry.TagQuery{Digest: d})
-	if err != nil {
+	if m.Tags, err = c.tagsOf(d); err != nil {
 		return err
-	}
-	for _, t := range all {
-		m.Tags = append(m.Tags, t.Name)
 	}
 	body := c.about()
 	body["manifest"] = manifestBody(m)
 	return c.json(http.StatusOK, body)
+}
+
+func (c *call) tagsOf(d digest.Digest) (names []string, err error) {
+	all, err := c.server.Content.Tags(c.Context(), c.repository(), registry.TagQuery{Digest: d})
+	for _, t := range all {
+		names = append(names, t.Name)
+	}
+	return names, err
 }

@@ -39,9 +39,16 @@ func TestParse(t *testing.T) {
 		{"/acr/v1/a/b/_tags", request{acrTags, "a/b", ""}},
 		{"/acr/v1/a/b/_tags/v1", request{acrTag, "a/b", "v1"}},
 		{"/acr/v1/a/_manifests/sha256:x", request{acrManifest, "a", "sha256:x"}},
-		{"/acr/v1/_deleted/x", request{Kind: acrDeleted}},
-		{"/acr/v1/_deleted/_catalog", request{Kind: acrDeleted}},
-		{"/acr/v1/_deleted/a/_tags/v1", request{Kind: acrDeleted}},
+		{"/acr/v1/_deleted/x", request{}},
+		{"/acr/v1/_deleted", request{}},
+		{"/acr/v1/_deleted/_deleted/_catalog", request{}},
+		{"/acr/v1/_deleted/_catalog", request{Kind: deletedCatalog}},
+		{"/acr/v1/_deleted/a/b/_tags", request{deletedTags, "a/b", ""}},
+		{"/acr/v1/_deleted/a/_tags/v1", request{}},
+		{"/acr/v1/_deleted/a/_manifests", request{deletedManifests, "a", ""}},
+		{"/acr/v1/_deleted/a/_manifests/sha256:x", request{deletedManifest, "a", "sha256:x"}},
+		{"/acr/v1/a/b/_purge", request{acrPurge, "a/b", ""}},
+		{"/acr/v1/_purge", request{}},
 		{"/acr/v1/a/_deleted", request{acrRepository, "a/_deleted", ""}},
 		{"/acr/v1/", request{}},
 		{"/acr/v1/_tags", request{}},
@@ -69,9 +76,13 @@ func FuzzParse(f *testing.F) {
 		req := parse(path)
 		need, needed := req.need(method)
 		switch req.Kind {
-		case base, exchange, tokens, acrDeleted, unknown:
+		case base, exchange, tokens, unknown:
 			if needed || req.Repository != "" {
 				t.Fatalf("%s %q is %#v and needs %s", method, path, req, need)
+			}
+		case deletedCatalog:
+			if need.String() != oci.DeletedCatalogAccess().String() {
+				t.Fatalf("%s %q needs %s", method, path, need)
 			}
 		case catalog, acrCatalog:
 			if need.String() != oci.CatalogAccess().String() {
@@ -147,16 +158,18 @@ func FuzzPathOfName(f *testing.F) {
 			return
 		}
 		all := map[string]request{
-			"/v2/" + name + "/tags/list":                       {tagList, name, ""},
-			"/v2/" + name + "/manifests/" + reference:          {manifest, name, reference},
-			"/v2/" + name + "/blobs/uploads/":                  {uploadStart, name, ""},
-			"/v2/" + name + "/blobs/uploads/" + reference:      {upload, name, reference},
-			"/acr/v1/" + name:                                  {acrRepository, name, ""},
-			"/acr/v1/" + name + "/_tags":                       {acrTags, name, ""},
-			"/acr/v1/" + name + "/_tags/" + reference:          {acrTag, name, reference},
-			"/acr/v1/" + name + "/_manifests":                  {acrManifests, name, ""},
-			"/acr/v1/" + name + "/_manifests/" + reference:     {acrManifest, name, reference},
-			"/acr/v1/_deleted/" + name + "/_tags/" + reference: {Kind: acrDeleted},
+			"/v2/" + name + "/tags/list":                            {tagList, name, ""},
+			"/v2/" + name + "/manifests/" + reference:               {manifest, name, reference},
+			"/v2/" + name + "/blobs/uploads/":                       {uploadStart, name, ""},
+			"/v2/" + name + "/blobs/uploads/" + reference:           {upload, name, reference},
+			"/acr/v1/" + name:                                       {acrRepository, name, ""},
+			"/acr/v1/" + name + "/_tags":                            {acrTags, name, ""},
+			"/acr/v1/" + name + "/_tags/" + reference:               {acrTag, name, reference},
+			"/acr/v1/" + name + "/_manifests":                       {acrManifests, name, ""},
+			"/acr/v1/" + name + "/_manifests/" + reference:          {acrManifest, name, reference},
+			"/acr/v1/" + name + "/_purge":                           {acrPurge, name, ""},
+			"/acr/v1/_deleted/" + name + "/_tags":                   {deletedTags, name, ""},
+			"/acr/v1/_deleted/" + name + "/_manifests/" + reference: {deletedManifest, name, reference},
 		}
 		if isDigest {
 			all["/v2/"+name+"/blobs/"+reference] = request{blobContent, name, reference}

@@ -12,24 +12,28 @@ import (
 type kind int
 
 const (
-	unknown       kind = iota
-	base               // /v2/
-	exchange           // /oauth2/exchange
-	tokens             // /oauth2/token
-	catalog            // /v2/_catalog
-	tagList            // /v2/NAME/tags/list
-	manifest           // /v2/NAME/manifests/REFERENCE
-	blobContent        // /v2/NAME/blobs/DIGEST
-	uploadStart        // /v2/NAME/blobs/uploads/
-	upload             // /v2/NAME/blobs/uploads/ID
-	referrers          // /v2/NAME/referrers/DIGEST
-	acrCatalog         // /acr/v1/_catalog
-	acrRepository      // /acr/v1/NAME
-	acrTags            // /acr/v1/NAME/_tags
-	acrTag             // /acr/v1/NAME/_tags/TAG
-	acrManifests       // /acr/v1/NAME/_manifests
-	acrManifest        // /acr/v1/NAME/_manifests/DIGEST
-	acrDeleted         // /acr/v1/_deleted/...: what soft delete keeps
+	unknown          kind = iota
+	base                  // /v2/
+	exchange              // /oauth2/exchange
+	tokens                // /oauth2/token
+	catalog               // /v2/_catalog
+	tagList               // /v2/NAME/tags/list
+	manifest              // /v2/NAME/manifests/REFERENCE
+	blobContent           // /v2/NAME/blobs/DIGEST
+	uploadStart           // /v2/NAME/blobs/uploads/
+	upload                // /v2/NAME/blobs/uploads/ID
+	referrers             // /v2/NAME/referrers/DIGEST
+	acrCatalog            // /acr/v1/_catalog
+	acrRepository         // /acr/v1/NAME
+	acrTags               // /acr/v1/NAME/_tags
+	acrTag                // /acr/v1/NAME/_tags/TAG
+	acrManifests          // /acr/v1/NAME/_manifests
+	acrManifest           // /acr/v1/NAME/_manifests/DIGEST
+	acrPurge              // /acr/v1/NAME/_purge, an extension of ours
+	deletedCatalog        // /acr/v1/_deleted/_catalog
+	deletedTags           // /acr/v1/_deleted/NAME/_tags
+	deletedManifests      // /acr/v1/_deleted/NAME/_manifests
+	deletedManifest       // /acr/v1/_deleted/NAME/_manifests/DIGEST
 )
 
 // request is a parsed path. Repository and Reference (a tag, digest or upload ID)
@@ -91,13 +95,14 @@ func parseV2(path string) request {
 }
 
 func parseACR(path string) request {
-	switch first, _, _ := strings.Cut(path, "/"); {
-	case path == "":
+	if rest, ok := strings.CutPrefix(path, "_deleted/"); ok {
+		return parseDeleted(rest)
+	}
+	switch path {
+	case "":
 		return request{}
-	case path == "_catalog":
+	case "_catalog":
 		return request{Kind: acrCatalog}
-	case first == "_deleted":
-		return request{Kind: acrDeleted}
 	}
 	above, last := cutLast(path)
 	name, word := cutLast(above)
@@ -110,10 +115,30 @@ func parseACR(path string) request {
 		return request{Kind: acrTags, Repository: above}
 	case last == "_manifests" && above != "":
 		return request{Kind: acrManifests, Repository: above}
+	case last == "_purge" && above != "":
+		return request{Kind: acrPurge, Repository: above}
 	case strings.HasPrefix(path, "_"):
 		return request{}
 	}
 	return request{Kind: acrRepository, Repository: path}
+}
+
+// parseDeleted reads what follows _deleted: the same paths, but of what soft delete keeps.
+func parseDeleted(path string) request {
+	req := parseACR(path)
+	switch req.Kind {
+	case acrCatalog:
+		req.Kind = deletedCatalog
+	case acrTags:
+		req.Kind = deletedTags
+	case acrManifests:
+		req.Kind = deletedManifests
+	case acrManifest:
+		req.Kind = deletedManifest
+	default:
+		return request{}
+	}
+	return req
 }
 
 func cutLast(path string) (above, last string) {
@@ -150,6 +175,14 @@ func (r request) need(method string) (access oci.Access, ok bool) {
 			return oci.RepositoryAccess(r.Repository, oci.Delete), true
 		}
 		return oci.RepositoryAccess(r.Repository, oci.MetadataWrite), true
+	case acrPurge:
+		return oci.RepositoryAccess(r.Repository, oci.Delete, oci.MetadataRead), true
+	case deletedCatalog:
+		return oci.DeletedCatalogAccess(), true
+	case deletedTags, deletedManifests:
+		return oci.RepositoryAccess(r.Repository, oci.DeletedRead), true
+	case deletedManifest:
+		return oci.RepositoryAccess(r.Repository, oci.DeletedRestore), true
 	}
 	return oci.Access{}, false
 }

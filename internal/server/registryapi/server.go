@@ -25,6 +25,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/collect"
 )
 
 // Runs tells whether a run is being executed.
@@ -37,6 +38,9 @@ type Server struct {
 	Log        *slog.Logger
 	Registries *registry.Registries
 	Content    *registry.Content
+	Trash      registry.Trash
+	Purger     *collect.Purger
+	Pulls      *registry.PullCounter
 	Issuer     *token.Issuer
 	Checker    *rbac.Checker
 	Directory  *identity.Directory
@@ -115,10 +119,6 @@ func (s *Server) serve(c *call) error {
 	if err := c.authorize(); err != nil {
 		return err
 	}
-	if c.req.Kind == acrDeleted {
-		// 405 as the specification of OCI has it: what it does not know, the stock CLI asks three times, for 15 s.
-		return problem.New(problem.NotAllowed, "UNSUPPORTED", "soft delete (%s) is not available in this version of Acrux", c.URL.Path)
-	}
 	return c.dispatch()
 }
 
@@ -160,6 +160,11 @@ func (c *call) dispatch() error {
 		{acrRepository, http.MethodPatch}:  (*call).updateAttributes,
 		{acrTag, http.MethodPatch}:         (*call).updateAttributes,
 		{acrManifest, http.MethodPatch}:    (*call).updateAttributes,
+		{acrPurge, http.MethodPost}:        (*call).purge,
+		{deletedCatalog, http.MethodGet}:   (*call).listDeletedRepositories,
+		{deletedTags, http.MethodGet}:      (*call).showDeletedTags,
+		{deletedManifests, http.MethodGet}: (*call).showDeletedManifests,
+		{deletedManifest, http.MethodPost}: (*call).restore,
 	}
 	handle, ok := handlers[route{c.req.Kind, method}]
 	if !ok {
@@ -183,6 +188,9 @@ var rbacActions = map[oci.Action][]string{
 	oci.MetadataRead:  {rbac.ActionMetadataRead, rbac.ActionPull},
 	oci.MetadataWrite: {rbac.ActionMetadataWrite},
 	oci.Catalog:       {rbac.ActionCatalog},
+
+	oci.DeletedRead:    {rbac.ActionDeletedRead},
+	oci.DeletedRestore: {rbac.ActionRestore},
 }
 
 // runMay are the actions of a run on its own registry.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
@@ -76,6 +77,13 @@ const (
 func (c *call) page(fallback int) (registry.Page, error) {
 	q := c.URL.Query()
 	p := registry.Page{Last: q.Get("last"), N: fallback}
+	if text := q.Get("after"); text != "" {
+		after, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || after <= 0 {
+			return p, problem.New(problem.Invalid, "INVALID_PARAMETER", "after=%q is none of our links", text).On("after")
+		}
+		p.After = time.UnixMicro(after).UTC()
+	}
 	text := q.Get("n")
 	if text == "" {
 		return p, nil
@@ -88,11 +96,15 @@ func (c *call) page(fallback int) (registry.Page, error) {
 	return p, nil
 }
 
-// next links to the page after last.
-func (c *call) next(n int, last string) {
+// next links to the page after last, whose time is given where the listing is by time:
+// it may be deleted by then.
+func (c *call) next(n int, last string, after time.Time) {
 	q := c.URL.Query()
 	q.Set("n", strconv.Itoa(n))
 	q.Set("last", last)
+	if !after.IsZero() {
+		q.Set("after", strconv.FormatInt(after.UnixMicro(), 10))
+	}
 	u := url.URL{Path: c.URL.Path, RawQuery: q.Encode()}
 	c.w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, u.String()))
 }
@@ -106,14 +118,16 @@ func ask(p registry.Page) registry.Page {
 	return p
 }
 
-// cut takes away the entry too many: if it is there, there is a next page.
-func cut[T any](c *call, all []T, n int, nameOf func(T) string) []T {
+// cut takes away the entry too many: if it is there, there is a next page. place tells
+// name and, for a listing by time, time of an entry.
+func cut[T any](c *call, all []T, p registry.Page, place func(T) (string, time.Time)) []T {
 	switch {
-	case n == 0:
+	case p.N == 0:
 		return nil
-	case n > 0 && len(all) > n:
-		all = all[:n]
-		c.next(n, nameOf(all[n-1]))
+	case p.N > 0 && len(all) > p.N:
+		all = all[:p.N]
+		last, after := place(all[p.N-1])
+		c.next(p.N, last, after)
 	}
 	return all
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
@@ -58,6 +59,7 @@ type Stack struct {
 	armapi.Services
 	DB         *sqlstore.DB
 	Content    *registry.Content
+	Pulls      *registry.PullCounter
 	Issuer     *token.Issuer
 	Checker    *rbac.Checker
 	Directory  *identity.Directory
@@ -122,7 +124,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Content = &registry.Content{Store: sqlstore.Registry{DB: s.DB}, Blobs: blobs}
+	s.Content = &registry.Content{Store: sqlstore.Registry{DB: s.DB}, Blobs: blobs, Policies: s.Registries.PoliciesOf}
+	s.Pulls = &registry.PullCounter{Content: s.Content}
 	s.Services.Content = s.Content
 	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {
 		name := edge.HostName(host)
@@ -149,7 +152,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 }
 
 func (s *Stack) route(log *slog.Logger) {
-	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
+	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Trash: sqlstore.Registry{DB: s.DB},
+		Purger: &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: s.DB}}, Content: s.Content}, Pulls: s.Pulls, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
 		Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
 	signIn := signin.NewService(sqlstore.SignIn{DB: s.DB})
 	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}

@@ -69,6 +69,7 @@ func (tr *Transcript) Add(title, request string, a Answer, headers ...string) {
 
 var (
 	guid  = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	after = regexp.MustCompile(`after=\d+`)
 	stamp = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{7})?Z?`)
 	etag  = regexp.MustCompile(`"[0-9a-f]{24}"`)
 	runID = regexp.MustCompile(`\b[cdy][a-z]1\b`)
@@ -100,6 +101,7 @@ func (tr *Transcript) scrub(text string) string {
 		return tr.guids[id]
 	})
 	text = stamp.ReplaceAllString(text, "TIME")
+	text = after.ReplaceAllString(text, "after=TIME")
 	text = runID.ReplaceAllString(text, "RUN1")
 	text = sig.ReplaceAllString(text, "$1=SIGNED")
 	text = hint.ReplaceAllString(text, `"hint": "HINT"`)

@@ -227,6 +227,24 @@ func (db *DB) exec(ctx context.Context, query string, args ...any) (int64, error
 	return n, err
 }
 
+// statement is one of several that make a change.
+type statement struct {
+	query string
+	args  []any
+}
+
+// execAll runs statements in ctx's transaction or one of their own.
+func (db *DB) execAll(ctx context.Context, all []statement) error {
+	return db.InTx(ctx, func(ctx context.Context) error {
+		for _, one := range all {
+			if _, err := db.exec(ctx, one.query, one.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // querier is what reading needs: a transaction or the pool of readers.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)

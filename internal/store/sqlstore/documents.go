@@ -123,15 +123,22 @@ func (s Documents) Delete(ctx context.Context, id arm.ID) error {
 		if _, err := s.Get(ctx, id); err != nil {
 			return err
 		}
+		from, to := below(id.Key())
+		all := dropRepositories(repositoriesBelow, id.Key(), from, to)
 		for _, query := range cascade {
-			from, to := below(id.Key())
-			if _, err := s.exec(ctx, query, id.Key(), from, to); err != nil {
-				return fmt.Errorf("deleting %s: %w", id, err)
-			}
+			all = append(all, statement{query, []any{id.Key(), from, to}})
+		}
+		if err := s.execAll(ctx, all); err != nil {
+			return fmt.Errorf("deleting %s: %w", id, err)
 		}
 		return nil
 	})
 }
+
+// registriesBelow are the names of the registries among $1 and what lies below it.
+const registriesBelow = `SELECT value FROM document_keys WHERE name = 'registry' AND (key = $1 OR (key >= $2 AND key < $3))`
+
+const repositoriesBelow = `SELECT id FROM repositories WHERE registry IN (` + registriesBelow + `)`
 
 // cascade removes what hangs on a resource ($1) or lies below it (between $2 and
 // $3), dependants first.
@@ -142,8 +149,8 @@ var cascade = []string{
 	`DELETE FROM secrets WHERE resource = $1 OR (resource >= $2 AND resource < $3)`,
 	`DELETE FROM operations WHERE resource = $1 OR (resource >= $2 AND resource < $3)`,
 	`DELETE FROM runs WHERE registry = $1 OR (registry >= $2 AND registry < $3)`,
-	`DELETE FROM uploads WHERE registry IN (SELECT value FROM document_keys WHERE name = 'registry' AND (key = $1 OR (key >= $2 AND key < $3)))`,
-	`DELETE FROM events WHERE registry IN (SELECT value FROM document_keys WHERE name = 'registry' AND (key = $1 OR (key >= $2 AND key < $3)))`,
-	`DELETE FROM repositories WHERE registry IN (SELECT value FROM document_keys WHERE name = 'registry' AND (key = $1 OR (key >= $2 AND key < $3)))`,
+	`INSERT INTO garbage (storage_key, size) SELECT storage_key, size FROM uploads WHERE registry IN (` + registriesBelow + `) ON CONFLICT DO NOTHING`,
+	`DELETE FROM uploads WHERE registry IN (` + registriesBelow + `)`,
+	`DELETE FROM events WHERE registry IN (` + registriesBelow + `)`,
 	`DELETE FROM documents WHERE key = $1 OR (key >= $2 AND key < $3)`,
 }

@@ -23,7 +23,7 @@ func (s Registry) SetAttributes(ctx context.Context, name registry.Name, referen
 		switch {
 		case reference == "":
 		case digest.Digest(reference).Validate() == nil:
-			query, args = `UPDATE manifests`+change+`repository = $1 AND digest = $4`, append(args, reference)
+			query, args = `UPDATE manifests`+change+`repository = $1 AND digest = $4 AND deleted = 0`, append(args, reference)
 		default:
 			query, args = `UPDATE tags`+change+`repository = $1 AND name = $4`, append(args, reference)
 		}
@@ -35,11 +35,11 @@ func (s Registry) SetAttributes(ctx context.Context, name registry.Name, referen
 // held are the manifests that would be lost or broken with the manifest or blob $2 of
 // the repository $1: itself, and the indexes above, however many steps.
 const held = `WITH RECURSIVE held (id, digest) AS (
-	SELECT id, digest FROM manifests WHERE repository = $1 AND digest = $2
+	SELECT id, digest FROM manifests WHERE repository = $1 AND digest = $2 AND deleted = 0
 	UNION
-	SELECT m.id, m.digest FROM manifests m JOIN manifest_blobs l ON l.manifest = m.id JOIN blobs b ON b.id = l.blob WHERE m.repository = $1 AND b.digest = $2
+	SELECT m.id, m.digest FROM manifests m JOIN manifest_blobs l ON l.manifest = m.id JOIN blobs b ON b.id = l.blob WHERE m.repository = $1 AND m.deleted = 0 AND b.digest = $2
 	UNION
-	SELECT p.id, p.digest FROM held h JOIN manifest_children c ON c.digest = h.digest JOIN manifests p ON p.id = c.parent WHERE p.repository = $1) `
+	SELECT p.id, p.digest FROM held h JOIN manifest_children c ON c.digest = h.digest JOIN manifests p ON p.id = c.parent WHERE p.repository = $1 AND p.deleted = 0) `
 
 // FirstLock implements registry.Store.
 func (s Registry) FirstLock(ctx context.Context, name registry.Name, d digest.Digest, need registry.Attributes) (lock registry.Lock, found bool, err error) {
@@ -53,7 +53,7 @@ func (s Registry) FirstLock(ctx context.Context, name registry.Name, d digest.Di
 		query, only = ``, ` AND $2 = ''`
 	}
 	query += `SELECT '', attributes FROM repositories WHERE id = $1 AND attributes & $3 <> $3
-		UNION ALL SELECT * FROM (SELECT digest, attributes FROM manifests WHERE repository = $1 AND attributes & $3 <> $3` + only + ` ORDER BY digest) AS m
+		UNION ALL SELECT * FROM (SELECT digest, attributes FROM manifests WHERE repository = $1 AND deleted = 0 AND attributes & $3 <> $3` + only + ` ORDER BY digest) AS m
 		UNION ALL SELECT * FROM (SELECT name, attributes FROM (SELECT manifest AS id, repository, name, attributes FROM tags) AS a WHERE repository = $1 AND attributes & $3 <> $3` + only + ` ORDER BY name) AS t
 		LIMIT 1`
 	err = s.queryRow(ctx, query, repo, string(d), need).Scan(&lock.Reference, &lock.Attributes)

@@ -12,18 +12,18 @@ import (
 )
 
 const manifestColumns = `m.digest, m.media_type, m.artifact_type, m.config_type, m.subject, m.annotations, m.architecture, m.os,
-	m.size, m.image_size, m.created, m.updated, m.attributes`
+	m.size, m.image_size, m.created, m.updated, m.attributes, m.deleted, m.pulled, m.pulls`
 
 // scanManifest reads manifestColumns and, where extra is given, what follows them.
 func scanManifest(r row, extra ...any) (m registry.Manifest, err error) {
 	var annotations string
-	var created, updated int64
+	var created, updated, deleted, pulled int64
 	dest := append([]any{&m.Digest, &m.MediaType, &m.ArtifactType, &m.ConfigType, &m.Subject, &annotations, &m.Architecture, &m.OS,
-		&m.Size, &m.ImageSize, &created, &updated, &m.Attributes}, extra...)
+		&m.Size, &m.ImageSize, &created, &updated, &m.Attributes, &deleted, &pulled, &m.Pulls}, extra...)
 	if err := r.Scan(dest...); err != nil {
 		return m, err
 	}
-	m.Created, m.Updated = fromMicros(created), fromMicros(updated)
+	m.Created, m.Updated, m.Deleted, m.Pulled = fromMicros(created), fromMicros(updated), fromMicros(deleted), fromMicros(pulled)
 	if annotations != "" {
 		err = json.Unmarshal([]byte(annotations), &m.Annotations)
 	}
@@ -33,7 +33,7 @@ func scanManifest(r row, extra ...any) (m registry.Manifest, err error) {
 // Manifest implements registry.Store, with one query for a tag or a digest.
 func (s Registry) Manifest(ctx context.Context, name registry.Name, reference string) (registry.Manifest, error) {
 	query := `SELECT ` + manifestColumns + `, p.body, m.attributes & r.attributes FROM manifests m JOIN payloads p ON p.digest = m.digest
-		JOIN repositories r ON r.id = m.repository WHERE r.registry = $1 AND r.name = $2 AND m.digest = $3`
+		JOIN repositories r ON r.id = m.repository WHERE r.registry = $1 AND r.name = $2 AND m.digest = $3 AND m.deleted = 0`
 	if digest.Digest(reference).Validate() != nil {
 		query = `SELECT ` + manifestColumns + `, p.body, m.attributes & r.attributes & t.attributes FROM tags t JOIN manifests m ON m.id = t.manifest JOIN payloads p ON p.digest = m.digest
 			JOIN repositories r ON r.id = t.repository WHERE r.registry = $1 AND r.name = $2 AND t.name = $3`
@@ -50,23 +50,26 @@ func (s Registry) Manifest(ctx context.Context, name registry.Name, reference st
 	return m, err
 }
 
-// Manifests implements registry.Store. A page by time goes on after the manifest Last.
+// Manifests implements registry.Store.
 func (s Registry) Manifests(ctx context.Context, name registry.Name, q registry.ManifestQuery) ([]registry.Manifest, error) {
 	repo, err := s.repositoryID(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	where := `WHERE m.repository = $1 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `
+	where := `WHERE m.repository = $1 AND m.deleted = 0 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `
+	args := []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled}
 	switch q.Order {
 	case registry.TimeAsc:
-		where += `($2 = '' OR (m.updated, m.digest) > (SELECT updated, digest FROM manifests WHERE repository = $1 AND digest = $2)) ORDER BY m.updated, m.digest`
+		where += `(m.updated, m.digest) > ($6, $2) ORDER BY m.updated, m.digest`
+		args = append(args, micros(q.After))
 	case registry.TimeDesc:
-		where += `($2 = '' OR (m.updated, m.digest) < (SELECT updated, digest FROM manifests WHERE repository = $1 AND digest = $2)) ORDER BY m.updated DESC, m.digest DESC`
+		where += `(m.updated, m.digest) < ($6, $2) ORDER BY m.updated DESC, m.digest DESC`
+		args = append(args, before(q.After))
 	default:
 		where += `m.digest > $2 ORDER BY m.digest`
 	}
 	return collect(ctx, s.DB, scanTagged, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0))
-		FROM manifests m `+where+` LIMIT $3`, repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled)
+		FROM manifests m `+where+` LIMIT $3`, args...)
 }
 
 // scanTagged reads a manifest with the names of its tags.
@@ -86,7 +89,7 @@ func (s Registry) Referrers(ctx context.Context, name registry.Name, subject dig
 		return nil, err
 	}
 	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanManifest(r) },
-		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.attributes & $3 <> 0 ORDER BY m.digest`,
+		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.deleted = 0 AND m.attributes & $3 <> 0 ORDER BY m.digest`,
 		repo, subject, registry.ListEnabled)
 }
 
@@ -100,14 +103,18 @@ func (s Registry) PutManifest(ctx context.Context, name registry.Name, m registr
 		if _, err := s.exec(ctx, `INSERT INTO payloads (digest, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, m.Digest, m.Body); err != nil {
 			return err
 		}
+		var known int
+		if err := s.queryRow(ctx, `SELECT count(*) FROM manifests WHERE repository = $1 AND digest = $2 AND deleted = 0`, repo, m.Digest).Scan(&known); err != nil {
+			return err
+		}
 		id, err := s.insertManifest(ctx, repo, m)
 		if err != nil {
 			return err
 		}
-		if err := s.linkManifest(ctx, id, m); err != nil {
+		if err := s.linkManifest(ctx, repo, id, m); err != nil {
 			return err
 		}
-		return s.recount(ctx, repo, m.Updated)
+		return s.count(ctx, repo, 0, 1-known, m.Updated)
 	})
 }
 
@@ -121,15 +128,16 @@ func (s Registry) insertManifest(ctx context.Context, repo int64, m registry.Man
 		annotations = string(text)
 	}
 	err = s.queryRow(ctx, `INSERT INTO manifests (repository, digest, media_type, artifact_type, config_type, subject, annotations,
-		architecture, os, size, image_size, created, updated, attributes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		ON CONFLICT (repository, digest) DO UPDATE SET updated = excluded.updated RETURNING id`,
+		architecture, os, size, image_size, created, updated, attributes, untagged)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13)
+		ON CONFLICT (repository, digest) DO UPDATE SET updated = excluded.updated, deleted = 0,
+			untagged = CASE WHEN manifests.untagged = 0 THEN 0 ELSE excluded.updated END RETURNING id`,
 		repo, m.Digest, m.MediaType, m.ArtifactType, m.ConfigType, m.Subject, annotations,
 		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes).Scan(&id)
 	return id, err
 }
 
-func (s Registry) linkManifest(ctx context.Context, id int64, m registry.Manifest) error {
+func (s Registry) linkManifest(ctx context.Context, repo, id int64, m registry.Manifest) error {
 	for _, d := range m.Blobs {
 		if _, err := s.exec(ctx, `INSERT INTO manifest_blobs (manifest, blob) SELECT $1, id FROM blobs WHERE digest = $2 ON CONFLICT DO NOTHING`, id, d); err != nil {
 			return fmt.Errorf("linking blob %s: %w", d, err)
@@ -140,22 +148,8 @@ func (s Registry) linkManifest(ctx context.Context, id int64, m registry.Manifes
 			return fmt.Errorf("linking manifest %s: %w", d, err)
 		}
 	}
-	return nil
-}
-
-// DeleteManifest implements registry.Store.
-func (s Registry) DeleteManifest(ctx context.Context, name registry.Name, d digest.Digest) error {
-	return s.InTx(ctx, func(ctx context.Context) error {
-		repo, err := s.repositoryID(ctx, name)
-		if err != nil {
-			return err
-		}
-		n, err := s.exec(ctx, `DELETE FROM manifests WHERE repository = $1 AND digest = $2`, repo, d)
-		if err := none(n, err, registry.ErrNoManifest); err != nil {
-			return err
-		}
-		return s.recount(ctx, repo, time.Time{})
-	})
+	_, err := s.exec(ctx, `UPDATE repository_blobs SET unused = 0 WHERE repository = $1 AND unused <> 0 AND blob IN (SELECT blob FROM manifest_blobs WHERE manifest = $2)`, repo, id)
+	return err
 }
 
 const selectUpload = `SELECT id, registry, repository, storage_key, size, hash_state, expires, version FROM uploads `

@@ -35,7 +35,7 @@ func none(n int64, err, replacement error) error {
 
 func (s Registry) repositoryID(ctx context.Context, name registry.Name) (int64, error) {
 	var id int64
-	err := s.queryRow(ctx, `SELECT id FROM repositories WHERE registry = $1 AND name = $2`, name.Registry, name.Repository).Scan(&id)
+	err := s.queryRow(ctx, `SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`, name.Registry, name.Repository).Scan(&id)
 	return id, instead(err, registry.ErrNoRepository)
 }
 
@@ -43,7 +43,7 @@ func (s Registry) repositoryID(ctx context.Context, name registry.Name) (int64, 
 func (s Registry) Repository(ctx context.Context, name registry.Name) (registry.Repository, error) {
 	repo := registry.Repository{Name: name}
 	var created, updated int64
-	err := s.queryRow(ctx, `SELECT created, updated, tag_count, manifest_count, attributes FROM repositories WHERE registry = $1 AND name = $2`,
+	err := s.queryRow(ctx, `SELECT created, updated, tag_count, manifest_count, attributes FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`,
 		name.Registry, name.Repository).Scan(&created, &updated, &repo.Tags, &repo.Manifests, &repo.Attributes)
 	repo.Created, repo.Updated = fromMicros(created), fromMicros(updated)
 	return repo, instead(err, registry.ErrNoRepository)
@@ -51,7 +51,7 @@ func (s Registry) Repository(ctx context.Context, name registry.Name) (registry.
 
 // Repositories implements registry.Store.
 func (s Registry) Repositories(ctx context.Context, name string, page registry.Page) ([]string, error) {
-	return collect(ctx, s.DB, scanText, `SELECT name FROM repositories WHERE registry = $1 AND name > $2 AND attributes & $4 <> 0 ORDER BY name LIMIT $3`,
+	return collect(ctx, s.DB, scanText, `SELECT name FROM repositories WHERE registry = $1 AND name > $2 AND attributes & $4 <> 0 AND deleted = 0 ORDER BY name LIMIT $3`,
 		name, page.Last, limit(page.N), registry.ListEnabled)
 }
 
@@ -78,25 +78,33 @@ func (s Registry) Size(ctx context.Context, name string) (size int64, err error)
 	return size, err
 }
 
-// EnsureRepository implements registry.Store.
-func (s Registry) EnsureRepository(ctx context.Context, name registry.Name, now time.Time) error {
-	_, err := s.exec(ctx, `INSERT INTO repositories (registry, name, created, updated) VALUES ($1, $2, $3, $3) ON CONFLICT DO NOTHING`,
-		name.Registry, name.Repository, micros(now))
-	return err
+// RepositorySize implements registry.Store.
+func (s Registry) RepositorySize(ctx context.Context, name registry.Name) (size int64, err error) {
+	repo, err := s.repositoryID(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	err = s.queryRow(ctx, `SELECT CAST((SELECT coalesce(sum(b.size), 0) FROM blobs b JOIN repository_blobs l ON l.blob = b.id WHERE l.repository = $1)
+		+ (SELECT coalesce(sum(size), 0) FROM manifests WHERE repository = $1) AS BIGINT)`, repo).Scan(&size)
+	return size, err
 }
 
-// DeleteRepository implements registry.Store.
-func (s Registry) DeleteRepository(ctx context.Context, name registry.Name) error {
-	n, err := s.exec(ctx, `DELETE FROM repositories WHERE registry = $1 AND name = $2`, name.Registry, name.Repository)
-	return none(n, err, registry.ErrNoRepository)
+// EnsureRepository implements registry.Store.
+func (s Registry) EnsureRepository(ctx context.Context, name registry.Name, now time.Time) error {
+	_, err := s.exec(ctx, `INSERT INTO repositories (registry, name, created, updated) VALUES ($1, $2, $3, $3)
+		ON CONFLICT (registry, name) DO UPDATE SET created = excluded.created, updated = excluded.updated, attributes = 15, deleted = 0 WHERE repositories.deleted <> 0`,
+		name.Registry, name.Repository, micros(now))
+	return err
 }
 
 // Blob implements registry.Store.
 func (s Registry) Blob(ctx context.Context, name registry.Name, d digest.Digest) (registry.Blob, error) {
 	b := registry.Blob{Digest: d}
-	err := s.queryRow(ctx, `SELECT b.size, b.storage_key, r.attributes FROM blobs b
+	var unused int64
+	err := s.queryRow(ctx, `SELECT b.size, b.storage_key, r.attributes, l.unused FROM blobs b
 		JOIN repository_blobs l ON l.blob = b.id JOIN repositories r ON r.id = l.repository
-		WHERE r.registry = $1 AND r.name = $2 AND b.digest = $3`, name.Registry, name.Repository, d).Scan(&b.Size, &b.Key, &b.Attributes)
+		WHERE r.registry = $1 AND r.name = $2 AND r.deleted = 0 AND b.digest = $3`, name.Registry, name.Repository, d).Scan(&b.Size, &b.Key, &b.Attributes, &unused)
+	b.Unused = fromMicros(unused)
 	return b, instead(err, registry.ErrNoBlob)
 }
 
@@ -118,7 +126,8 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 			return err
 		}
 		kept.Key = blob.Key(key)
-		_, err = s.exec(ctx, `INSERT INTO repository_blobs (repository, blob, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, repo, id, micros(now))
+		_, err = s.exec(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused) VALUES ($1, $2, $3, $3)
+			ON CONFLICT (repository, blob) DO UPDATE SET unused = excluded.unused WHERE repository_blobs.unused <> 0`, repo, id, micros(now))
 		return err
 	})
 	return kept, err
@@ -126,92 +135,22 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 
 // UnlinkBlob implements registry.Store.
 func (s Registry) UnlinkBlob(ctx context.Context, name registry.Name, d digest.Digest) error {
-	n, err := s.exec(ctx, `DELETE FROM repository_blobs
-		WHERE repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2) AND blob = (SELECT id FROM blobs WHERE digest = $3)`,
-		name.Registry, name.Repository, d)
-	return none(n, err, registry.ErrNoBlob)
-}
-
-// Tag implements registry.Store.
-func (s Registry) Tag(ctx context.Context, name registry.Name, tag string) (registry.Tag, error) {
-	repo, err := s.repositoryID(ctx, name)
-	if err != nil {
-		return registry.Tag{}, err
-	}
-	t, err := scanTag(s.queryRow(ctx, selectTag+`WHERE t.repository = $1 AND t.name = $2`, repo, tag))
-	return t, instead(err, registry.ErrNoManifest)
-}
-
-const selectTag = `SELECT t.name, m.digest, t.created, t.updated, t.attributes FROM tags t JOIN manifests m ON m.id = t.manifest `
-
-func scanTag(r row) (t registry.Tag, err error) {
-	var created, updated int64
-	err = r.Scan(&t.Name, &t.Digest, &created, &updated, &t.Attributes)
-	t.Created, t.Updated = fromMicros(created), fromMicros(updated)
-	return t, err
-}
-
-// Tags implements registry.Store. A page by time goes on after the tag named Last.
-func (s Registry) Tags(ctx context.Context, name registry.Name, q registry.TagQuery) ([]registry.Tag, error) {
-	repo, err := s.repositoryID(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	where := `WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND t.attributes & $5 <> 0 AND `
-	switch q.Order {
-	case registry.TimeAsc:
-		where += `($3 = '' OR (t.updated, t.name) > (SELECT updated, name FROM tags WHERE repository = $1 AND name = $3)) ORDER BY t.updated, t.name`
-	case registry.TimeDesc:
-		where += `($3 = '' OR (t.updated, t.name) < (SELECT updated, name FROM tags WHERE repository = $1 AND name = $3)) ORDER BY t.updated DESC, t.name DESC`
-	default:
-		where += `t.name > $3 ORDER BY t.name`
-	}
-	return collect(ctx, s.DB, scanTag, selectTag+where+` LIMIT $4`, repo, string(q.Digest), q.Last, limit(q.N), registry.ListEnabled)
-}
-
-// PutTag implements registry.Store.
-func (s Registry) PutTag(ctx context.Context, name registry.Name, tag string, d digest.Digest, now time.Time) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
-		repo, err := s.repositoryID(ctx, name)
-		if err != nil {
+		n, err := s.exec(ctx, `DELETE FROM repository_blobs
+			WHERE repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0) AND blob = (SELECT id FROM blobs WHERE digest = $3)`,
+			name.Registry, name.Repository, d)
+		if err := none(n, err, registry.ErrNoBlob); err != nil {
 			return err
 		}
-		_, err = s.exec(ctx, `INSERT INTO tags (repository, name, manifest, created, updated)
-			SELECT $1, $2, id, $4, $4 FROM manifests WHERE repository = $1 AND digest = $3
-			ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`, repo, tag, d, micros(now))
-		if err != nil {
-			return err
-		}
-		return s.recount(ctx, repo, now)
+		_, err = s.exec(ctx, `UPDATE blobs SET loose = 1 WHERE digest = $1`, d)
+		return err
 	})
 }
 
-// recount brings a repository's counters and time of change up to date.
-func (s Registry) recount(ctx context.Context, repo int64, now time.Time) error {
-	_, err := s.exec(ctx, `UPDATE repositories SET updated = CASE WHEN $2 > 0 THEN $2 ELSE updated END,
-		tag_count = (SELECT count(*) FROM tags WHERE repository = $1),
-		manifest_count = (SELECT count(*) FROM manifests WHERE repository = $1) WHERE id = $1`, repo, micros(now))
-	return err
-}
-
-// DeleteTag implements registry.Store.
-func (s Registry) DeleteTag(ctx context.Context, name registry.Name, tag string) error {
-	return s.InTx(ctx, func(ctx context.Context) error {
-		repo, err := s.repositoryID(ctx, name)
-		if err != nil {
-			return err
-		}
-		n, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name = $2`, repo, tag)
-		if err := none(n, err, registry.ErrNoManifest); err != nil {
-			return err
-		}
-		return s.recount(ctx, repo, time.Time{})
-	})
-}
-
-// AddEvent implements registry.Store.
-func (s Registry) AddEvent(ctx context.Context, e registry.Event) error {
-	_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time))
+// TouchBlob implements registry.Store.
+func (s Registry) TouchBlob(ctx context.Context, name registry.Name, d digest.Digest, now time.Time) error {
+	_, err := s.exec(ctx, `UPDATE repository_blobs SET unused = $4 WHERE unused <> 0 AND unused < $4
+		AND repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0) AND blob = (SELECT id FROM blobs WHERE digest = $3)`,
+		name.Registry, name.Repository, d, micros(now))
 	return err
 }

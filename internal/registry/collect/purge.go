@@ -1,0 +1,259 @@
+package collect
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
+)
+
+// Graph is what a repository holds: manifests, tags, and which index contains what.
+type Graph struct {
+	Nodes []Node
+	Edges []Edge
+	Tags  []registry.Tag
+}
+
+// Node is a manifest.
+type Node struct {
+	Digest     digest.Digest
+	Subject    digest.Digest
+	Updated    time.Time // of the last push
+	Attributes registry.Attributes
+}
+
+// Edge says that an index contains a manifest.
+type Edge struct{ Parent, Child digest.Digest }
+
+// Rules say what to purge from a repository.
+type Rules struct {
+	Match    func(tag string) (bool, error) // which tags; nil is none
+	Before   time.Time                      // only what was pushed before
+	Keep     int                            // of the tags that match, so many of the newest stay
+	Untagged bool                           // also manifests without a tag
+	Locked   bool                           // also what is locked
+}
+
+// Plan is what a purge removes, or removed.
+type Plan struct {
+	Tags      []registry.Tag
+	Manifests []digest.Digest // those that contain others first
+	// Skipped are tags and manifests that stay, although the rules mean them, because
+	// they are locked or were changed meanwhile.
+	Skipped []string
+}
+
+const mayDelete = registry.DeleteEnabled | registry.WriteEnabled
+
+// plan is what the rules mean for the graph.
+func plan(g Graph, rules Rules) (p Plan, err error) {
+	if rules.Match != nil {
+		if p.Tags, p.Skipped, err = oldTags(g.Tags, rules); err != nil {
+			return p, err
+		}
+	}
+	if rules.Untagged {
+		p.Manifests = unreached(g, p.Tags, rules)
+	}
+	return p, nil
+}
+
+// oldTags are the tags that match, without the newest and the young ones.
+func oldTags(all []registry.Tag, rules Rules) (old []registry.Tag, locked []string, err error) {
+	var match []registry.Tag
+	for _, t := range all {
+		matches, err := rules.Match(t.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if matches {
+			match = append(match, t)
+		}
+	}
+	slices.SortStableFunc(match, func(a, b registry.Tag) int { return b.Updated.Compare(a.Updated) })
+	for _, t := range match[min(max(0, rules.Keep), len(match)):] {
+		switch {
+		case !t.Updated.Before(rules.Before):
+		case !rules.Locked && t.Attributes&mayDelete != mayDelete:
+			locked = append(locked, t.Name)
+		default:
+			old = append(old, t)
+		}
+	}
+	slices.SortFunc(old, func(a, b registry.Tag) int { return cmp.Compare(a.Name, b.Name) })
+	return old, locked, nil
+}
+
+// unreached are the manifests that nothing that stays needs: neither a tag that is not
+// in gone, nor a manifest that is young or locked.
+func unreached(g Graph, gone []registry.Tag, rules Rules) []digest.Digest {
+	below, reached := neighbours(g), map[digest.Digest]bool{}
+	var queue []digest.Digest
+	reach := func(d digest.Digest) {
+		if !reached[d] {
+			reached[d] = true
+			queue = append(queue, d)
+		}
+	}
+	leaving := map[string]bool{}
+	for _, t := range gone {
+		leaving[t.Name] = true
+	}
+	for _, t := range g.Tags {
+		if !leaving[t.Name] {
+			reach(t.Digest)
+		}
+	}
+	for _, n := range g.Nodes {
+		if !n.Updated.Before(rules.Before) || !rules.Locked && n.Attributes&mayDelete != mayDelete {
+			reach(n.Digest)
+		}
+	}
+	for len(queue) > 0 {
+		next := queue[0]
+		queue = queue[1:]
+		for _, d := range below[next] {
+			reach(d)
+		}
+	}
+	return topDown(g, reached)
+}
+
+// neighbours are what stays with a manifest: what an index contains, and what refers to it.
+func neighbours(g Graph) map[digest.Digest][]digest.Digest {
+	below := map[digest.Digest][]digest.Digest{}
+	for _, e := range g.Edges {
+		below[e.Parent] = append(below[e.Parent], e.Child)
+	}
+	for _, n := range g.Nodes {
+		if n.Subject != "" {
+			below[n.Subject] = append(below[n.Subject], n.Digest)
+		}
+	}
+	return below
+}
+
+// topDown lists the manifests that are not in stay, each before its neighbours, so that
+// none is held by another that goes as well.
+func topDown(g Graph, stay map[digest.Digest]bool) []digest.Digest {
+	below, seen := neighbours(g), map[digest.Digest]bool{}
+	var order []digest.Digest
+	var visit func(d digest.Digest)
+	visit = func(d digest.Digest) {
+		if seen[d] || stay[d] {
+			return
+		}
+		seen[d] = true
+		for _, next := range below[d] {
+			visit(next)
+		}
+		order = append(order, d)
+	}
+	there := map[digest.Digest]bool{}
+	for _, n := range g.Nodes {
+		there[n.Digest] = true
+		visit(n.Digest)
+	}
+	slices.Reverse(order)
+	return slices.DeleteFunc(order, func(d digest.Digest) bool { return !there[d] })
+}
+
+// Purger purges repositories.
+type Purger struct {
+	Store   Store
+	Content *registry.Content
+}
+
+// Plan says what a purge would remove.
+func (p *Purger) Plan(ctx context.Context, name registry.Name, rules Rules) (Plan, error) {
+	g, err := p.Store.Graph(ctx, name)
+	if err != nil {
+		return Plan{}, registry.Problem(err, name)
+	}
+	return plan(g, rules)
+}
+
+// Purge removes what the rules mean. What was pushed, tagged or locked since the plan was
+// made stays.
+func (p *Purger) Purge(ctx context.Context, name registry.Name, rules Rules, actor string, now time.Time) (Plan, error) {
+	wanted, err := p.Plan(ctx, name, rules)
+	if err != nil {
+		return Plan{}, err
+	}
+	done := Plan{Skipped: wanted.Skipped}
+	for _, t := range wanted.Tags {
+		gone, err := p.untag(ctx, name, t, rules, actor, now)
+		if err != nil {
+			return done, err
+		}
+		if gone {
+			done.Tags = append(done.Tags, t)
+		} else {
+			done.Skipped = append(done.Skipped, t.Name)
+		}
+	}
+	guard := Guard{Before: rules.Before, ByPush: true, Locked: rules.Locked}
+	for _, d := range wanted.Manifests {
+		gone, err := p.remove(ctx, name, d, guard, actor, now)
+		if err != nil {
+			return done, err
+		}
+		if gone {
+			done.Manifests = append(done.Manifests, d)
+		} else {
+			done.Skipped = append(done.Skipped, d.String())
+		}
+	}
+	return done, nil
+}
+
+// untag deletes a tag if it is still what was seen.
+func (p *Purger) untag(ctx context.Context, name registry.Name, seen registry.Tag, rules Rules, actor string, now time.Time) (gone bool, err error) {
+	err = p.Store.InTx(ctx, func(ctx context.Context) error {
+		t, err := p.Content.Tag(ctx, name, seen.Name)
+		if err != nil || t.Digest != seen.Digest || !t.Updated.Equal(seen.Updated) {
+			return ignore(err, problem.NotFound)
+		}
+		if rules.Locked {
+			if err := p.Content.SetAttributes(ctx, name, seen.Name, mayDelete, 0); err != nil {
+				return err
+			}
+		}
+		err = p.Content.DeleteTag(ctx, name, seen.Name, actor, now)
+		gone = err == nil
+		return ignore(err, problem.NotAllowed)
+	})
+	return gone, err
+}
+
+// remove deletes a manifest if nothing needs it and the guard lets it go.
+func (p *Purger) remove(ctx context.Context, name registry.Name, d digest.Digest, g Guard, actor string, now time.Time) (gone bool, err error) {
+	err = p.Store.InTx(ctx, func(ctx context.Context) error {
+		expendable, err := p.Store.Expendable(ctx, name, d, g)
+		if err != nil || !expendable {
+			return err
+		}
+		if g.Locked {
+			if err := p.Content.SetAttributes(ctx, name, d.String(), mayDelete, 0); err != nil {
+				return err
+			}
+		}
+		err = p.Content.DeleteManifest(ctx, name, d, actor, now)
+		gone = err == nil
+		return ignore(err, problem.NotAllowed)
+	})
+	return gone, err
+}
+
+// ignore turns a kind of problem into none.
+func ignore(err error, kind problem.Kind) error {
+	if problem.Is(err, kind) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/acrux/acrux/internal/registry"
+)
+
+// AddEvent implements registry.Store.
+func (s Registry) AddEvent(ctx context.Context, e registry.Event) error {
+	_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
+	return err
+}
+
+var _ registry.Outbox = Registry{}
+
+// Events implements registry.Outbox.
+func (s Registry) Events(ctx context.Context, reader string, n int) ([]registry.Event, error) {
+	return collect(ctx, s.DB, scanEvent, `SELECT id, registry, action, repository, tag, digest, actor, created, times FROM events
+		WHERE id > (SELECT coalesce(max(event), 0) FROM event_readers WHERE name = $1) ORDER BY id LIMIT $2`, reader, n)
+}
+
+func scanEvent(r row) (e registry.Event, err error) {
+	var created int64
+	err = r.Scan(&e.ID, &e.Name.Registry, &e.Action, &e.Name.Repository, &e.Tag, &e.Digest, &e.Actor, &created, &e.Times)
+	e.Time = fromMicros(created)
+	return e, err
+}
+
+// Done implements registry.Outbox.
+func (s Registry) Done(ctx context.Context, reader string, id int64) error {
+	_, err := s.exec(ctx, `INSERT INTO event_readers (name, event) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET event = excluded.event WHERE event_readers.event < excluded.event`, reader, id)
+	return err
+}
+
+// PruneEvents implements registry.Outbox.
+func (s Registry) PruneEvents(ctx context.Context, before time.Time, n int) (int64, error) {
+	return s.exec(ctx, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE created < $1
+		AND id <= (SELECT coalesce(min(event), 9223372036854775807) FROM event_readers) ORDER BY id LIMIT $2)`, micros(before), n)
+}
+
+// AddPulls implements registry.Store.
+func (s Registry) AddPulls(ctx context.Context, p registry.Pulls) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		repo, err := s.repositoryID(ctx, p.Name)
+		if err != nil {
+			return err
+		}
+		if _, err := s.exec(ctx, `UPDATE manifests SET pulls = pulls + $3, pulled = $4 WHERE repository = $1 AND digest = $2`, repo, p.Digest, p.Times, micros(p.Last)); err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, `UPDATE tags SET pulls = pulls + $3, pulled = $4 WHERE repository = $1 AND name = $2`, repo, p.Tag, p.Times, micros(p.Last))
+		return err
+	})
+}

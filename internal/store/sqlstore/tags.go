@@ -1,0 +1,130 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/registry"
+)
+
+// Tag implements registry.Store.
+func (s Registry) Tag(ctx context.Context, name registry.Name, tag string) (registry.Tag, error) {
+	repo, err := s.repositoryID(ctx, name)
+	if err != nil {
+		return registry.Tag{}, err
+	}
+	t, err := scanTag(s.queryRow(ctx, selectTag+`WHERE t.repository = $1 AND t.name = $2`, repo, tag))
+	return t, instead(err, registry.ErrNoManifest)
+}
+
+const selectTag = `SELECT t.name, m.digest, t.created, t.updated, t.attributes, t.pulled, t.pulls FROM tags t JOIN manifests m ON m.id = t.manifest `
+
+func scanTag(r row) (t registry.Tag, err error) {
+	var created, updated, pulled int64
+	err = r.Scan(&t.Name, &t.Digest, &created, &updated, &t.Attributes, &pulled, &t.Pulls)
+	t.Created, t.Updated, t.Pulled = fromMicros(created), fromMicros(updated), fromMicros(pulled)
+	return t, err
+}
+
+// Tags implements registry.Store.
+func (s Registry) Tags(ctx context.Context, name registry.Name, q registry.TagQuery) ([]registry.Tag, error) {
+	repo, err := s.repositoryID(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	where := `WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND t.attributes & $5 <> 0 AND `
+	args := []any{repo, string(q.Digest), q.Last, limit(q.N), registry.ListEnabled}
+	switch q.Order {
+	case registry.TimeAsc:
+		where += `(t.updated, t.name) > ($6, $3) ORDER BY t.updated, t.name`
+		args = append(args, micros(q.After))
+	case registry.TimeDesc:
+		where += `(t.updated, t.name) < ($6, $3) ORDER BY t.updated DESC, t.name DESC`
+		args = append(args, before(q.After))
+	default:
+		where += `t.name > $3 ORDER BY t.name`
+	}
+	return collect(ctx, s.DB, scanTag, selectTag+where+` LIMIT $4`, args...)
+}
+
+// before is the time below which a listing from the newest on goes: at first all.
+func before(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MaxInt64
+	}
+	return micros(t)
+}
+
+// PutTag implements registry.Store.
+func (s Registry) PutTag(ctx context.Context, name registry.Name, tag string, d digest.Digest, now time.Time) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		repo, err := s.repositoryID(ctx, name)
+		if err != nil {
+			return err
+		}
+		old, err := s.tagged(ctx, repo, tag)
+		if err != nil && !errors.Is(err, registry.ErrNoManifest) {
+			return err
+		}
+		_, err = s.exec(ctx, `INSERT INTO tags (repository, name, manifest, created, updated)
+			SELECT $1, $2, id, $4, $4 FROM manifests WHERE repository = $1 AND digest = $3
+			ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`, repo, tag, d, micros(now))
+		if err != nil {
+			return err
+		}
+		if _, err := s.exec(ctx, `UPDATE manifests SET untagged = 0 WHERE repository = $1 AND digest = $2 AND untagged <> 0`, repo, d); err != nil {
+			return err
+		}
+		if old == 0 {
+			return s.count(ctx, repo, 1, 0, now)
+		}
+		return errors.Join(s.noteUntagged(ctx, old, now), s.count(ctx, repo, 0, 0, now))
+	})
+}
+
+// tagged is the row of the manifest that a tag names, or ErrNoManifest.
+func (s Registry) tagged(ctx context.Context, repo int64, tag string) (id int64, err error) {
+	err = s.queryRow(ctx, `SELECT manifest FROM tags WHERE repository = $1 AND name = $2`, repo, tag).Scan(&id)
+	return id, instead(err, registry.ErrNoManifest)
+}
+
+// noteUntagged notes since when a manifest has no tag, if it has none.
+func (s Registry) noteUntagged(ctx context.Context, manifest int64, now time.Time) error {
+	_, err := s.exec(ctx, `UPDATE manifests SET untagged = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = $1)`, manifest, micros(now))
+	return err
+}
+
+// count changes a repository's counters of tags and manifests and its time of change.
+// The zero time leaves that as it is.
+func (s Registry) count(ctx context.Context, repo int64, tags, manifests int, now time.Time) error {
+	_, err := s.exec(ctx, `UPDATE repositories SET tag_count = tag_count + $2, manifest_count = manifest_count + $3,
+		updated = CASE WHEN $4 > 0 THEN $4 ELSE updated END WHERE id = $1`, repo, tags, manifests, micros(now))
+	return err
+}
+
+// DeleteTag implements registry.Store.
+func (s Registry) DeleteTag(ctx context.Context, name registry.Name, tag string, now time.Time, keep bool) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		repo, err := s.repositoryID(ctx, name)
+		if err != nil {
+			return err
+		}
+		manifest, err := s.tagged(ctx, repo, tag)
+		if err != nil {
+			return err
+		}
+		if keep {
+			if err := s.keepTags(ctx, now, `t.repository = $2 AND t.name = $3`, repo, tag); err != nil {
+				return err
+			}
+		}
+		if _, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name = $2`, repo, tag); err != nil {
+			return err
+		}
+		return errors.Join(s.noteUntagged(ctx, manifest, now), s.count(ctx, repo, -1, 0, time.Time{}))
+	})
+}
