@@ -56,6 +56,7 @@ func imageCommands() []command {
 		{path: "acr repository show-manifests", short: "List manifests", run: showManifests, flags: with(hostFlags, repository, orderFlag, topFlag, detail)},
 		{path: "acr repository update", short: "Lock or unlock a repository or an image", run: updateRepository, flags: with(lockSwitches, with(hostFlags, repositoryOpt, imageFlag)...)},
 		{path: "acr repository delete", short: "Delete a repository or an image", run: deleteRepository, flags: with(hostFlags, repositoryOpt, imageFlag, yesFlag)},
+		{path: "acr repository list-deleted", short: "List repositories of which something can be restored", run: listDeletedRepositories, flags: hostFlags},
 		{path: "acr repository untag", short: "Delete a tag", run: untag, flags: with(hostFlags, flag{name: "image", short: "t", required: true, help: "repository:tag"})},
 
 		{path: "acr manifest list", short: "Show the manifests of a repository", args: "LOGINSERVER/REPOSITORY", run: listManifests, flags: with(manifestFlags, orderFlag, topFlag)},
@@ -64,6 +65,9 @@ func imageCommands() []command {
 		{path: "acr manifest show-metadata", short: "Show what is known of a manifest", args: "LOGINSERVER/IMAGE", run: showManifestMetadata, flags: manifestFlags},
 		{path: "acr manifest update-metadata", short: "Lock or unlock a manifest", args: "LOGINSERVER/IMAGE", run: updateManifestMetadata, flags: with(lockSwitches, manifestFlags...)},
 		{path: "acr manifest list-referrers", short: "List the artifacts that refer to a manifest", args: "LOGINSERVER/IMAGE", run: listReferrers, flags: with(manifestFlags, flag{name: "artifact-type", help: "only of this type"}, flag{name: "recursive", kind: toggle, help: "those that refer to them as well"})},
+		{path: "acr manifest list-deleted", short: "List deleted manifests that can be restored", args: "LOGINSERVER/REPOSITORY", run: listDeletedManifests, flags: manifestFlags},
+		{path: "acr manifest list-deleted-tags", short: "List deleted tags that can be restored", args: "LOGINSERVER/REPOSITORY", run: listDeletedTags, flags: manifestFlags},
+		{path: "acr manifest restore", short: "Restore a deleted manifest under its tag", args: "LOGINSERVER/IMAGE", run: restoreManifest, flags: with(manifestFlags, flag{name: "digest", short: "d", help: "digest of the manifest, if not what the tag named last"}, flag{name: "force", short: "f", kind: toggle, help: "move the tag if it names something else"}, yesFlag)},
 		{path: "acr manifest delete", short: "Delete a manifest with all its tags", args: "LOGINSERVER/IMAGE", run: deleteManifest, flags: with(manifestFlags, yesFlag)},
 	}
 }

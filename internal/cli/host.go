@@ -17,6 +17,7 @@ type host struct {
 	server   string // login server
 	username string
 	password secret.String
+	resource document // of the registry; nil if it was not asked for
 }
 
 // host returns the host of the registry that a flag names, by its name or its login
@@ -35,6 +36,7 @@ func (c *call) host(ctx context.Context, name string) (host, error) {
 	}
 	doc, err := c.getRegistry(ctx, name)
 	h.server, _ = doc["loginServer"].(string) // every registry has one
+	h.resource = doc
 	return h, err
 }
 

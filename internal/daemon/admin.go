@@ -18,6 +18,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
@@ -99,13 +100,8 @@ type NewUser struct {
 // CreateUser makes a user in a data directory, whether its server runs or not: who can
 // write there needs no right besides. It returns the user's object ID.
 func CreateUser(ctx context.Context, data string, u NewUser) (id identity.ObjectID, err error) {
-	db, err := sqlstore.OpenShared(ctx, data)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", problem.New(problem.NotFound, "NoServer", "There is no server in the data directory %s.", data).Hint("acrux serve --data %s", data)
-	case errors.Is(err, sqlstore.ErrSchema):
-		return "", problem.New(problem.Conflict, "OtherVersion", "The server in %s is of another version than this program. Start it once with this one.", data).Because(err)
-	case err != nil:
+	db, err := openShared(ctx, data)
+	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
@@ -123,6 +119,21 @@ func CreateUser(ctx context.Context, data string, u NewUser) (id identity.Object
 	}
 	return id, err
 }
+
+// openShared opens the database of a data directory, whether its server runs or not.
+func openShared(ctx context.Context, data string) (*sqlstore.DB, error) {
+	db, err := sqlstore.OpenShared(ctx, data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, problem.New(problem.NotFound, "NoServer", "There is no server in the data directory %s.", data).Hint("acrux serve --data %s", data)
+	case errors.Is(err, sqlstore.ErrSchema):
+		return nil, problem.New(problem.Conflict, "OtherVersion", "The server in %s is of another version than this program. Start it once with this one.", data).Because(err)
+	}
+	return db, err
+}
+
+// openBlobs opens the content of registries in a data directory.
+func openBlobs(data string) (blob.Store, error) { return blob.OpenLocal(filepath.Join(data, "blobs")) }
 
 // ownership gives a principal the role of the first administrator.
 func ownership(p identity.Principal, now time.Time) rbac.Assignment {

@@ -46,7 +46,6 @@ import (
 	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/nameserver"
 	"github.com/acrux/acrux/internal/server/registryapi"
-	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/pool"
@@ -219,7 +218,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
 	registries.Secrets = secrets
-	blobs, err := blob.OpenLocal(filepath.Join(s.config.Data, "blobs"))
+	blobs, err := openBlobs(s.config.Data)
 	if err != nil {
 		return err
 	}

@@ -170,7 +170,9 @@ func (w *world) look(at registry.Name) (snapshot, error) {
 }
 
 func children(body []byte) (all []digest.Digest) {
-	var doc struct{ Manifests []struct{ Digest digest.Digest } }
+	var doc struct {
+		Manifests []struct{ Digest digest.Digest }
+	}
 	_ = json.Unmarshal(body, &doc) // it was pushed as JSON
 	for _, child := range doc.Manifests {
 		all = append(all, child.Digest)
