@@ -39,7 +39,7 @@ bench: build deps-test ## measure what is promised and print both
 	$(GO) run -tags "$(TAGS)" ./test/bench
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
-deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2
+deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql
 # Other people's clients, for test/compat, whose tests say what is missing.
 deps-clients: ; -@bash tools/install.sh azure-cli podman skopeo
 deps: deps-build deps-test deps-clients

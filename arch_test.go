@@ -133,8 +133,8 @@ var forbidden = []struct {
 	imports []string
 	except  func(name string) bool
 }{
-	{"only store/sqlstore knows a database", []string{"database/sql", "modernc.org/sqlite", "github.com/jackc", "github.com/pressly/goose"},
-		func(name string) bool { return name == "internal/store/sqlstore" }},
+	{"only store/sqlstore knows a database", []string{"database/sql", "modernc.org/sqlite", "github.com/jackc", "github.com/pressly/goose", "github.com/riverqueue"},
+		func(name string) bool { return strings.HasPrefix(name, "internal/store/sqlstore") }},
 	{"only engine/* imports containerd and runc", []string{"github.com/containerd", "github.com/opencontainers/runc", "github.com/opencontainers/cgroups", "github.com/vishvananda", "github.com/google/nftables"},
 		func(name string) bool { return strings.HasPrefix(name, "internal/engine") }},
 	{"only engine/buildkit imports BuildKit", []string{"github.com/moby/buildkit"},

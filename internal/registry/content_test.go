@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 const (
@@ -28,19 +28,21 @@ const (
 type world struct {
 	*registry.Content
 	t   *testing.T
-	dir string
+	dir string // of the blobs
 	now time.Time
+
+	database string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dir := t.TempDir()
-	db, err := sqlstore.Open(t.Context(), dir)
+	dir, database := t.TempDir(), sqlstoretest.Where(t)
+	db, err := sqlstore.Open(t.Context(), database)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
 	must(t, err)
-	return &world{Content: &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs}, t: t, dir: dir, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
+	return &world{Content: &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs}, t: t, dir: dir, database: database, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
 }
 
 func must(t *testing.T, err error) {
@@ -113,20 +115,7 @@ func (w *world) push(at registry.Name, tag string, layers ...string) string {
 // events lists what was written down, oldest first.
 func (w *world) events() []string {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dir, "acrux.db"))
-	must(w.t, err)
-	defer db.Close()
-	rows, err := db.Query(`SELECT action || ' ' || registry || '/' || repository || ':' || tag || ' by ' || actor FROM events ORDER BY id`)
-	must(w.t, err)
-	defer rows.Close()
-	all := []string{}
-	for rows.Next() {
-		var text string
-		must(w.t, rows.Scan(&text))
-		all = append(all, text)
-	}
-	must(w.t, rows.Err())
-	return all
+	return sqlstoretest.Texts(w.t, w.database, `SELECT action || ' ' || registry || '/' || repository || ':' || tag || ' by ' || actor FROM events ORDER BY id`)
 }
 
 // files counts the blobs on disk.
@@ -140,6 +129,8 @@ func (w *world) files() (n int) {
 	}))
 	return n
 }
+
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
 
 // What a manifest names must be in its repository; a push that is refused leaves
 // nothing, no repository and no event.

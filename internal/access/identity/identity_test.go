@@ -9,11 +9,12 @@ import (
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 func directory(t *testing.T) *identity.Directory {
 	t.Helper()
-	db, err := sqlstore.Open(t.Context(), t.TempDir())
+	db, err := sqlstore.Open(t.Context(), sqlstoretest.Where(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,6 +25,8 @@ func directory(t *testing.T) *identity.Directory {
 	})
 	return &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: "tenant"}
 }
+
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
 
 func TestAuthenticate(t *testing.T) {
 	d := directory(t)

@@ -14,6 +14,7 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 func roleNamed(t *testing.T, name string) rbac.Role {
@@ -115,7 +116,7 @@ var (
 // world is a checker on a database, with a managed identity in it.
 func world(t *testing.T) (*rbac.Checker, identity.Principal) {
 	t.Helper()
-	db, err := sqlstore.Open(t.Context(), t.TempDir())
+	db, err := sqlstore.Open(t.Context(), sqlstoretest.Where(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +142,8 @@ func assign(t *testing.T, c *rbac.Checker, name string, who identity.ObjectID, r
 }
 
 // An assignment counts at its scope and below, nowhere else.
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
+
 func TestScopes(t *testing.T) {
 	scopes := map[string]arm.ID{"root": {}, "subscription": arm.SubscriptionID("5UB"), "group": arm.GroupID("5ub", "GROUP"), "registry": reg, "sibling": reg2,
 		"task": reg.Child("tasks", "t"), "other group": arm.GroupID("5ub", "Group2"), "other subscription": arm.SubscriptionID("5ub2")}

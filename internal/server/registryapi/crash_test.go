@@ -97,7 +97,7 @@ func (p pusher) image(tag string) error {
 func prepare(t *testing.T, dir string) servertest.Person {
 	t.Helper()
 	ctx := t.Context()
-	stack, err := servertest.Build(ctx, dir, "127.0.0.1:1")
+	stack, err := servertest.Build(ctx, dir, dir, "127.0.0.1:1")
 	must(t, err)
 	group := arm.GroupID(servertest.Subscription, "MyGroup")
 	_, _, err = stack.Groups.Put(ctx, resource.Put[tenant.Properties]{ID: group, Location: "eastus", Now: time.Now()})
@@ -159,7 +159,7 @@ func TestKilledWhilePushing(t *testing.T) {
 // survived pulls every tag from an installation that is opened anew.
 func survived(t *testing.T, dir string, tags []string) {
 	t.Helper()
-	stack, err := servertest.Build(t.Context(), dir, "127.0.0.1:1")
+	stack, err := servertest.Build(t.Context(), dir, dir, "127.0.0.1:1")
 	must(t, err)
 	defer func() { must(t, stack.DB.Close()) }()
 	name := contents.Name{Registry: "myregistry", Repository: "hello"}

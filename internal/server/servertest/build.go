@@ -71,20 +71,22 @@ type Stack struct {
 	Sealer     *secret.Sealer
 	Router     *edge.Router
 	Suffix     string // the domain with the port
-	Dir        string // where everything is kept
+	Dir        string // where everything else is kept
+	Database   string // where sqlstore opens it
 }
 
-// Build wires an installation in dir whose hosts are reached at a loopback address.
-func Build(ctx context.Context, dir, address string) (*Stack, error) {
+// Build wires an installation in dir, with a database that may be there too or elsewhere,
+// whose hosts are reached at a loopback address.
+func Build(ctx context.Context, dir, database, address string) (*Stack, error) {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{Suffix: Domain + ":" + port, Dir: dir}
+	s := &Stack{Suffix: Domain + ":" + port, Dir: dir, Database: database}
 	if s.Sealer, err = secret.OpenSealer(filepath.Join(dir, "keys", "master.key")); err != nil {
 		return nil, err
 	}
-	if s.DB, err = sqlstore.Open(ctx, dir); err != nil {
+	if s.DB, err = sqlstore.Open(ctx, database); err != nil {
 		return nil, err
 	}
 	if err := s.wire(ctx, dir, address); err != nil {

@@ -23,7 +23,7 @@ func ServeChild() {
 		return
 	}
 	server := httptest.NewUnstartedServer(nil)
-	stack, err := Build(context.Background(), dir, server.Listener.Addr().String())
+	stack, err := Build(context.Background(), dir, dir, server.Listener.Addr().String())
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)

@@ -16,6 +16,7 @@ import (
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 // World is an installation that listens, with an administrator, a resource group
@@ -34,7 +35,12 @@ type World struct {
 func New(t *testing.T) *World {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	stack, err := Build(t.Context(), t.TempDir(), server.Listener.Addr().String())
+	dir := t.TempDir()
+	database := dir
+	if sqlstoretest.Postgres() {
+		database = sqlstoretest.Database(t)
+	}
+	stack, err := Build(t.Context(), dir, database, server.Listener.Addr().String())
 	if err != nil {
 		server.Close()
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 // keep writes a setting in a transaction of its own or in ctx's.
@@ -56,7 +57,7 @@ func hold(t *testing.T, db *sqlstore.DB) (release func()) {
 
 // One that fails and one that panics take nothing from the others of their group.
 func TestGroupCommitKeepsApart(t *testing.T) {
-	db := open(t, t.TempDir())
+	db := open(t, sqlstoretest.Where(t))
 	release := hold(t, db)
 	failure := errors.New("mine alone")
 	const n = 40
@@ -92,7 +93,7 @@ func TestGroupCommitKeepsApart(t *testing.T) {
 }
 
 func TestCanceledWhileWaiting(t *testing.T) {
-	db := open(t, t.TempDir())
+	db := open(t, sqlstoretest.Where(t))
 	release := hold(t, db)
 	defer release()
 	why := errors.New("no more")
@@ -111,7 +112,7 @@ func TestCanceledWhileWaiting(t *testing.T) {
 
 // A caller that goes away in the middle does not take the group's transaction along.
 func TestCanceledInside(t *testing.T) {
-	db := open(t, t.TempDir())
+	db := open(t, sqlstoretest.Where(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	err := db.InTx(ctx, func(ctx context.Context) error {
 		cancel()
@@ -123,8 +124,8 @@ func TestCanceledInside(t *testing.T) {
 }
 
 func TestCloseWhileBusy(t *testing.T) {
-	dir := t.TempDir()
-	db, err := sqlstore.Open(t.Context(), dir)
+	where := sqlstoretest.Where(t)
+	db, err := sqlstore.Open(t.Context(), where)
 	must(t, err)
 	release := hold(t, db)
 	const n = 100 // more than the queue takes
@@ -143,7 +144,7 @@ func TestCloseWhileBusy(t *testing.T) {
 	}
 	must(t, db.Close()) // once more is no error
 
-	again := open(t, dir)
+	again := open(t, where)
 	got, want := map[int]bool{}, map[int]bool{}
 	for i, err := range errs {
 		want[i], got[i] = err == nil, kept(t, again, fmt.Sprint("s", i))
@@ -154,14 +155,14 @@ func TestCloseWhileBusy(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
-	dir := t.TempDir()
+	where := sqlstoretest.Where(t)
 	for range 3 {
-		db, err := sqlstore.Open(t.Context(), dir)
+		db, err := sqlstore.Open(t.Context(), where)
 		must(t, err)
 		must(t, keep(t.Context(), db, "first"))
 		must(t, db.Close())
 	}
-	if !kept(t, open(t, dir), "first") {
+	if !kept(t, open(t, where), "first") {
 		t.Error("it is gone")
 	}
 }

@@ -8,29 +8,25 @@
 // every store method called with it part of one transaction. So a service composes
 // stores without knowing that there is a database.
 //
-// SQLite has one writer. InTx hands the function to it, and functions that wait
-// together are committed together, each in a savepoint of its own: one fsync serves
-// many callers. The price is a rule: a function given to InTx does no I/O of its own
-// and waits for nothing.
+// There is one writer. InTx hands the function to it, and functions that wait together
+// are committed together, each in a savepoint of its own: one fsync serves many callers.
+// On PostgreSQL the writers of all servers take turns, so that what a function has read
+// still holds when it commits, there as on SQLite. The price is a rule: a function given
+// to InTx does no I/O of its own and waits for nothing.
 package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"strings"
 	"sync"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver
 )
 
 // DB is an open database. Its methods are safe for concurrent use.
 type DB struct {
-	write   *sql.DB
-	read    *sql.DB
+	backend backend
 	work    chan job
 	stop    chan struct{}
 	stopped chan struct{}
@@ -43,37 +39,78 @@ type job struct {
 	done chan error
 }
 
-// Open opens the SQLite database in dir, creating and migrating it as needed. The
-// caller closes it.
-func Open(ctx context.Context, dir string) (*DB, error) { return open(ctx, dir, migrate) }
-
-// OpenShared opens a database that another process may have open: it must be there, and
-// have the schema of this program, ErrSchema; nothing is migrated. The caller closes it.
-func OpenShared(ctx context.Context, dir string) (*DB, error) {
-	if _, err := os.Stat(filepath.Join(dir, "acrux.db")); err != nil {
-		return nil, err
-	}
-	return open(ctx, dir, checkSchema)
+// backend is what differs between the databases.
+type backend interface {
+	// prepare brings the schema up to date, before anything else.
+	prepare(ctx context.Context) error
+	// check returns ErrSchema if the schema is another one, fs.ErrNotExist if there is none.
+	check(ctx context.Context) error
+	// begin begins the transaction of the one writer.
+	begin() (transaction, error)
+	// reader reads what is committed.
+	reader() querier
+	close() error
 }
 
-func open(ctx context.Context, dir string, prepare func(context.Context, *sql.DB) error) (*DB, error) {
-	file := filepath.Join(dir, "acrux.db")
-	pragmas := "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-4000)"
-	write, err := sql.Open("sqlite", "file:"+file+pragmas+"&_txlock=immediate")
+// querier runs statements. Parameters are $1, $2, …
+type querier interface {
+	exec(ctx context.Context, query string, args ...any) (touched int64, err error)
+	query(ctx context.Context, query string, args ...any) (rows, error)
+	queryRow(ctx context.Context, query string, args ...any) row
+}
+
+// transaction is not safe for concurrent use. After an error of begin, commit or
+// rollback, the next begin starts on sound ground.
+type transaction interface {
+	querier
+	// bound limits a context to the time that the transaction has.
+	bound(ctx context.Context) (context.Context, context.CancelFunc)
+	commit() error
+	rollback() error
+}
+
+// row is one row, or the present one of many. Scan without a row returns sql.ErrNoRows.
+type row interface{ Scan(dest ...any) error }
+
+// rows are the rows of a query, to be closed.
+type rows interface {
+	row
+	Next() bool
+	Err() error
+	Close() error
+}
+
+// Open opens a database, creating and migrating its schema as needed: SQLite in the
+// directory where, or PostgreSQL if where is a URL, IsURL. The caller closes it.
+func Open(ctx context.Context, where string) (*DB, error) {
+	return open(ctx, where, backend.prepare)
+}
+
+// OpenShared opens a database that another process may have open: it must be there,
+// fs.ErrNotExist, and have the schema of this program, ErrSchema; nothing is migrated.
+// The caller closes it.
+func OpenShared(ctx context.Context, where string) (*DB, error) {
+	return open(ctx, where, backend.check)
+}
+
+// IsURL reports whether where names a database of PostgreSQL, not a directory.
+func IsURL(where string) bool {
+	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
+}
+
+func open(ctx context.Context, where string, ready func(backend, context.Context) error) (*DB, error) {
+	connect := openSQLite
+	if IsURL(where) {
+		connect = openPostgres
+	}
+	b, err := connect(ctx, where)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", file, err)
+		return nil, err
 	}
-	write.SetMaxOpenConns(1)
-	if err := prepare(ctx, write); err != nil {
-		return nil, errors.Join(fmt.Errorf("the schema of %s: %w", file, err), write.Close())
+	if err := ready(b, ctx); err != nil {
+		return nil, errors.Join(err, b.close())
 	}
-	read, err := sql.Open("sqlite", "file:"+file+pragmas+"&_pragma=query_only(1)")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", file, err), write.Close())
-	}
-	read.SetMaxOpenConns(4)
-	read.SetMaxIdleConns(4)
-	db := &DB{write: write, read: read, work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
+	db := &DB{backend: b, work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go db.writer()
 	return db, nil
 }
@@ -82,7 +119,7 @@ func open(ctx context.Context, dir string, prepare func(context.Context, *sql.DB
 func (db *DB) Close() error {
 	db.once.Do(func() { close(db.stop) })
 	<-db.stopped
-	return errors.Join(db.read.Close(), db.write.Close())
+	return db.backend.close()
 }
 
 // errClosed is what transactions get that come after Close.
@@ -93,7 +130,7 @@ type txKey struct{}
 // InTx runs fn in a transaction, or in the one ctx already carries. When it returns
 // nil, everything fn did is on disk; when not, nothing is.
 func (db *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
-	if _, ok := ctx.Value(txKey{}).(*sql.Tx); ok {
+	if _, ok := ctx.Value(txKey{}).(transaction); ok {
 		return fn(ctx)
 	}
 	j := job{ctx: ctx, fn: fn, done: make(chan error, 1)}
@@ -150,7 +187,7 @@ func (db *DB) gather(first job) []job {
 // savepoint and told so; the others are told after the commit.
 func (db *DB) commit(batch []job) {
 	results := make([]error, len(batch))
-	err := db.transact(func(tx *sql.Tx) error {
+	err := db.transact(func(tx transaction) error {
 		for i, j := range batch {
 			if results[i] = savepoint(tx, j); errors.Is(results[i], errBroken) {
 				return results[i]
@@ -163,15 +200,15 @@ func (db *DB) commit(batch []job) {
 	}
 }
 
-func (db *DB) transact(fn func(*sql.Tx) error) error {
-	tx, err := db.write.Begin()
+func (db *DB) transact(fn func(transaction) error) error {
+	tx, err := db.backend.begin()
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
 	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return errors.Join(err, tx.rollback())
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	return nil
@@ -180,26 +217,39 @@ func (db *DB) transact(fn func(*sql.Tx) error) error {
 // errBroken says that the transaction itself cannot go on.
 var errBroken = errors.New("the transaction is broken")
 
-func savepoint(tx *sql.Tx, j job) error {
+func savepoint(tx transaction, j job) error {
 	if err := j.ctx.Err(); err != nil {
 		return context.Cause(j.ctx)
 	}
-	if _, err := tx.Exec("SAVEPOINT job"); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
-	}
 	// The statements must not be cut off half-way by the caller's context: an
 	// interrupted statement rolls the whole batch back.
-	ctx := context.WithValue(context.WithoutCancel(j.ctx), txKey{}, tx)
-	failed := protect(ctx, j.fn)
-	if failed != nil {
-		if _, err := tx.Exec("ROLLBACK TO job"); err != nil {
-			return fmt.Errorf("%w: %w", errBroken, err)
+	ctx, cancel := tx.bound(context.WithoutCancel(j.ctx))
+	defer cancel()
+	if err := mark(ctx, tx, "SAVEPOINT job"); err != nil {
+		return err
+	}
+	failed := protect(context.WithValue(ctx, txKey{}, tx), j.fn)
+	if failed == nil {
+		// PostgreSQL does not release after a statement that failed, even if the
+		// function thought nothing of it.
+		if _, failed = tx.exec(ctx, "RELEASE SAVEPOINT job"); failed == nil {
+			return nil
 		}
 	}
-	if _, err := tx.Exec("RELEASE job"); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
+	if err := mark(ctx, tx, "ROLLBACK TO SAVEPOINT job"); err != nil {
+		return errors.Join(err, failed)
+	}
+	if err := mark(ctx, tx, "RELEASE SAVEPOINT job"); err != nil {
+		return errors.Join(err, failed)
 	}
 	return failed
+}
+
+func mark(ctx context.Context, tx transaction, statement string) error {
+	if _, err := tx.exec(ctx, statement); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return nil
 }
 
 // protect turns a panic of one caller's function into its error: the writer serves everyone.
@@ -216,12 +266,8 @@ func protect(ctx context.Context, fn func(context.Context) error) (err error) {
 // many rows it touched.
 func (db *DB) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	var n int64
-	err := db.InTx(ctx, func(ctx context.Context) error {
-		result, err := ctx.Value(txKey{}).(*sql.Tx).ExecContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		n, err = result.RowsAffected()
+	err := db.InTx(ctx, func(ctx context.Context) (err error) {
+		n, err = ctx.Value(txKey{}).(transaction).exec(ctx, query, args...)
 		return err
 	})
 	return n, err
@@ -245,26 +291,20 @@ func (db *DB) execAll(ctx context.Context, all []statement) error {
 	})
 }
 
-// querier is what reading needs: a transaction or the pool of readers.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 func (db *DB) reader(ctx context.Context) querier {
-	if tx, ok := ctx.Value(txKey{}).(*sql.Tx); ok {
+	if tx, ok := ctx.Value(txKey{}).(transaction); ok {
 		return tx
 	}
-	return db.read
+	return db.backend.reader()
 }
 
-func (db *DB) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return db.reader(ctx).QueryRowContext(ctx, query, args...)
+func (db *DB) queryRow(ctx context.Context, query string, args ...any) row {
+	return db.reader(ctx).queryRow(ctx, query, args...)
 }
 
 // collect reads all rows of a query with scan.
 func collect[T any](ctx context.Context, db *DB, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := db.reader(ctx).QueryContext(ctx, query, args...)
+	rows, err := db.reader(ctx).query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -279,9 +319,6 @@ func collect[T any](ctx context.Context, db *DB, scan func(row) (T, error), quer
 	}
 	return all, rows.Err()
 }
-
-// row is a *sql.Row or *sql.Rows.
-type row interface{ Scan(dest ...any) error }
 
 // micros and fromMicros translate times; zero is the zero time.
 func micros(t time.Time) int64 {

@@ -18,7 +18,7 @@ func (s Registry) SetAttributes(ctx context.Context, name registry.Name, referen
 		if err != nil {
 			return err
 		}
-		const change = ` SET attributes = (attributes | $2) & ~$3 WHERE `
+		const change = ` SET attributes = (attributes | $2) & ~CAST($3 AS BIGINT) WHERE `
 		query, args := `UPDATE repositories`+change+`id = $1`, []any{repo, on, off}
 		switch {
 		case reference == "":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -30,7 +31,7 @@ func none(n int64, err, replacement error) error {
 	if err == nil && n == 0 {
 		return replacement
 	}
-	return err
+	return instead(err, replacement)
 }
 
 func (s Registry) repositoryID(ctx context.Context, name registry.Name) (int64, error) {
@@ -63,7 +64,7 @@ func scanText(r row) (text string, err error) {
 // limit is N for SQL: zero means all.
 func limit(n int) int {
 	if n <= 0 {
-		return -1
+		return math.MaxInt
 	}
 	return n
 }

@@ -6,11 +6,14 @@ import (
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/resource/resourcetest"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
-func open(t *testing.T, dir string) *sqlstore.DB {
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
+
+func open(t *testing.T, where string) *sqlstore.DB {
 	t.Helper()
-	db, err := sqlstore.Open(t.Context(), dir)
+	db, err := sqlstore.Open(t.Context(), where)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	return db
@@ -25,7 +28,7 @@ func must(t *testing.T, err error) {
 
 func TestResourceStore(t *testing.T) {
 	resourcetest.Run(t, func(t *testing.T) resourcetest.Stores {
-		db := open(t, t.TempDir())
+		db := open(t, sqlstoretest.Where(t))
 		sealer, err := secret.NewSealer(make([]byte, 32))
 		must(t, err)
 		return resourcetest.Stores{Documents: sqlstore.Documents{DB: db}, Secrets: sqlstore.Secrets{DB: db, Sealer: sealer}, Principals: sqlstore.Principals{DB: db},

@@ -8,13 +8,14 @@ import (
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/signin"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 const program = identity.ClientID("04b07795-8ddb-461a-bbee-02f9e1bf7b46")
 
 func openSignIn(t *testing.T) (*signin.Service, *identity.Directory, identity.Principal) {
 	t.Helper()
-	db, err := Open(t.Context(), t.TempDir())
+	db, err := Open(t.Context(), sqlstoretest.Where(t))
 	if err != nil {
 		t.Fatal(err)
 	}

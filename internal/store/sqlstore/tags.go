@@ -102,7 +102,7 @@ func (s Registry) noteUntagged(ctx context.Context, manifest int64, now time.Tim
 // The zero time leaves that as it is.
 func (s Registry) count(ctx context.Context, repo int64, tags, manifests int, now time.Time) error {
 	_, err := s.exec(ctx, `UPDATE repositories SET tag_count = tag_count + $2, manifest_count = manifest_count + $3,
-		updated = CASE WHEN $4 > 0 THEN $4 ELSE updated END WHERE id = $1`, repo, tags, manifests, micros(now))
+		updated = CASE WHEN CAST($4 AS BIGINT) > 0 THEN $4 ELSE updated END WHERE id = $1`, repo, tags, manifests, micros(now))
 	return err
 }
 

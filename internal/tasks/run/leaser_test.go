@@ -17,6 +17,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/lease/leasetest"
 	"github.com/acrux/acrux/internal/tasks/pool"
@@ -38,7 +39,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
-	db, err := sqlstore.Open(ctx, dir)
+	db, err := sqlstore.Open(ctx, sqlstoretest.Where(t))
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	sealer, err := secret.NewSealer(make([]byte, 32))
@@ -90,6 +91,8 @@ func (w *world) log(t *testing.T, id arm.ID) string {
 	must(t, w.Logs.Copy(&buf, key, 0, size))
 	return buf.String()
 }
+
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
 
 func TestLeaser(t *testing.T) {
 	leasetest.Run(t, func(t *testing.T) leasetest.Fixture {

@@ -9,9 +9,11 @@ CREATE TABLE applications (
     owner        TEXT NOT NULL DEFAULT '', -- object ID of who registered it
     created      INTEGER NOT NULL
 ) STRICT;
+-- SQLite only
 INSERT INTO applications (object_id, app_id, display_name, created)
     SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))),
         app_id, display_name, created FROM principals WHERE kind = 'Application';
+-- end
 
 -- What applications prove themselves with. Of a secret there is a salted hash, of a
 -- certificate the whole (DER); ends is 0 if it never does.
@@ -27,9 +29,11 @@ CREATE TABLE credentials (
     ends         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX credentials_by_app ON credentials (app_id);
+-- SQLite only
 INSERT INTO credentials (key_id, app_id, kind, hash, starts)
     SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))),
         app_id, 'Secret', secret_hash, created FROM principals WHERE secret_hash <> '';
+-- end
 
 -- Whose tokens stand in for a secret of an application. Those of managed identities are
 -- documents. audiences is a JSON list.
