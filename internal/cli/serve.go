@@ -24,7 +24,7 @@ type serverFlags struct {
 
 func (f *serverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.data, "data", "", dataHelp)
-	cmd.Flags().StringVar(&f.file, "config", "", "configuration file (default acrux.yaml in the data directory)")
+	cmd.Flags().StringVar(&f.file, "config", "", configHelp)
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to listen on (default "+daemon.DefaultListen+")")
 	cmd.Flags().StringVar(&f.dns, "dns", "", "address on which a name server answers for the domain, such as 127.0.0.1:53 (default none)")
 	cmd.Flags().StringVar(&f.domain, "domain", "", "domain of all host names (default "+daemon.DefaultDomain+")")
@@ -52,6 +52,8 @@ func (f *serverFlags) config(env *environment) (daemon.Config, error) {
 }
 
 const dataHelp = "data directory of the server (default $ACRUX_DATA, or /var/lib/acrux for root, or .local/share/acrux in the home directory)"
+
+const configHelp = "configuration file (default acrux.yaml in the data directory)"
 
 // dataDir is the data directory that was given, or the default one.
 func (e *environment) dataDir(given string) (string, error) {
@@ -159,17 +161,38 @@ func newForgetCommand(env *environment) *cobra.Command {
 	return forget
 }
 
+// place is the server that a command works on beside it, on its machine.
+type place struct{ data, file string }
+
+func (p *place) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.data, "data", "", dataHelp)
+	cmd.Flags().StringVar(&p.file, "config", "", configHelp)
+}
+
+// load reads the server's configuration.
+func (p *place) load(env *environment) (daemon.Config, error) {
+	dir, err := env.dataDir(p.data)
+	if err != nil {
+		return daemon.Config{}, err
+	}
+	config, err := daemon.LoadConfig(dir, p.file, env.getenv)
+	if err != nil {
+		return config, err
+	}
+	return config, config.Complete()
+}
+
 // newCreateUserCommand makes users. Their passwords are no arguments: those are seen by
 // everybody on the machine and kept in the history of shells.
 func newCreateUserCommand(env *environment) *cobra.Command {
-	var data string
+	var at place
 	var user daemon.NewUser
 	cmd := &cobra.Command{Use: "create-user NAME@DOMAIN", Short: "Make a user, whose password is asked for or read from the standard input", Args: cobra.ExactArgs(1)}
-	cmd.Flags().StringVar(&data, "data", "", dataHelp)
+	at.add(cmd)
 	cmd.Flags().StringVar(&user.DisplayName, "display-name", "", "name that is shown (default NAME@DOMAIN)")
 	cmd.Flags().BoolVar(&user.Owner, "owner", false, "make the user an owner of everything")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		dir, err := env.dataDir(data)
+		config, err := at.load(env)
 		if err != nil {
 			return err
 		}
@@ -180,7 +203,7 @@ func newCreateUserCommand(env *environment) *cobra.Command {
 		if user.Password, err = env.newPassword(user.Name); err != nil {
 			return err
 		}
-		id, err := daemon.CreateUser(cmd.Context(), dir, user)
+		id, err := daemon.CreateUser(cmd.Context(), config, user)
 		if err != nil {
 			return err
 		}

@@ -20,22 +20,22 @@ func newRegistryCommand(env *environment) *cobra.Command {
 }
 
 func newCollectCommand(env *environment) *cobra.Command {
-	var data string
+	var at place
 	var what daemon.Collection
 	cmd := &cobra.Command{Use: "gc", Short: "Delete content that no image needs; a server does the same once an hour", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&data, "data", "", dataHelp)
+	at.add(cmd)
 	cmd.Flags().BoolVar(&what.DryRun, "dry-run", false, "say what would be deleted, and delete nothing")
 	cmd.Flags().DurationVar(&what.Grace, "grace", collect.Grace, "how long content must have been unused; less may cost a push that goes on its manifest")
 	cmd.Flags().BoolVar(&what.Orphans, "orphans", false, "also what a crash left in the store, older than a day; looks at everything there")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, err := env.dataDir(data)
+		config, err := at.load(env)
 		if err != nil {
 			return err
 		}
 		if what.Grace < 0 {
 			return invalidArgument("--grace %s is negative", what.Grace)
 		}
-		report, err := daemon.Collect(cmd.Context(), dir, what)
+		report, err := daemon.Collect(cmd.Context(), config, what)
 		if err != nil {
 			return err
 		}
@@ -48,16 +48,16 @@ func newCollectCommand(env *environment) *cobra.Command {
 var errRot = fmt.Errorf("content is spoilt: push the images again, or restore it from a copy")
 
 func newScrubCommand(env *environment) *cobra.Command {
-	var data string
+	var at place
 	cmd := &cobra.Command{Use: "scrub", Short: "Read all content and tell what is missing or not as it was pushed", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&data, "data", "", dataHelp)
+	at.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, err := env.dataDir(data)
+		config, err := at.load(env)
 		if err != nil {
 			return err
 		}
 		rot, began := 0, time.Now()
-		sum, err := daemon.Scrub(cmd.Context(), dir, func(r collect.Rot) error {
+		sum, err := daemon.Scrub(cmd.Context(), config, func(r collect.Rot) error {
 			rot++
 			fmt.Fprintf(env.stdout, "%s: %s\n", r.Digest, r.What)
 			for _, image := range r.Images {

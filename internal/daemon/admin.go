@@ -97,10 +97,10 @@ type NewUser struct {
 	Owner       bool // of everything
 }
 
-// CreateUser makes a user in a data directory, whether its server runs or not: who can
-// write there needs no right besides. It returns the user's object ID.
-func CreateUser(ctx context.Context, data string, u NewUser) (id identity.ObjectID, err error) {
-	db, err := openShared(ctx, data)
+// CreateUser makes a user in the database that a configuration names, whether its server
+// runs or not: who can write there needs no right besides. It returns the user's object ID.
+func CreateUser(ctx context.Context, config Config, u NewUser) (id identity.ObjectID, err error) {
+	db, err := openShared(ctx, config)
 	if err != nil {
 		return "", err
 	}
@@ -120,12 +120,16 @@ func CreateUser(ctx context.Context, data string, u NewUser) (id identity.Object
 	return id, err
 }
 
-// openShared opens the database of a data directory, whether its server runs or not.
-func openShared(ctx context.Context, data string) (*sqlstore.DB, error) {
-	db, err := sqlstore.OpenShared(ctx, data)
+// openShared opens the database that a configuration names, whether its server runs or
+// not.
+func openShared(ctx context.Context, config Config) (*sqlstore.DB, error) {
+	data := config.Data
+	db, err := sqlstore.OpenShared(ctx, config.where())
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && config.Database.Empty():
 		return nil, problem.New(problem.NotFound, "NoServer", "There is no server in the data directory %s.", data).Hint("acrux serve --data %s", data)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, problem.New(problem.NotFound, "NoServer", "No server has used the database yet.").Hint("acrux serve --data %s", data)
 	case errors.Is(err, sqlstore.ErrSchema):
 		return nil, problem.New(problem.Conflict, "OtherVersion", "The server in %s is of another version than this program. Start it once with this one.", data).Because(err)
 	}
@@ -149,6 +153,7 @@ type Published struct {
 	TenantID       string `json:"tenantId"`
 	SubscriptionID string `json:"subscriptionId"`
 	CABundle       string `json:"caBundle"` // file
+	ServerID       string `json:"serverId"` // tells servers of one database apart
 }
 
 // URL is the address of one of the hosts, without a trailing slash.

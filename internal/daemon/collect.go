@@ -16,9 +16,9 @@ type Collection struct {
 	DryRun  bool          // only say what would go
 }
 
-// Collect collects in a data directory, whether its server runs or not.
-func Collect(ctx context.Context, data string, what Collection) (r collect.Report, err error) {
-	err = withCollector(ctx, data, func(c *collect.Collector) error {
+// Collect collects where a configuration says, whether its server runs or not.
+func Collect(ctx context.Context, config Config, what Collection) (r collect.Report, err error) {
+	err = withCollector(ctx, config, func(c *collect.Collector) error {
 		now := time.Now()
 		if what.DryRun {
 			r, err = c.Plan(ctx, now, what.Grace)
@@ -37,21 +37,21 @@ func Collect(ctx context.Context, data string, what Collection) (r collect.Repor
 	return r, err
 }
 
-// Scrub reads all content of a data directory and tells found about what is spoilt.
-func Scrub(ctx context.Context, data string, found func(collect.Rot) error) (sum collect.Scrubbed, err error) {
-	err = withCollector(ctx, data, func(c *collect.Collector) error {
+// Scrub reads all content of a server and tells found about what is spoilt.
+func Scrub(ctx context.Context, config Config, found func(collect.Rot) error) (sum collect.Scrubbed, err error) {
+	err = withCollector(ctx, config, func(c *collect.Collector) error {
 		sum, err = c.Scrub(ctx, found)
 		return err
 	})
 	return sum, err
 }
 
-func withCollector(ctx context.Context, data string, do func(*collect.Collector) error) error {
-	db, err := openShared(ctx, data)
+func withCollector(ctx context.Context, config Config, do func(*collect.Collector) error) error {
+	db, err := openShared(ctx, config)
 	if err != nil {
 		return err
 	}
-	blobs, err := openBlobs(data)
+	blobs, err := openBlobs(config.Data)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

@@ -16,7 +16,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
 // Config is everything that can be set. The zero value, with Data filled in, works.
@@ -25,6 +27,9 @@ import (
 type Config struct {
 	// Data is the directory that holds everything.
 	Data string `yaml:"-"`
+	// Database is the URL of a PostgreSQL database, postgres://USER:PASSWORD@HOST/DATABASE.
+	// Default none: SQLite in the data directory.
+	Database secret.String `yaml:"database"`
 	// Listen is the address of the one listener. Default 127.0.0.1:8443.
 	Listen string `yaml:"listen"`
 	// Domain is what all host names end in. Default acrux.localhost.
@@ -111,6 +116,9 @@ func (c *Config) fromEnvironment(getenv func(string) string) {
 			*field = value
 		}
 	}
+	if value := getenv("ACRUX_DATABASE"); value != "" {
+		c.Database = secret.New(value)
+	}
 	if value := getenv("ACRUX_LOGIN_SERVER_ALIASES"); value != "" {
 		c.LoginServerAliases = strings.Split(value, ",")
 	}
@@ -137,6 +145,8 @@ func (c *Config) Complete() error {
 	switch {
 	case c.Data == "":
 		return errors.New("the data directory is not set")
+	case !c.Database.Empty() && !sqlstore.IsURL(c.Database.Reveal()): // it may have a password
+		return errors.New("database is not a URL that begins with postgres://")
 	case !domainPattern.MatchString(c.Domain):
 		return fmt.Errorf("the domain %q is not a host name", c.Domain)
 	case c.Agent.Slots < 0:
@@ -156,6 +166,14 @@ func (c *Config) Complete() error {
 		}
 	}
 	return nil
+}
+
+// where is what sqlstore opens.
+func (c *Config) where() string {
+	if c.Database.Empty() {
+		return c.Data
+	}
+	return c.Database.Reveal()
 }
 
 // within reports whether a host name is a domain or below it.

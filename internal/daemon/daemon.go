@@ -59,9 +59,15 @@ import (
 // ErrShutdown is the cause with which everything ends when the server is stopped.
 var ErrShutdown = errors.New("the server is shutting down")
 
-// agentName names the agent inside the server. One process at a time has it, which
-// is why a server that starts may end whatever runs it still holds.
-const agentName = "builtin"
+// agentName names the agent inside the server. One process at a time has it, as one has
+// the data directory, which is why a server that starts may end whatever runs it still
+// holds. Several servers may have one PostgreSQL, each with a name of its own.
+func (s *Server) agentName() string {
+	if s.config.Database.Empty() {
+		return "builtin"
+	}
+	return "builtin-" + s.Published.ServerID
+}
 
 // Server is a server that has been built and listens; Run serves.
 type Server struct {
@@ -114,14 +120,12 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 
 func (s *Server) build(ctx context.Context) error {
 	data, now := s.config.Data, time.Now()
-	sealer, err := openSealer(data)
+	var err error
+	if s.db, err = sqlstore.Open(ctx, s.config.where()); err != nil {
+		return err
+	}
+	sealer, err := openSealer(ctx, data, s.db)
 	if err != nil {
-		return err
-	}
-	if err := ownersAlone(filepath.Join(data, "acrux.db")); err != nil {
-		return err
-	}
-	if s.db, err = sqlstore.Open(ctx, data); err != nil {
 		return err
 	}
 	if err := s.listen(ctx); err != nil {
@@ -135,7 +139,11 @@ func (s *Server) build(ctx context.Context) error {
 	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases, now); err != nil {
 		return err
 	}
-	issuer, err := token.Open(ctx, s.db, sealer, s.Published.TenantID, s.Published.URL("login")+"/"+s.Published.TenantID+"/", now)
+	var issuer *token.Issuer
+	err = s.db.InTx(ctx, func(ctx context.Context) (err error) { // of servers that start at once, one makes the key
+		issuer, err = token.Open(ctx, s.db, sealer, s.Published.TenantID, s.Published.URL("login")+"/"+s.Published.TenantID+"/", now)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%w; is %s the one this database was made with?", err, masterKey(data))
 	}
@@ -161,11 +169,13 @@ func NameServer(address string, pub Published, log *slog.Logger) (*nameserver.Se
 func masterKey(data string) string { return filepath.Join(data, "keys", "master.key") }
 
 // openSealer opens the sealer under the master key, which is made for a database that
-// is yet to be made, and never for one that has things sealed under another.
-func openSealer(data string) (*secret.Sealer, error) {
-	_, errKey := os.Stat(masterKey(data))
-	_, errData := os.Stat(filepath.Join(data, "acrux.db"))
-	if errors.Is(errKey, fs.ErrNotExist) && errData == nil {
+// is new, and never for one that has things sealed under another.
+func openSealer(ctx context.Context, data string, keys token.KeyStore) (*secret.Sealer, error) {
+	sealed, err := keys.SigningKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(masterKey(data)); errors.Is(err, fs.ErrNotExist) && len(sealed) > 0 {
 		return nil, fmt.Errorf("%s is missing, and the database has secrets that only it opens: put it back from a copy", masterKey(data))
 	}
 	sealer, err := secret.OpenSealer(masterKey(data))
@@ -173,17 +183,6 @@ func openSealer(data string) (*secret.Sealer, error) {
 		return nil, fmt.Errorf("%s: %w", masterKey(data), err)
 	}
 	return sealer, nil
-}
-
-// ownersAlone makes a file if there is none, and makes it its owner's alone: the data
-// directory may have been there before and be open to others. SQLite gives the files
-// it puts beside a database the mode of the database.
-func ownersAlone(file string) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 // listen opens the listener; the port may come from it, and all names have it.
@@ -200,6 +199,10 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	s.Published = Published{Address: net.JoinHostPort(ip, port), Domain: s.config.Domain, Port: port, CABundle: filepath.Join(s.config.Data, "tls", "ca.crt")}
 	if s.Published.CABundle, err = filepath.Abs(s.Published.CABundle); err != nil {
 		return err
+	}
+	s.Published.ServerID = uuid.NewString()
+	if before, err := ReadPublished(s.config.Data); err == nil && before.ServerID != "" {
+		s.Published.ServerID = before.ServerID
 	}
 	if s.Published.TenantID, err = s.db.Setting(ctx, "tenant", uuid.NewString); err != nil {
 		return err
@@ -272,7 +275,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if err := ensureAdmin(ctx, documents, directory, checker.Store, s.config.Data, now); err != nil {
 		return err
 	}
-	return runs.EndLost(ctx, agentName, now)
+	return runs.EndLost(ctx, s.agentName(), now)
 }
 
 // Run serves until ctx ends.
@@ -392,5 +395,5 @@ const httpsPort = 443
 func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) error {
 	s := b.server
 	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
-		Agent: lease.Agent{Name: agentName, OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log}).Run(ctx)
+		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log}).Run(ctx)
 }

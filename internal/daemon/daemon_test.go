@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/acrux/acrux/internal/access/secret"
@@ -20,6 +21,7 @@ import (
 	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 func must(t *testing.T, err error) {
@@ -29,6 +31,25 @@ func must(t *testing.T, err error) {
 	}
 }
 
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
+
+// databases are those of PostgreSQL, by the data directory they belong to.
+var databases sync.Map
+
+// kept names the database of a data directory, if it is not in there.
+func kept(t *testing.T, config daemon.Config) daemon.Config {
+	t.Helper()
+	if sqlstoretest.Postgres() && config.Database.Empty() {
+		url, known := databases.Load(config.Data)
+		if !known {
+			url = sqlstoretest.Database(t)
+			databases.Store(config.Data, url)
+		}
+		config.Database = secret.New(url.(string))
+	}
+	return config
+}
+
 // start runs a server until stop is called.
 func start(t *testing.T, config daemon.Config) (p daemon.Published, stop func()) {
 	t.Helper()
@@ -36,7 +57,7 @@ func start(t *testing.T, config daemon.Config) (p daemon.Published, stop func())
 		config.Listen = "127.0.0.1:0"
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	server, err := daemon.New(ctx, config, slog.New(slog.DiscardHandler))
+	server, err := daemon.New(ctx, kept(t, config), slog.New(slog.DiscardHandler))
 	must(t, err)
 	ready, done := make(chan daemon.Published, 1), make(chan error, 1)
 	go func() { done <- server.Run(ctx, func(p daemon.Published) { ready <- p }) }()

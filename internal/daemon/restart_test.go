@@ -13,6 +13,7 @@ import (
 
 	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 // Where the server listens decides how clients find it.
@@ -71,7 +72,7 @@ func refused(t *testing.T, config daemon.Config) string {
 	if config.Listen == "" {
 		config.Listen = "127.0.0.1:0"
 	}
-	server, err := daemon.New(context.Background(), config, slog.New(slog.DiscardHandler))
+	server, err := daemon.New(context.Background(), kept(t, config), slog.New(slog.DiscardHandler))
 	if err == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -94,6 +95,9 @@ func TestDamage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.file == "acrux.db" && sqlstoretest.Postgres() {
+				t.Skip("the database is no file")
+			}
 			data := t.TempDir()
 			config := daemon.Config{Data: data, Executor: &enginetest.Fake{}}
 			_, stop := start(t, config)

@@ -22,13 +22,13 @@ import (
 // or not.
 func TestCreateUser(t *testing.T) {
 	data := t.TempDir()
+	config := kept(t, daemon.Config{Data: data, Executor: &enginetest.Fake{}})
 	ada := daemon.NewUser{Name: "Ada@acrux.localhost", DisplayName: "Ada", Password: secret.New("correct horse")}
-	if _, err := daemon.CreateUser(t.Context(), data, ada); !problem.Is(err, problem.NotFound) {
+	if _, err := daemon.CreateUser(t.Context(), config, ada); !problem.Is(err, problem.NotFound) {
 		t.Errorf("without a server: %v", err)
 	}
-	config := daemon.Config{Data: data, Executor: &enginetest.Fake{}}
 	p, stop := start(t, config)
-	if _, err := daemon.CreateUser(t.Context(), data, ada); err != nil {
+	if _, err := daemon.CreateUser(t.Context(), config, ada); err != nil {
 		t.Fatal(err)
 	}
 	for name, bad := range map[string]daemon.NewUser{
@@ -37,7 +37,7 @@ func TestCreateUser(t *testing.T) {
 		"no name":          {Password: ada.Password},
 		"no domain":        {Name: "x", Password: ada.Password},
 	} {
-		_, err := daemon.CreateUser(t.Context(), data, bad)
+		_, err := daemon.CreateUser(t.Context(), config, bad)
 		var told *problem.Error
 		if !errors.As(err, &told) || strings.Contains(err.Error(), "correct horse") {
 			t.Errorf("%s: %v", name, err)
@@ -49,7 +49,7 @@ func TestCreateUser(t *testing.T) {
 	stop()
 	root := ada
 	root.Name, root.Owner = "root@acrux.localhost", true
-	if _, err := daemon.CreateUser(t.Context(), data, root); err != nil {
+	if _, err := daemon.CreateUser(t.Context(), config, root); err != nil {
 		t.Fatal(err)
 	}
 	p, _ = start(t, config)

@@ -38,10 +38,10 @@ type world struct {
 	environ []string
 }
 
-func newWorld(t *testing.T) *world { t.Helper(); return newWorldOn(t, "none") }
+func newWorld(t *testing.T) *world { t.Helper(); return newWorldOn(t, "none", "") }
 
-// newWorldOn makes a world whose steps have that network.
-func newWorldOn(t *testing.T, network string) *world {
+// newWorldOn makes a world whose steps have that network, and with more configuration.
+func newWorldOn(t *testing.T, network, more string) *world {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("whole servers take longer than a short test may")
@@ -57,7 +57,7 @@ func newWorldOn(t *testing.T, network string) *world {
 	image, err := fixture.BusyboxImage()
 	must(t, err)
 	must(t, fixture.Push(strings.TrimPrefix(upstream.URL, "http://"), "library/node:15-alpine", image))
-	w := &world{t: t, config: fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: %s}\n", upstream.URL, network),
+	w := &world{t: t, config: fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: %s}\n", upstream.URL, network) + more,
 		environ: append(os.Environ(), asProgram+"=1", "ACRUX_CONFIG_DIR="+t.TempDir())}
 	w.start(filepath.Join(t.TempDir(), "data"))
 	t.Cleanup(func() { w.Kill() })

@@ -49,7 +49,7 @@ func TestNATChild(t *testing.T) {
 	must(t, err)
 	go greet(machine)
 
-	w := newWorldOn(t, "nat")
+	w := newWorldOn(t, "nat", "")
 	ask := func(address string) string {
 		return "nc -w 2 " + address + " 8080 < /dev/null || echo no answer from " + address
 	}
