@@ -32,6 +32,9 @@ type Config struct {
 	Database secret.String `yaml:"database"`
 	// Listen is the address of the one listener. Default 127.0.0.1:8443.
 	Listen string `yaml:"listen"`
+	// ListenPlain is the address of a second listener, without TLS, for a proxy that
+	// ends TLS in front of it. Default none.
+	ListenPlain string `yaml:"listenPlain"`
 	// Domain is what all host names end in. Default acrux.localhost.
 	Domain string `yaml:"domain"`
 	// DNS is the address of a name server for the domain, over UDP and TCP. Default none.
@@ -110,7 +113,7 @@ func LoadConfig(data, file string, getenv func(string) string) (Config, error) {
 }
 
 func (c *Config) fromEnvironment(getenv func(string) string) {
-	for name, field := range map[string]*string{"ACRUX_LISTEN": &c.Listen, "ACRUX_DOMAIN": &c.Domain, "ACRUX_DNS": &c.DNS, "ACRUX_LOCATION": &c.Location,
+	for name, field := range map[string]*string{"ACRUX_LISTEN": &c.Listen, "ACRUX_LISTEN_PLAIN": &c.ListenPlain, "ACRUX_DOMAIN": &c.Domain, "ACRUX_DNS": &c.DNS, "ACRUX_LOCATION": &c.Location,
 		"ACRUX_LOG_LEVEL": &c.LogLevel, "ACRUX_STEP_NETWORK": &c.Agent.StepNetwork} {
 		if value := getenv(name); value != "" {
 			*field = value

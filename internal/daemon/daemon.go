@@ -78,6 +78,7 @@ type Server struct {
 	lock     io.Closer
 	db       *sqlstore.DB
 	listener net.Listener
+	plain    net.Listener // nil unless it is configured
 	dialer   *egress.Dialer
 	services armapi.Services
 	content  *registry.Content
@@ -190,6 +191,14 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.listener, err = net.Listen("tcp", s.config.Listen); err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
+	if s.config.ListenPlain != "" {
+		if s.plain, err = net.Listen("tcp", s.config.ListenPlain); err != nil {
+			return fmt.Errorf("listening without TLS: %w", err)
+		}
+		if !loopback(s.plain.Addr()) {
+			s.log.Warn("what passes this address is not encrypted, passwords and tokens included", "address", s.plain.Addr())
+		}
+	}
 	address := s.listener.Addr().(*net.TCPAddr)
 	_, port, _ := net.SplitHostPort(address.String())
 	ip := address.IP.String()
@@ -287,8 +296,11 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- server.ServeTLS(s.listener, "", "") }()
+	if s.plain != nil {
+		go func() { served <- server.Serve(s.plain) }()
+	}
 	ready(s.Published)
 
 	duties, dutyCtx := errgroup.WithContext(ctx)
@@ -320,8 +332,11 @@ func (s *Server) stop(server *http.Server, duties *errgroup.Group) error {
 
 func (s *Server) close() error {
 	var errs []error
-	if s.listener != nil {
-		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+	for _, l := range []net.Listener{s.listener, s.plain} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
