@@ -144,6 +144,23 @@ func (c *Content) OpenBlob(ctx context.Context, b Blob) (blob.Blob, error) {
 	return c.Blobs.Open(ctx, b.Key)
 }
 
+// Holder finds a repository of a registry that has the blob and may be read: the one
+// named, or any if the name is empty.
+func (c *Content) Holder(ctx context.Context, name Name, d digest.Digest) (Name, bool, error) {
+	if name.Repository == "" {
+		repository, err := c.Store.Holder(ctx, name.Registry, d)
+		if errors.Is(err, ErrNoBlob) {
+			return name, false, nil
+		}
+		return Name{Registry: name.Registry, Repository: repository}, err == nil, err
+	}
+	b, err := c.Store.Blob(ctx, name, d)
+	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoRepository) {
+		return name, false, nil
+	}
+	return name, err == nil && b.Attributes&toRead != 0, err
+}
+
 // Mount links a blob of another repository of the installation. The caller has
 // checked that the source may be read. It reports whether there was such a blob.
 func (c *Content) Mount(ctx context.Context, name, from Name, d digest.Digest, now time.Time) (bool, error) {

@@ -268,12 +268,12 @@ func TestReferrers(t *testing.T) {
 	signature := strings.Replace(image(), `"layers"`, `"artifactType":"a/b","subject":{"mediaType":"`+imageType+`","digest":"`+subject.String()+`","size":1},"annotations":{"k":"v"},"layers"`, 1)
 	m, err := w.put(at, digest.FromString(signature).String(), imageType, signature)
 	must(t, err)
-	all, err := w.Referrers(ctx, at, subject)
+	all, err := w.Referrers(ctx, at, registry.ReferrerQuery{Subject: subject})
 	must(t, err)
 	if len(all) != 1 || all[0].Digest != m.Digest || all[0].ArtifactType != "a/b" || all[0].Annotations["k"] != "v" {
 		t.Errorf("the referrers are %v", all)
 	}
-	all, err = w.Referrers(ctx, name("reg", "nobody"), subject)
+	all, err = w.Referrers(ctx, name("reg", "nobody"), registry.ReferrerQuery{Subject: subject})
 	if err != nil || len(all) != 0 {
 		t.Error(all, err)
 	}

@@ -258,9 +258,9 @@ func (c *Content) Manifests(ctx context.Context, name Name, query ManifestQuery)
 	return all, wire(err, name, "")
 }
 
-// Referrers lists the manifests whose subject is d; an empty list for anything unknown.
-func (c *Content) Referrers(ctx context.Context, name Name, d digest.Digest) ([]Manifest, error) {
-	all, err := c.Store.Referrers(ctx, name, d)
+// Referrers lists manifests with a subject; an empty list for anything unknown.
+func (c *Content) Referrers(ctx context.Context, name Name, q ReferrerQuery) ([]Manifest, error) {
+	all, err := c.Store.Referrers(ctx, name, q)
 	if errors.Is(err, ErrNoRepository) {
 		return nil, nil
 	}

@@ -129,6 +129,8 @@ type Store interface {
 
 	// Blob returns a blob linked to the repository, or ErrNoBlob.
 	Blob(ctx context.Context, name Name, d digest.Digest) (Blob, error)
+	// Holder names a repository of the registry that has the blob and may be read, or ErrNoBlob.
+	Holder(ctx context.Context, registry string, d digest.Digest) (string, error)
 	// AddBlob records a committed blob and links it. If the digest is known already,
 	// the known copy is linked and returned; the caller then deletes its own.
 	AddBlob(ctx context.Context, name Name, b Blob, now time.Time) (Blob, error)
@@ -141,7 +143,7 @@ type Store interface {
 	Manifest(ctx context.Context, name Name, reference string) (Manifest, error)
 	Manifests(ctx context.Context, name Name, query ManifestQuery) ([]Manifest, error)
 	// Referrers lists those that are to be listed.
-	Referrers(ctx context.Context, name Name, subject digest.Digest) ([]Manifest, error)
+	Referrers(ctx context.Context, name Name, query ReferrerQuery) ([]Manifest, error)
 	// PutManifest writes the manifest with its links; known ones stay as they are.
 	PutManifest(ctx context.Context, name Name, m Manifest) error
 	DeleteManifest(ctx context.Context, name Name, d digest.Digest, now time.Time, keep bool) error
@@ -192,4 +194,11 @@ type ManifestQuery struct {
 	Page
 	Order  Order // ByName is by digest
 	Hidden bool  // also those that are not to be listed
+}
+
+// ReferrerQuery selects manifests with this subject, by digest.
+type ReferrerQuery struct {
+	Page
+	Subject      digest.Digest
+	ArtifactType string // only of this type; empty is any
 }

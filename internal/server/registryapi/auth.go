@@ -77,11 +77,16 @@ func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.A
 	return subject, nil, c.challenge("", "")
 }
 
-// demand sets the header that says how to authenticate.
-func (c *call) demand(code string) {
+// demand sets the header that says how to authenticate, and for what: what the request
+// takes, and more.
+func (c *call) demand(code string, more ...oci.Access) {
 	text := fmt.Sprintf(`Bearer realm="https://%s/oauth2/token",service="%s"`, c.host, c.host)
 	if need, ok := c.req.need(c.Method); ok {
-		text += fmt.Sprintf(`,scope="%s"`, need)
+		scope := need.String()
+		for _, access := range more {
+			scope += " " + access.String()
+		}
+		text += fmt.Sprintf(`,scope="%s"`, scope)
 	}
 	if code != "" && c.req.Kind != base {
 		text += fmt.Sprintf(`,error="%s"`, code)
@@ -91,8 +96,8 @@ func (c *call) demand(code string) {
 
 // challenge is the answer to who has not said who he is, distribution's token
 // specification. On /v2/ it names no scope: the stock CLI reads it word by word.
-func (c *call) challenge(code, reason string) error {
-	c.demand(code)
+func (c *call) challenge(code, reason string, more ...oci.Access) error {
+	c.demand(code, more...)
 	p := problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required, visit https://aka.ms/acr/authorization for more information.")
 	if reason != "" {
 		p.Because(errors.New(reason))

@@ -144,21 +144,26 @@ func (c *call) startUpload() error {
 	return c.uploadAccepted(u)
 }
 
-// mount links a blob of another repository of this registry, if the caller may pull
-// there. Whatever the reason why not, the answer is the same as for a blob that is
-// not there: an upload begins.
+// mount links a blob of another repository of this registry, which the request may
+// leave to us to find, if the caller may pull there. Whatever the reason why not, the
+// answer is the same as for a blob that is not there: an upload begins. Only a token
+// that covers less than its owner may do is sent back for more, as to one repository.
 func (c *call) mount(text, from string) (bool, error) {
 	d, err := parseDigest(text)
-	if err != nil || from == "" {
+	if err != nil {
 		return false, err
 	}
 	if denied := c.check(c.subject, oci.Pull); denied != nil {
 		return false, nil
 	}
-	if c.granted != nil && !covered(c.granted, oci.RepositoryAccess(from, oci.Pull)) {
-		return false, nil
+	source, found, err := c.server.Content.Holder(c.Context(), registry.Name{Registry: c.name, Repository: from}, d)
+	if err != nil || !found {
+		return false, err
 	}
-	mounted, err := c.server.Content.Mount(c.Context(), c.repository(), registry.Name{Registry: c.name, Repository: from}, d, c.now)
+	if need := oci.RepositoryAccess(source.Repository, oci.Pull); c.granted != nil && !covered(c.granted, need) {
+		return false, c.challenge("insufficient_scope", "the access token does not cover the source of the mount", need)
+	}
+	mounted, err := c.server.Content.Mount(c.Context(), c.repository(), source, d, c.now)
 	if mounted {
 		c.blobCreated(d)
 	}

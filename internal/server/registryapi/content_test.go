@@ -166,7 +166,9 @@ func TestDigestFromElsewhere(t *testing.T) {
 	want(t, r.send("GET", "/v2/mine/tags/list", ""), 200, "")
 }
 
-// A mount takes a token that may pull at the source; all else begins an upload.
+// A mount takes a token that may pull at the source. Who may not pull there begins an
+// upload, whether the blob is there or not; who may, with a token that covers less, is
+// told what to ask for.
 func TestMount(t *testing.T) {
 	w := servertest.New(t)
 	r := of(w, "myregistry", w.Admin)
@@ -174,14 +176,52 @@ func TestMount(t *testing.T) {
 	mount := "?mount=" + digestOf("layer") + "&from=from"
 	want(t, r.send("POST", "/v2/a/blobs/uploads/"+mount, ""), 201, "")
 	equal(t, r.send("GET", "/v2/a/blobs/"+digestOf("layer"), "").Body, "layer")
-	want(t, r.send("POST", "/v2/a/blobs/uploads/?mount="+digestOf("layer"), ""), 202, "")
+	want(t, r.send("POST", "/v2/c/blobs/uploads/?mount="+digestOf("layer"), ""), 201, "")
+	equal(t, r.send("GET", "/v2/c/blobs/"+digestOf("layer"), "").Body, "layer")
+	want(t, r.send("POST", "/v2/a/blobs/uploads/?mount="+digestOf("none"), ""), 202, "")
 	want(t, r.send("POST", "/v2/a/blobs/uploads/?mount="+digestOf("none")+"&from=from", ""), 202, "")
 	want(t, r.send("POST", "/v2/a/blobs/uploads/?mount="+digestOf("layer")+"&from=nobody", ""), 202, "")
+	another := of(w, registryNamed(w, "Another1"), w.Admin)
+	want(t, another.send("POST", "/v2/a/blobs/uploads/?mount="+digestOf("layer"), ""), 202, "")
+	want(t, another.send("POST", "/v2/a/blobs/uploads/"+mount, ""), 202, "")
 	narrow, _ := r.send("GET", "/oauth2/token?scope=repository:b:pull,push", "").At("token").(string)
-	want(t, r.send("POST", "/v2/b/blobs/uploads/"+mount, "", "Authorization", "Bearer "+narrow), 202, "")
+	for _, query := range []string{mount, "?mount=" + digestOf("layer")} {
+		a := r.send("POST", "/v2/b/blobs/uploads/"+query, "", "Authorization", "Bearer "+narrow)
+		want(t, a, 401, "UNAUTHORIZED")
+		if got := a.Header.Get("WWW-Authenticate"); !strings.Contains(got, `,scope="repository:b:pull,push repository:`) {
+			t.Errorf("the challenge is %s", got)
+		}
+	}
+	want(t, r.send("POST", "/v2/b/blobs/uploads/?mount="+digestOf("none"), "", "Authorization", "Bearer "+narrow), 202, "")
 	want(t, r.send("HEAD", "/v2/b/blobs/"+digestOf("layer"), ""), 404, "")
-	wide, _ := r.send("GET", "/oauth2/token?scope=repository:b:pull,push&scope=repository:from:pull", "").At("token").(string)
+	wide, _ := r.send("GET", "/oauth2/token?scope=repository:b:pull,push+repository:from:pull", "").At("token").(string)
 	want(t, r.send("POST", "/v2/b/blobs/uploads/"+mount, "", "Authorization", "Bearer "+wide), 201, "")
+}
+
+// A list of referrers is cut by number and by size, and goes on where its link leads.
+func TestReferrerPages(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	subject := digestOf(r.image(t, "hello", "v1", "layer"))
+	long := strings.Repeat("x", 1<<20)
+	for i := range 6 {
+		body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"%s","artifactType":"a/%d","config":{"mediaType":"x/y","digest":"%s","size":2},"layers":[],"subject":{"mediaType":"%s","digest":"%s","size":1},"annotations":{"k":"%d%s"}}`,
+			imageType, i%2, digestOf("{}"), imageType, subject, i, long)
+		want(t, r.send("PUT", "/v2/hello/manifests/"+digestOf(body), body, "Content-Type", imageType), 201, "")
+	}
+	pages := func(query string) (sizes []int) {
+		for path := "/v2/hello/referrers/" + subject + query; path != ""; {
+			a := r.send("GET", path, "")
+			want(t, a, 200, "")
+			sizes = append(sizes, len(a.At("manifests").([]any)))
+			path, _, _ = strings.Cut(strings.TrimPrefix(a.Header.Get("Link"), "<"), ">")
+		}
+		return sizes
+	}
+	equal(t, pages(""), []int{3, 3})
+	equal(t, pages("?n=2"), []int{2, 2, 2})
+	equal(t, pages("?n=2&artifactType=a/1"), []int{2, 1})
+	equal(t, pages("?n=0"), []int{0})
 }
 
 func TestManifests(t *testing.T) {

@@ -90,24 +90,36 @@ func (c *call) deleteManifest() error {
 	return nil
 }
 
+// maxReferrers bounds a page of referrers in bytes of their descriptors, as the
+// specification bounds a manifest.
+const maxReferrers = registry.MaxManifest
+
 // listReferrers answers with an index of the manifests that have this one as their
-// subject; for anything unknown with an empty one, never 404.
+// subject; for anything unknown with an empty one, never 404. A long list is cut, with a
+// link to the rest.
 func (c *call) listReferrers() error {
 	d, err := parseDigest(c.req.Reference)
 	if err != nil {
 		return err
 	}
-	all, err := c.server.Content.Referrers(c.Context(), c.repository(), d)
+	p, err := c.page(defaultPage)
 	if err != nil {
 		return err
 	}
 	only := c.URL.Query().Get("artifactType")
+	all, err := c.server.Content.Referrers(c.Context(), c.repository(), registry.ReferrerQuery{Page: ask(p), Subject: d, ArtifactType: only})
+	if err != nil {
+		return err
+	}
 	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
-	for _, m := range all {
-		if only == "" || m.ArtifactType == only {
-			index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size,
-				ArtifactType: m.ArtifactType, Annotations: m.Annotations})
-		}
+	page := cut(c, all, p, c.placeOfManifest)
+	if n := fitting(page); n < len(page) {
+		page = page[:n]
+		c.next(p.N, page[n-1].Digest.String(), time.Time{})
+	}
+	for _, m := range page {
+		index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size,
+			ArtifactType: m.ArtifactType, Annotations: m.Annotations})
 	}
 	if only != "" {
 		c.w.Header().Set("OCI-Filters-Applied", "artifactType")
@@ -116,8 +128,23 @@ func (c *call) listReferrers() error {
 	return c.json(http.StatusOK, index)
 }
 
+// fitting is how many of the manifests, the first at least, have descriptors that fit
+// into a page.
+func fitting(all []registry.Manifest) int {
+	size := 0
+	for i, m := range all {
+		for key, value := range m.Annotations {
+			size += len(key) + len(value)
+		}
+		if size > maxReferrers && i > 0 {
+			return i
+		}
+	}
+	return len(all)
+}
+
 func (c *call) listTags() error {
-	p, err := c.page(whole)
+	p, err := c.page(maxPage)
 	if err != nil {
 		return err
 	}

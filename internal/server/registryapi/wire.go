@@ -67,13 +67,14 @@ func (c *call) fail(err error) {
 	_ = c.json(status, map[string][]ociError{"errors": {out}}) // always encodes
 }
 
-// Bounds of a page.
+// Bounds of a page. The list of tags that OCI specifies is whole where maxPage allows it:
+// many clients of it ask for no more.
 const (
 	defaultPage = 100
 	maxPage     = 10_000
 )
 
-// page reads n and last of a listing. Without n a listing is whole, up to fallback.
+// page reads n and last of a listing. Without n it has fallback entries at most.
 func (c *call) page(fallback int) (registry.Page, error) {
 	q := c.URL.Query()
 	p := registry.Page{Last: q.Get("last"), N: fallback}
@@ -109,12 +110,9 @@ func (c *call) next(n int, last string, after time.Time) {
 	c.w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, u.String()))
 }
 
-// whole is the page that is not asked for with n; n=0 asks for nothing at all.
-const whole = -1
-
 // ask is the page with one entry more, which tells whether there is a next one.
 func ask(p registry.Page) registry.Page {
-	p.N = max(0, p.N+1)
+	p.N++
 	return p
 }
 
@@ -122,9 +120,9 @@ func ask(p registry.Page) registry.Page {
 // name and, for a listing by time, time of an entry.
 func cut[T any](c *call, all []T, p registry.Page, place func(T) (string, time.Time)) []T {
 	switch {
-	case p.N == 0:
+	case p.N == 0: // asks for nothing at all
 		return nil
-	case p.N > 0 && len(all) > p.N:
+	case len(all) > p.N:
 		all = all[:p.N]
 		last, after := place(all[p.N-1])
 		c.next(p.N, last, after)

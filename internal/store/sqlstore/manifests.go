@@ -83,14 +83,15 @@ func scanTagged(r row) (registry.Manifest, error) {
 }
 
 // Referrers implements registry.Store.
-func (s Registry) Referrers(ctx context.Context, name registry.Name, subject digest.Digest) ([]registry.Manifest, error) {
+func (s Registry) Referrers(ctx context.Context, name registry.Name, q registry.ReferrerQuery) ([]registry.Manifest, error) {
 	repo, err := s.repositoryID(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanManifest(r) },
-		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.deleted = 0 AND m.attributes & $3 <> 0 ORDER BY m.digest`,
-		repo, subject, registry.ListEnabled)
+		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.deleted = 0 AND m.attributes & $3 <> 0
+		AND ($4 = '' OR m.artifact_type = $4) AND m.digest > $5 ORDER BY m.digest LIMIT $6`,
+		repo, q.Subject, registry.ListEnabled, q.ArtifactType, q.Last, limit(q.N))
 }
 
 // PutManifest implements registry.Store.

@@ -109,6 +109,13 @@ func (s Registry) Blob(ctx context.Context, name registry.Name, d digest.Digest)
 	return b, instead(err, registry.ErrNoBlob)
 }
 
+// Holder implements registry.Store.
+func (s Registry) Holder(ctx context.Context, name string, d digest.Digest) (repository string, err error) {
+	err = s.queryRow(ctx, `SELECT r.name FROM blobs b JOIN repository_blobs l ON l.blob = b.id JOIN repositories r ON r.id = l.repository
+		WHERE b.digest = $1 AND r.registry = $2 AND r.attributes & $3 <> 0 ORDER BY r.name LIMIT 1`, d, name, registry.ReadEnabled).Scan(&repository)
+	return repository, instead(err, registry.ErrNoBlob)
+}
+
 // AddBlob implements registry.Store.
 func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Blob, now time.Time) (registry.Blob, error) {
 	kept := registry.Blob{Digest: b.Digest}
