@@ -135,6 +135,8 @@ var forbidden = []struct {
 }{
 	{"only store/sqlstore knows a database", []string{"database/sql", "modernc.org/sqlite", "github.com/jackc", "github.com/pressly/goose", "github.com/riverqueue"},
 		func(name string) bool { return strings.HasPrefix(name, "internal/store/sqlstore") }},
+	{"only store/blob knows an object store", []string{"github.com/minio/minio-go/v7"},
+		func(name string) bool { return strings.HasPrefix(name, "internal/store/blob") }},
 	{"only engine/* imports containerd and runc", []string{"github.com/containerd", "github.com/opencontainers/runc", "github.com/opencontainers/cgroups", "github.com/vishvananda", "github.com/google/nftables"},
 		func(name string) bool { return strings.HasPrefix(name, "internal/engine") }},
 	{"only engine/buildkit imports BuildKit", []string{"github.com/moby/buildkit"},

@@ -136,8 +136,13 @@ func openShared(ctx context.Context, config Config) (*sqlstore.DB, error) {
 	return db, err
 }
 
-// openBlobs opens the content of registries in a data directory.
-func openBlobs(data string) (blob.Store, error) { return blob.OpenLocal(filepath.Join(data, "blobs")) }
+// openBlobs opens the content of registries, where the configuration says.
+func openBlobs(ctx context.Context, config Config) (blob.Store, error) {
+	if config.Blobs.URL != "" {
+		return blob.OpenS3(ctx, config.Blobs.URL, os.Getenv)
+	}
+	return blob.OpenLocal(filepath.Join(config.Data, "blobs"))
+}
 
 // ownership gives a principal the role of the first administrator.
 func ownership(p identity.Principal, now time.Time) rbac.Assignment {

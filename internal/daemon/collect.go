@@ -51,7 +51,7 @@ func withCollector(ctx context.Context, config Config, do func(*collect.Collecto
 	if err != nil {
 		return err
 	}
-	blobs, err := openBlobs(config.Data)
+	blobs, err := openBlobs(ctx, config)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

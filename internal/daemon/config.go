@@ -47,6 +47,8 @@ type Config struct {
 	// RegistryMirrors say where the images of a registry are really fetched, and nowhere
 	// else: {docker.io: http://127.0.0.1:5000}. Default none.
 	RegistryMirrors map[string]string `yaml:"registryMirrors"`
+	// Blobs is where the content of registries is kept.
+	Blobs BlobsConfig `yaml:"blobs"`
 	// Egress says where imports and tasks may connect to.
 	Egress EgressConfig `yaml:"egress"`
 	// Agent is the agent inside the server.
@@ -55,6 +57,16 @@ type Config struct {
 	LogLevel string `yaml:"logLevel"`
 	// Executor replaces the embedded engine; the owner closes it. Only code can set it.
 	Executor engine.Executor `yaml:"-"`
+}
+
+// BlobsConfig is where the content of registries is kept.
+type BlobsConfig struct {
+	// URL is an S3 store, s3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION, whose keys
+	// come from the environment. Default is the data directory.
+	URL string `yaml:"url"`
+	// Redirect sends clients to that store for blobs, with a URL that lives for minutes.
+	// Default false.
+	Redirect bool `yaml:"redirect"`
 }
 
 // EgressConfig says where imports and tasks may connect to.
@@ -114,7 +126,7 @@ func LoadConfig(data, file string, getenv func(string) string) (Config, error) {
 
 func (c *Config) fromEnvironment(getenv func(string) string) {
 	for name, field := range map[string]*string{"ACRUX_LISTEN": &c.Listen, "ACRUX_LISTEN_PLAIN": &c.ListenPlain, "ACRUX_DOMAIN": &c.Domain, "ACRUX_DNS": &c.DNS, "ACRUX_LOCATION": &c.Location,
-		"ACRUX_LOG_LEVEL": &c.LogLevel, "ACRUX_STEP_NETWORK": &c.Agent.StepNetwork} {
+		"ACRUX_LOG_LEVEL": &c.LogLevel, "ACRUX_STEP_NETWORK": &c.Agent.StepNetwork, "ACRUX_BLOBS_URL": &c.Blobs.URL} {
 		if value := getenv(name); value != "" {
 			*field = value
 		}
@@ -154,6 +166,8 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("the domain %q is not a host name", c.Domain)
 	case c.Agent.Slots < 0:
 		return fmt.Errorf("agent.slots is %d", c.Agent.Slots)
+	case c.Blobs.Redirect && c.Blobs.URL == "":
+		return errors.New("blobs.redirect takes a blobs.url: content in the data directory is served by the server itself")
 	case !slices.Contains([]string{"nat", "none"}, c.Agent.StepNetwork):
 		return fmt.Errorf("agent.stepNetwork is %q; it is nat or none", c.Agent.StepNetwork)
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):

@@ -230,7 +230,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
 	registries.Secrets = secrets
-	blobs, err := openBlobs(s.config.Data)
+	blobs, err := openBlobs(ctx, s.config)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if s.uploads, err = upload.Open(filepath.Join(s.config.Data, "uploads")); err != nil {
 		return err
 	}
-	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs, Policies: registries.PoliciesOf}
+	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs, Policies: registries.PoliciesOf, Redirect: s.config.Blobs.Redirect}
 	s.pulls = &registry.PullCounter{Content: s.content}
 	purger := &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, Content: s.content}
 	if s.dialer, err = s.newDialer(registries); err != nil {

@@ -29,6 +29,8 @@ type Content struct {
 	Blobs blob.Store
 	// Policies returns the policies of a registry; nil says that there are none.
 	Policies func(ctx context.Context, registry string) (Policies, error)
+	// Redirect sends clients to the blob store for blobs, where it can be read directly.
+	Redirect bool
 
 	busy sync.Map // IDs of uploads that a request is writing to
 }
@@ -142,6 +144,20 @@ func (c *Content) Blob(ctx context.Context, name Name, d digest.Digest) (Blob, e
 // OpenBlob opens a blob's content. The caller closes it.
 func (c *Content) OpenBlob(ctx context.Context, b Blob) (blob.Blob, error) {
 	return c.Blobs.Open(ctx, b.Key)
+}
+
+// redirectTTL is how long a URL leads to a blob in the store: long enough for a client to
+// begin, and to begin again.
+const redirectTTL = 10 * time.Minute
+
+// BlobURL is where anybody may read the blob for some minutes, or empty if that is not
+// possible or not wanted. The caller has checked that it may be read.
+func (c *Content) BlobURL(ctx context.Context, b Blob) (string, error) {
+	store, ok := c.Blobs.(blob.Presigner)
+	if !ok || !c.Redirect {
+		return "", nil
+	}
+	return store.Presign(ctx, b.Key, redirectTTL)
 }
 
 // Holder finds a repository of a registry that has the blob and may be read: the one

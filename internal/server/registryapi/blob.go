@@ -43,11 +43,16 @@ func (c *call) getBlob() error {
 	if err != nil {
 		return err
 	}
-	head.Set("Content-Length", strconv.FormatInt(n, 10))
 	if c.Method == http.MethodHead {
+		head.Set("Content-Length", strconv.FormatInt(n, 10))
 		c.w.WriteHeader(status)
 		return nil
 	}
+	url, err := c.server.Content.BlobURL(c.Context(), b)
+	if err != nil || url != "" {
+		return c.redirectBlob(url, err)
+	}
+	head.Set("Content-Length", strconv.FormatInt(n, 10))
 	return c.sendBlob(b, offset, n, status)
 }
 
@@ -56,6 +61,20 @@ func (c *call) findBlob(d digest.Digest) (registry.Blob, error) {
 		return c.server.Content.HeadBlob(c.Context(), c.repository(), d, c.now)
 	}
 	return c.server.Content.PullBlob(c.Context(), c.repository(), d)
+}
+
+// redirectBlob sends the client to the blob store, with the range it asked for. The URL is
+// as good as a token for this blob and is kept by nobody.
+func (c *call) redirectBlob(url string, err error) error {
+	if err != nil {
+		return err
+	}
+	head := c.w.Header()
+	head.Set("Cache-Control", "no-store")
+	head.Del("Content-Range")
+	c.location(url)
+	c.w.WriteHeader(http.StatusTemporaryRedirect)
+	return nil
 }
 
 func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
@@ -140,6 +159,9 @@ func (c *call) startUpload() error {
 	u, err := c.server.Content.StartUpload(c.Context(), c.repository(), c.now)
 	if err != nil {
 		return err
+	}
+	if least := c.server.Content.Blobs.MinChunk(); least > 0 {
+		c.w.Header().Set("OCI-Chunk-Min-Length", strconv.FormatInt(least, 10))
 	}
 	return c.uploadAccepted(u)
 }

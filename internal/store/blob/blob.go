@@ -38,10 +38,20 @@ type Store interface {
 	Resume(ctx context.Context, state State) (Upload, error)
 	// Open opens content for reading, or ErrNotFound.
 	Open(ctx context.Context, key Key) (Blob, error)
+	// MinChunk is how many bytes are worth a Suspend; 0 is any number. Fewer are taken too.
+	MinChunk() int64
 	// Delete removes content; it is no error if there is none.
 	Delete(ctx context.Context, key Key) error
-	// List yields all keys, committed or not, with the time of their last change.
+	// List yields all keys of which there is something, committed or not, with the time
+	// of its last change. A key may come more than once.
 	List(ctx context.Context) iter.Seq2[Info, error]
+}
+
+// Presigner is a Store whose content may be had from it directly.
+type Presigner interface {
+	// Presign returns a URL with which anybody reads the content for so long. It does not
+	// look whether there is any.
+	Presign(ctx context.Context, key Key, lifetime time.Duration) (string, error)
 }
 
 // Info is an entry of a listing.
@@ -56,8 +66,8 @@ type Upload interface {
 	io.ReaderFrom
 	// Size is how many bytes are there.
 	Size() int64
-	// Suspend syncs nothing but hands over what Resume needs; the upload is not used
-	// afterwards.
+	// Suspend need sync nothing but hands over what Resume needs; the upload is not used
+	// afterwards. States that were handed over earlier stay good.
 	Suspend() (State, error)
 	// Commit checks the digest, or ErrDigest, and makes the content durable under the
 	// returned key.
@@ -71,6 +81,9 @@ type State struct {
 	Key  Key
 	Size int64
 	Hash []byte // state of the running sha256
+	// Parts is what an object store must know beside: the multipart upload and its parts.
+	// It is empty where there is none, and of some 40 bytes for each part.
+	Parts string
 }
 
 // Blob is content open for reading. The caller closes it.

@@ -63,11 +63,15 @@ func validKey(key Key) bool {
 	return err == nil && len(raw) == 16
 }
 
-// Start implements Store.
-func (l *Local) Start(context.Context) (Upload, error) {
+func newKey() Key {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails (crypto/rand)
-	key := Key(hex.EncodeToString(raw))
+	return Key(hex.EncodeToString(raw))
+}
+
+// Start implements Store.
+func (l *Local) Start(context.Context) (Upload, error) {
+	key := newKey()
 	f, err := os.OpenFile(l.upload(key), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("starting an upload: %w", err)
@@ -122,6 +126,9 @@ func (l *Local) Open(_ context.Context, key Key) (Blob, error) {
 	return &localBlob{File: f, size: info.Size()}, nil
 }
 
+// MinChunk implements Store.
+func (l *Local) MinChunk() int64 { return 0 }
+
 // Delete implements Store.
 func (l *Local) Delete(_ context.Context, key Key) error {
 	if !validKey(key) {
@@ -173,7 +180,7 @@ func (u *localUpload) restore(state State) error {
 	if _, err := u.file.Seek(state.Size, io.SeekStart); err != nil {
 		return err
 	}
-	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state.Hash)
+	return restoreHash(u.hash, state.Hash)
 }
 
 // buffers are for copying: hashing needs the bytes in the process once.

@@ -23,7 +23,10 @@ func open(t *testing.T, dir string) *blob.Local {
 }
 
 func TestLocal(t *testing.T) {
-	blobtest.Run(t, func(t *testing.T) blob.Store { return open(t, t.TempDir()) })
+	blobtest.Run(t, func(t *testing.T) func() blob.Store {
+		dir := t.TempDir()
+		return func() blob.Store { return open(t, dir) }
+	})
 }
 
 // suspended leaves an upload of "hello" and returns its state.

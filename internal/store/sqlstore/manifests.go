@@ -153,11 +153,11 @@ func (s Registry) linkManifest(ctx context.Context, repo, id int64, m registry.M
 	return err
 }
 
-const selectUpload = `SELECT id, registry, repository, storage_key, size, hash_state, expires, version FROM uploads `
+const selectUpload = `SELECT id, registry, repository, storage_key, size, hash_state, parts, expires, version FROM uploads `
 
 func scanUpload(r row) (u registry.Upload, err error) {
 	var expires int64
-	err = r.Scan(&u.ID, &u.Name.Registry, &u.Name.Repository, &u.State.Key, &u.State.Size, &u.State.Hash, &expires, &u.Version)
+	err = r.Scan(&u.ID, &u.Name.Registry, &u.Name.Repository, &u.State.Key, &u.State.Size, &u.State.Hash, &u.State.Parts, &expires, &u.Version)
 	u.Expires = fromMicros(expires)
 	return u, err
 }
@@ -170,11 +170,11 @@ func (s Registry) Upload(ctx context.Context, id string) (registry.Upload, error
 
 // PutUpload implements registry.Store.
 func (s Registry) PutUpload(ctx context.Context, u registry.Upload) error {
-	n, err := s.exec(ctx, `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (id) DO UPDATE SET size = excluded.size, hash_state = excluded.hash_state, expires = excluded.expires, version = excluded.version
+	n, err := s.exec(ctx, `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version, parts)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (id) DO UPDATE SET size = excluded.size, hash_state = excluded.hash_state, parts = excluded.parts, expires = excluded.expires, version = excluded.version
 		WHERE uploads.version = excluded.version - 1`,
-		u.ID, u.Name.Registry, u.Name.Repository, u.State.Key, u.State.Size, u.State.Hash, micros(u.Expires), u.Version)
+		u.ID, u.Name.Registry, u.Name.Repository, u.State.Key, u.State.Size, u.State.Hash, micros(u.Expires), u.Version, u.State.Parts)
 	return none(n, err, registry.ErrUploadMoved)
 }
 

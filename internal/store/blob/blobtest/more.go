@@ -1,6 +1,7 @@
 package blobtest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -115,11 +116,31 @@ func foreign(t *testing.T, s blob.Store) {
 
 // A download that has begun goes on to its end.
 func deletedWhileRead(t *testing.T, s blob.Store) {
-	content := random(100_000)
+	content := random(3_000_000)
 	key := commit(t, s, content)
 	b, err := s.Open(t.Context(), key)
 	must(t, err)
 	defer b.Close()
-	must(t, s.Delete(t.Context(), key))
-	same(t, section(t, b, 0, b.Size()), content)
+	var buf bytes.Buffer
+	w := &interrupted{Writer: &buf, act: func() { must(t, s.Delete(t.Context(), key)) }}
+	if _, err := b.WriteTo(w, 0, b.Size()); err != nil {
+		t.Error(err)
+	}
+	same(t, buf.Bytes(), content)
+	_, err = s.Open(t.Context(), key)
+	is(t, err, blob.ErrNotFound)
+}
+
+// interrupted acts once, before the first write.
+type interrupted struct {
+	io.Writer
+	act func()
+}
+
+func (w *interrupted) Write(p []byte) (int, error) {
+	if w.act != nil {
+		w.act()
+		w.act = nil
+	}
+	return w.Writer.Write(p)
 }

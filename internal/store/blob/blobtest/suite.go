@@ -15,8 +15,9 @@ import (
 	"github.com/acrux/acrux/internal/store/blob"
 )
 
-// Run runs the suite. new is called once for each test and returns an empty store.
-func Run(t *testing.T, new func(t *testing.T) blob.Store) {
+// Run runs the suite. fresh is called once for each test and returns a function that
+// opens an empty store, and then the same one anew, as another process does.
+func Run(t *testing.T, fresh func(t *testing.T) (open func() blob.Store)) {
 	tests := map[string]func(*testing.T, blob.Store){
 		"content comes back":                 roundTrip,
 		"empty content":                      empty,
@@ -33,10 +34,16 @@ func Run(t *testing.T, new func(t *testing.T) blob.Store) {
 		"listed and deleted":                 listed,
 		"keys that never were":               foreign,
 		"deleted while read":                 deletedWhileRead,
+		"many at once":                       concurrent,
+		"a large one":                        large,
+		"large ones that come to nothing":    largeNothing,
+		"many small chunks":                  manyChunks,
+		"a large one that was cut off":       largeCutOff,
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { test(t, new(t)) })
+		t.Run(name, func(t *testing.T) { test(t, fresh(t)()) })
 	}
+	t.Run("resumed by another process", func(t *testing.T) { elsewhere(t, fresh(t)) })
 }
 
 func must(t *testing.T, err error) {

@@ -1,0 +1,231 @@
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/opencontainers/go-digest"
+)
+
+// minPart is the smallest part that S3 takes, but for the last one, in bytes.
+const minPart = 5 << 20
+
+// partSize is how large the part after n others is made: small ones for most blobs,
+// which bounds the memory of an upload, and larger ones for those that would need more
+// than the 10,000 parts that S3 takes. The first 1,000 are 8 GiB; all of them 1 TiB.
+func partSize(n int) int64 {
+	switch {
+	case n < 1000:
+		return 8 << 20
+	case n < 4000:
+		return 32 << 20
+	}
+	return 160 << 20
+}
+
+// s3Upload collects content until there is a part of it. Content that never fills one
+// becomes an object at once, when it is committed.
+type s3Upload struct {
+	ctx     context.Context // of all requests; it outlives the caller's, who may be gone when the upload is suspended
+	store   *S3
+	key     Key
+	hash    hash.Hash
+	size    int64
+	buf     bytes.Buffer // what is in no part yet
+	parts   s3Parts
+	resumed bool // there may be things in the bucket that the state does not name
+	over    bool
+}
+
+// s3Parts is the state of an upload beside its size and hash.
+type s3Parts struct {
+	ID    string   `json:"id,omitempty"`    // of the multipart upload, once there is one
+	ETags []string `json:"etags,omitempty"` // of its parts, from 1
+	Tail  string   `json:"tail,omitempty"`  // the object with what is in no part
+}
+
+func newS3Upload(ctx context.Context, s *S3, key Key) *s3Upload {
+	return &s3Upload{ctx: context.WithoutCancel(ctx), store: s, key: key, hash: sha256.New()}
+}
+
+func restoreHash(h hash.Hash, state []byte) error {
+	return h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state)
+}
+
+// check fetches the tail, and sees whether the multipart upload is still there.
+func (u *s3Upload) check() error {
+	s := u.store
+	if u.parts.ID != "" {
+		if _, err := s.core.ListObjectParts(u.ctx, s.bucket, s.object(u.key), u.parts.ID, 0, 1); err != nil {
+			return err
+		}
+	}
+	if u.parts.Tail == "" {
+		return nil
+	}
+	body, _, _, err := s.core.GetObject(u.ctx, s.bucket, s.tails(u.key)+u.parts.Tail, minio.GetObjectOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = u.buf.ReadFrom(io.LimitReader(body, minPart))
+	return errors.Join(err, body.Close())
+}
+
+// Size implements Upload.
+func (u *s3Upload) Size() int64 { return u.size }
+
+// ReadFrom implements io.ReaderFrom. A part leaves as soon as it is full.
+func (u *s3Upload) ReadFrom(r io.Reader) (total int64, err error) {
+	chunk := buffers.Get().(*[]byte)
+	defer buffers.Put(chunk)
+	for {
+		room := partSize(len(u.parts.ETags)) - int64(u.buf.Len())
+		n, err := io.CopyBuffer(io.MultiWriter(onlyWriter{&u.buf}, u.hash), onlyReader{io.LimitReader(r, room)}, *chunk)
+		total, u.size = total+n, u.size+n
+		if err != nil || n < room {
+			return total, err
+		}
+		if err := u.flush(); err != nil {
+			return total, err
+		}
+	}
+}
+
+// flush makes a part of what is buffered.
+func (u *s3Upload) flush() error {
+	s, name := u.store, u.store.object(u.key)
+	if u.parts.ID == "" {
+		id, err := s.core.NewMultipartUpload(u.ctx, s.bucket, name, minio.PutObjectOptions{ContentType: contentType})
+		if err != nil {
+			return fmt.Errorf("beginning an upload in parts: %w", err)
+		}
+		u.parts.ID = id
+	}
+	part, err := s.core.PutObjectPart(u.ctx, s.bucket, name, u.parts.ID, len(u.parts.ETags)+1, bytes.NewReader(u.buf.Bytes()), int64(u.buf.Len()),
+		minio.PutObjectPartOptions{Sha256Hex: u.sum(), DisableContentSha256: true})
+	if err != nil {
+		return fmt.Errorf("uploading a part: %w", err)
+	}
+	u.parts.ETags = append(u.parts.ETags, part.ETag)
+	u.buf.Reset()
+	return nil
+}
+
+const contentType = "application/octet-stream"
+
+// sum is the hash of what is buffered, with which the object store checks that it arrived
+// as it was sent. The other way, a signature for each chunk of the body, is an encoding
+// that some stores keep, and show to those who read the object without us.
+func (u *s3Upload) sum() string {
+	sum := sha256.Sum256(u.buf.Bytes())
+	return hex.EncodeToString(sum[:])
+}
+
+// put makes an object of what is buffered.
+func (u *s3Upload) put(name string) error {
+	_, err := u.store.core.PutObject(u.ctx, u.store.bucket, name, bytes.NewReader(u.buf.Bytes()), int64(u.buf.Len()), "", u.sum(),
+		minio.PutObjectOptions{ContentType: contentType, DisableContentSha256: true})
+	return err
+}
+
+// Suspend implements Upload. What is too small for a part is kept beside the parts, under
+// a name that no earlier state knows: that one must still be good if this one is lost.
+func (u *s3Upload) Suspend() (State, error) {
+	u.over = true
+	if u.buf.Len() >= minPart {
+		if err := u.flush(); err != nil {
+			return State{}, err
+		}
+	}
+	u.parts.Tail = ""
+	if u.buf.Len() > 0 {
+		u.parts.Tail = string(newKey())
+		if err := u.put(u.store.tails(u.key) + u.parts.Tail); err != nil {
+			return State{}, fmt.Errorf("keeping the end of an upload: %w", err)
+		}
+	}
+	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return State{}, err
+	}
+	parts, err := json.Marshal(u.parts)
+	return State{Key: u.key, Size: u.size, Hash: state, Parts: string(parts)}, err
+}
+
+// Commit implements Upload.
+func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (Key, error) {
+	if want.Algorithm() != digest.SHA512 && digest.NewDigest(digest.SHA256, u.hash) != want {
+		return "", ErrDigest
+	}
+	if err := u.publish(); err != nil {
+		return "", fmt.Errorf("keeping a blob: %w", err)
+	}
+	if want.Algorithm() == digest.SHA512 {
+		if err := u.reread(want); err != nil {
+			return "", err
+		}
+	}
+	if u.resumed {
+		if err := u.store.removeRest(u.ctx, u.key); err != nil {
+			return "", fmt.Errorf("keeping a blob: %w", err)
+		}
+	}
+	u.over = true
+	return u.key, nil
+}
+
+// reread compares the object with a sha512. Parts cannot be read before they are an
+// object, but nobody knows its key until Commit returns it; and where the digest is
+// wrong, it goes with Cancel.
+func (u *s3Upload) reread(want digest.Digest) error {
+	b, err := u.store.Open(u.ctx, u.key)
+	if err != nil {
+		return err
+	}
+	h := sha512.New()
+	if _, err := b.WriteTo(h, 0, b.Size()); err != nil {
+		return fmt.Errorf("reading a blob again: %w", err)
+	}
+	if digest.NewDigest(digest.SHA512, h) != want {
+		return ErrDigest
+	}
+	return nil
+}
+
+// publish makes the object: of its parts, or at once.
+func (u *s3Upload) publish() error {
+	s, name := u.store, u.store.object(u.key)
+	if u.parts.ID == "" {
+		return u.put(name)
+	}
+	if u.buf.Len() > 0 {
+		if err := u.flush(); err != nil {
+			return err
+		}
+	}
+	parts := make([]minio.CompletePart, len(u.parts.ETags))
+	for i, etag := range u.parts.ETags {
+		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
+	}
+	_, err := s.core.CompleteMultipartUpload(u.ctx, s.bucket, name, u.parts.ID, parts, minio.PutObjectOptions{})
+	return err
+}
+
+// Cancel implements Upload.
+func (u *s3Upload) Cancel() error {
+	if u.over {
+		return nil
+	}
+	u.over = true
+	return u.store.Delete(u.ctx, u.key)
+}
