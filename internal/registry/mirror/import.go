@@ -61,6 +61,12 @@ type Imports struct {
 	Dialer     *egress.Dialer
 	Store      Store
 	Sealer     *secret.Sealer
+	// Pause is how long an import waits before it tries again what broke; the second time
+	// longer. Default a second.
+	Pause time.Duration
+	// Stall is how long a source may send nothing before the connection counts as broken.
+	// Default a minute.
+	Stall time.Duration
 
 	wake chan struct{}
 }
