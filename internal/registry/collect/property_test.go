@@ -15,6 +15,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 // sequence is a random history of a few repositories. Its steps are logged.
@@ -174,6 +175,9 @@ func TestNoSequenceBreaksATag(t *testing.T) {
 	n := 10_000
 	if testing.Short() || raceDetector { // with the detector each is ten times as slow; make test runs all without
 		n = 500
+	}
+	if sqlstoretest.Postgres() {
+		n = 100
 	}
 	w := newWorld(t)
 	for seed := range n {

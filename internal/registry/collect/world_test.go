@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
 const (
@@ -47,7 +48,11 @@ func newWorld(t *testing.T) *world {
 		dir = t.TempDir()
 	}
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	db, err := sqlstore.Open(context.Background(), dir)
+	where := dir
+	if sqlstoretest.Postgres() {
+		where = sqlstoretest.Database(t)
+	}
+	db, err := sqlstore.Open(context.Background(), where)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
@@ -65,6 +70,8 @@ func newWorld(t *testing.T) *world {
 	w.janitor = &collect.Janitor{Purger: w.purger, Collector: w.collector, Trash: w.store, Outbox: w.store}
 	return w
 }
+
+func TestOnPostgreSQL(t *testing.T) { sqlstoretest.Again(t) }
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -21,7 +21,8 @@ import (
 // Promised are 50 ms at most.
 func BenchmarkImportWithin(b *testing.B) {
 	ctx := b.Context()
-	stack, err := servertest.Build(ctx, b.TempDir(), "127.0.0.1:1")
+	dir := b.TempDir()
+	stack, err := servertest.Build(ctx, dir, dir, "127.0.0.1:1")
 	must(b, err)
 	defer func() { must(b, stack.DB.Close()) }()
 	ids := registries(b, stack, "source1", "target1")

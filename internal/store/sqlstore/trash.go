@@ -74,7 +74,7 @@ func (s Registry) DeleteRepository(ctx context.Context, name registry.Name, now 
 			return err
 		}
 		if !keep {
-			return s.execAll(ctx, dropRepositories(`SELECT $1`, repo))
+			return s.execAll(ctx, dropRepositories(`SELECT CAST($1 AS BIGINT)`, repo))
 		}
 		if err := s.keepTags(ctx, now, `t.repository = $2`, repo); err != nil {
 			return err
