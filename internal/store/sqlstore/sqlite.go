@@ -16,6 +16,8 @@ type sqlite struct {
 	file  string
 	write *sql.DB
 	read  *sql.DB
+	// What is prepared for them.
+	writing, reading *statements
 }
 
 const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-4000)"
@@ -33,6 +35,7 @@ func openSQLite(_ context.Context, dir string) (backend, error) {
 	s.write.SetMaxOpenConns(1)
 	s.read.SetMaxOpenConns(4)
 	s.read.SetMaxIdleConns(4)
+	s.writing, s.reading = newStatements(s.write), newStatements(s.read)
 	return s, nil
 }
 
@@ -73,45 +76,23 @@ func (s *sqlite) begin() (transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sqliteTx{sqliteQuerier{tx}, tx}, nil
+	return sqliteTx{within{s.writing, tx}}, nil
 }
 
-func (s *sqlite) reader() querier { return sqliteQuerier{s.read} }
+func (s *sqlite) reader() querier { return pooled{s.reading} }
 func (s *sqlite) close() error    { return errors.Join(s.read.Close(), s.write.Close()) }
 
-// sqliteQuerier runs statements on a pool or in a transaction.
-type sqliteQuerier struct {
-	on interface {
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	}
-}
-
-func (q sqliteQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := q.on.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-func (q sqliteQuerier) query(ctx context.Context, query string, args ...any) (rows, error) {
-	return q.on.QueryContext(ctx, query, args...)
-}
-
-func (q sqliteQuerier) queryRow(ctx context.Context, query string, args ...any) row {
-	return q.on.QueryRowContext(ctx, query, args...)
-}
-
 // sqliteTx is a transaction. It has all the time it wants: the database is a file here.
-type sqliteTx struct {
-	sqliteQuerier
-	tx *sql.Tx
-}
+type sqliteTx struct{ within }
 
 func (t sqliteTx) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {}
 }
-func (t sqliteTx) commit() error   { return t.tx.Commit() }
+
+func (t sqliteTx) commit() error {
+	err := t.tx.Commit()
+	t.prepareWanted(context.Background())
+	return err
+}
+
 func (t sqliteTx) rollback() error { return t.tx.Rollback() }
