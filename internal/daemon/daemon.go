@@ -226,7 +226,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	documents := sqlstore.Documents{DB: db}
 	secrets := sqlstore.Secrets{DB: db, Sealer: sealer}
 	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: pub.TenantID}
-	checker := &rbac.Checker{Store: sqlstore.Assignments{DB: db}, Directory: directory}
+	checker := rbac.NewChecker(sqlstore.Assignments{DB: db}, directory, db.Generation)
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
 	registries.Secrets = secrets
@@ -242,6 +242,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 		return err
 	}
 	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs, Policies: registries.PoliciesOf, Redirect: s.config.Blobs.Redirect}
+	s.content.Remember(sqlstore.Registry{DB: db}.Generation)
+	registries.Remember(db.Generation)
 	s.pulls = &registry.PullCounter{Content: s.content}
 	purger := &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, Content: s.content}
 	if s.dialer, err = s.newDialer(registries); err != nil {

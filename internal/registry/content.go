@@ -21,6 +21,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // Content serves what is in the registries. It is safe for concurrent use.
@@ -33,6 +34,25 @@ type Content struct {
 	Redirect bool
 
 	busy sync.Map // IDs of uploads that a request is writing to
+
+	manifests *memo.Memo[place, Manifest]
+	blobs     *memo.Memo[place, Blob]
+}
+
+// place is something in a repository: a tag, a digest.
+type place struct {
+	Name
+	reference string
+}
+
+// remembered is how many bytes of manifests are remembered.
+const remembered = 8 << 20
+
+// Remember makes pulls remember what they find for a generation of the store. It is
+// called before the first request.
+func (c *Content) Remember(generation memo.Generation) {
+	c.manifests = memo.New[place](generation, remembered, func(m Manifest) int { return len(m.Body) + 1024 })
+	c.blobs = memo.New[place, Blob](generation, 10_000, nil)
 }
 
 // The problems of a registry, with the codes of the OCI Distribution specification.
@@ -115,7 +135,7 @@ func (c *Content) DeleteRepository(ctx context.Context, name Name, actor string,
 
 // PullBlob returns a blob of the repository, if it may be read.
 func (c *Content) PullBlob(ctx context.Context, name Name, d digest.Digest) (Blob, error) {
-	b, err := c.Blob(ctx, name, d)
+	b, err := c.blobs.Get(ctx, place{name, string(d)}, func(ctx context.Context) (Blob, error) { return c.Blob(ctx, name, d) })
 	if err != nil {
 		return b, err
 	}

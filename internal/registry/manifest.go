@@ -230,9 +230,9 @@ func missingPart(err error, code, what string, d digest.Digest) error {
 	return err
 }
 
-// Pull returns a manifest by tag or digest, if it may be read.
+// Pull returns a manifest by tag or digest, if it may be read. It is not to be changed.
 func (c *Content) Pull(ctx context.Context, name Name, reference string) (Manifest, error) {
-	m, err := c.Manifest(ctx, name, reference)
+	m, err := c.manifests.Get(ctx, place{name, reference}, func(ctx context.Context) (Manifest, error) { return c.Manifest(ctx, name, reference) })
 	if err == nil && m.Effective&toRead == 0 {
 		err = c.whyUnreadable(ctx, name, m, reference)
 	}

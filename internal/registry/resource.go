@@ -11,6 +11,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // Kind is the kind of registries.
@@ -27,6 +28,14 @@ type Registries struct {
 	// Aliases are public suffixes ("azurecr.io") under which registries of this server
 	// are also known.
 	Aliases []string
+
+	remembered *memo.Memo[string, arm.Resource[Properties]]
+}
+
+// Remember makes ByName remember what it finds for a generation of the store. It is
+// called before the first request.
+func (r *Registries) Remember(generation memo.Generation) {
+	r.remembered = memo.New[string, arm.Resource[Properties]](generation, 1000, nil)
 }
 
 // nameKey is the alternate key by which a registry is found.
@@ -45,10 +54,13 @@ var namePattern = regexp.MustCompile(`^[a-zA-Z0-9]{5,50}$`)
 // skus are the tiers clients accept.
 var skus = map[string]string{"basic": "Basic", "standard": "Standard", "premium": "Premium"}
 
-// ByName finds a registry of the installation by name.
+// ByName finds a registry of the installation by name. What it returns is not to be
+// changed.
 func (r *Registries) ByName(ctx context.Context, name string) (arm.Resource[Properties], error) {
-	res, err := r.Lookup(ctx, nameKey, name)
-	return r.named(res), err
+	return r.remembered.Get(ctx, strings.ToLower(name), func(ctx context.Context) (arm.Resource[Properties], error) {
+		res, err := r.Lookup(ctx, nameKey, name)
+		return r.named(res), err
+	})
 }
 
 // Get returns a registry.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // Assignment gives a role to a principal at a scope.
@@ -50,16 +51,35 @@ type Store interface {
 	DeleteAssignment(ctx context.Context, scope arm.ID, name string) error
 }
 
-// Checker decides. An assignment counts from the moment the store has it: nothing
-// is cached.
+// Checker decides. An assignment counts from the moment the store has it: what is
+// remembered is forgotten with every change of assignments and principals.
 type Checker struct {
 	Store     Store
 	Directory *identity.Directory
+	// Remembered are decisions; nil remembers none.
+	Remembered *memo.Memo[Question, Decision]
+}
+
+// Question is whether a principal may do an action at a scope, by its key.
+type Question struct {
+	Principal     identity.ObjectID
+	Action, Scope string
+}
+
+// NewChecker returns a checker that remembers decisions for a generation of its store.
+func NewChecker(store Store, directory *identity.Directory, generation memo.Generation) *Checker {
+	return &Checker{Store: store, Directory: directory, Remembered: memo.New[Question, Decision](generation, 10_000, nil)}
 }
 
 // Check decides whether a principal may do an action at a scope. The error is for
 // faults of the store only.
 func (c *Checker) Check(ctx context.Context, principal identity.ObjectID, action string, scope arm.ID) (Decision, error) {
+	return c.Remembered.Get(ctx, Question{principal, action, scope.Key()}, func(ctx context.Context) (Decision, error) {
+		return c.decide(ctx, principal, action, scope)
+	})
+}
+
+func (c *Checker) decide(ctx context.Context, principal identity.ObjectID, action string, scope arm.ID) (Decision, error) {
 	d := Decision{PrincipalID: principal, Action: action, Scope: scope}
 	assignments, err := c.Store.AssignmentsOf(ctx, principal)
 	if err != nil {

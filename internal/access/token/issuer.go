@@ -26,6 +26,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // KeyStore keeps sealed signing keys.
@@ -41,7 +42,14 @@ type Issuer struct {
 	keys     map[string]*ecdsa.PrivateKey
 	current  string
 	parser   *jwt.Parser
+
+	// verified are tokens of registries whose signature was found good, by their SHA-256:
+	// finding out takes longer than most requests.
+	verified *memo.Memo[[32]byte, registryClaims]
 }
+
+// leeway is how far clocks may be apart.
+const leeway = 5 * time.Second
 
 // Open returns an issuer with the keys in store, making the first one.
 func Open(ctx context.Context, store KeyStore, sealer *secret.Sealer, tenantID, url string, now time.Time) (*Issuer, error) {
@@ -50,7 +58,8 @@ func Open(ctx context.Context, store KeyStore, sealer *secret.Sealer, tenantID, 
 		return nil, fmt.Errorf("reading the signing keys: %w", err)
 	}
 	is := &Issuer{TenantID: tenantID, URL: url, keys: map[string]*ecdsa.PrivateKey{}}
-	is.parser = jwt.NewParser(jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(url), jwt.WithExpirationRequired(), jwt.WithLeeway(5*time.Second))
+	is.parser = jwt.NewParser(jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(url), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
+	is.verified = memo.New[[32]byte, registryClaims](memo.Never, 10_000, nil)
 	for id, blob := range sealed {
 		if is.keys[id], err = openKey(sealer, id, blob); err != nil {
 			return nil, err

@@ -1,6 +1,8 @@
 package token
 
 import (
+	"context"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -153,9 +155,14 @@ func (is *Issuer) VerifyAccess(text, registry string) (Subject, []oci.Access, er
 }
 
 func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Access, error) {
-	var claims registryClaims
-	if err := is.parse(text, &claims); err != nil {
+	claims, err := is.verified.Get(context.Background(), sha256.Sum256([]byte(text)), func(context.Context) (claims registryClaims, err error) {
+		return claims, is.parse(text, &claims)
+	})
+	if err != nil {
 		return Subject{}, nil, err
+	}
+	if time.Now().After(claims.ExpiresAt.Add(leeway)) { // it may be a while since it was verified
+		return Subject{}, nil, ErrExpired
 	}
 	if claims.Type != typ {
 		return Subject{}, nil, ErrInvalid

@@ -110,7 +110,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	}
 	documents := sqlstore.Documents{DB: s.DB}
 	s.Directory = &identity.Directory{Store: sqlstore.Principals{DB: s.DB}, TenantID: Tenant}
-	s.Checker = &rbac.Checker{Store: sqlstore.Assignments{DB: s.DB}, Directory: s.Directory}
+	s.Checker = rbac.NewChecker(sqlstore.Assignments{DB: s.DB}, s.Directory, s.DB.Generation)
 	s.Groups, s.Identities = tenant.NewGroups(documents), identity.NewManagedService(documents, s.Directory)
 	s.Federated = identity.NewFederated(documents, s.Directory)
 	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer, []string{Alias})
@@ -127,6 +127,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 		return err
 	}
 	s.Content = &registry.Content{Store: sqlstore.Registry{DB: s.DB}, Blobs: blobs, Policies: s.Registries.PoliciesOf}
+	s.Content.Remember(sqlstore.Registry{DB: s.DB}.Generation)
+	s.Registries.Remember(s.DB.Generation)
 	s.Pulls = &registry.PullCounter{Content: s.Content}
 	s.Services.Content = s.Content
 	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {

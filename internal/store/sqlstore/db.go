@@ -26,7 +26,10 @@ import (
 
 // DB is an open database. Its methods are safe for concurrent use.
 type DB struct {
-	backend backend
+	backend     backend
+	generations generations
+	touched     topic // by the batch that is being committed; the writer's alone
+
 	work    chan job
 	stop    chan struct{}
 	stopped chan struct{}
@@ -49,6 +52,10 @@ type backend interface {
 	begin() (transaction, error)
 	// reader reads what is committed.
 	reader() querier
+	// alone reports whether others who commit are seen by othersCommitted, which reports
+	// whether somebody, this process included, has committed since it was last asked.
+	alone() bool
+	othersCommitted() bool
 	close() error
 }
 
@@ -187,6 +194,7 @@ func (db *DB) gather(first job) []job {
 // savepoint and told so; the others are told after the commit.
 func (db *DB) commit(batch []job) {
 	results := make([]error, len(batch))
+	db.touched = contents
 	err := db.transact(func(tx transaction) error {
 		for i, j := range batch {
 			if results[i] = savepoint(tx, j); errors.Is(results[i], errBroken) {
@@ -195,6 +203,7 @@ func (db *DB) commit(batch []job) {
 		}
 		return nil
 	})
+	db.generations.grow(db.touched)
 	for i, j := range batch {
 		j.done <- errors.Join(results[i], err)
 	}
@@ -265,8 +274,14 @@ func protect(ctx context.Context, fn func(context.Context) error) (err error) {
 // exec runs a statement in ctx's transaction or one of its own and returns how
 // many rows it touched.
 func (db *DB) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	return db.change(ctx, everything, query, args...)
+}
+
+// change is exec for a statement that changes one topic.
+func (db *DB) change(ctx context.Context, what topic, query string, args ...any) (int64, error) {
 	var n int64
 	err := db.InTx(ctx, func(ctx context.Context) (err error) {
+		db.touched = min(db.touched, what)
 		n, err = ctx.Value(txKey{}).(transaction).exec(ctx, query, args...)
 		return err
 	})
@@ -281,9 +296,13 @@ type statement struct {
 
 // execAll runs statements in ctx's transaction or one of their own.
 func (db *DB) execAll(ctx context.Context, all []statement) error {
+	return db.changeAll(ctx, everything, all)
+}
+
+func (db *DB) changeAll(ctx context.Context, what topic, all []statement) error {
 	return db.InTx(ctx, func(ctx context.Context) error {
 		for _, one := range all {
-			if _, err := db.exec(ctx, one.query, one.args...); err != nil {
+			if _, err := db.change(ctx, what, one.query, one.args...); err != nil {
 				return err
 			}
 		}

@@ -132,6 +132,10 @@ func (p *postgres) begin() (transaction, error) {
 
 func (p *postgres) reader() querier { return postgresQuerier{p.pool} }
 
+// Other servers commit, and nobody says so.
+func (p *postgres) alone() bool           { return false }
+func (p *postgres) othersCommitted() bool { return true }
+
 func (p *postgres) close() error {
 	p.writer.Close()
 	p.pool.Close()

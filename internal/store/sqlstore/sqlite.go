@@ -18,6 +18,7 @@ type sqlite struct {
 	read  *sql.DB
 	// What is prepared for them.
 	writing, reading *statements
+	watch            watcher
 }
 
 const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-4000)"
@@ -33,8 +34,8 @@ func openSQLite(_ context.Context, dir string) (backend, error) {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", s.file, err), s.write.Close())
 	}
 	s.write.SetMaxOpenConns(1)
-	s.read.SetMaxOpenConns(4)
-	s.read.SetMaxIdleConns(4)
+	s.read.SetMaxOpenConns(5) // one of them watches
+	s.read.SetMaxIdleConns(5)
 	s.writing, s.reading = newStatements(s.write), newStatements(s.read)
 	return s, nil
 }
@@ -43,14 +44,29 @@ func (s *sqlite) prepare(ctx context.Context) error {
 	if err := ownersAlone(s.file); err != nil {
 		return err
 	}
-	return s.schema(migrate(ctx, sqliteProvider, s.write))
+	if err := migrate(ctx, sqliteProvider, s.write); err != nil {
+		return s.schema(err)
+	}
+	return s.watchOthers(ctx)
 }
+
+// watchOthers begins to watch, once there is a database.
+func (s *sqlite) watchOthers(ctx context.Context) (err error) {
+	s.watch.conn, err = s.read.Conn(ctx)
+	return err
+}
+
+func (s *sqlite) alone() bool           { return true }
+func (s *sqlite) othersCommitted() bool { return s.watch.changed() }
 
 func (s *sqlite) check(ctx context.Context) error {
 	if _, err := os.Stat(s.file); err != nil {
 		return err
 	}
-	return s.schema(checkSchema(ctx, sqliteProvider, s.write))
+	if err := checkSchema(ctx, sqliteProvider, s.write); err != nil {
+		return s.schema(err)
+	}
+	return s.watchOthers(ctx)
 }
 
 func (s *sqlite) schema(err error) error {
@@ -80,7 +96,16 @@ func (s *sqlite) begin() (transaction, error) {
 }
 
 func (s *sqlite) reader() querier { return pooled{s.reading} }
-func (s *sqlite) close() error    { return errors.Join(s.read.Close(), s.write.Close()) }
+
+func (s *sqlite) close() error {
+	var err error
+	if s.watch.conn != nil {
+		if err = s.watch.conn.Close(); errors.Is(err, sql.ErrConnDone) {
+			err = nil // closed before
+		}
+	}
+	return errors.Join(err, s.read.Close(), s.write.Close())
+}
 
 // sqliteTx is a transaction. It has all the time it wants: the database is a file here.
 type sqliteTx struct{ within }
