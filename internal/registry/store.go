@@ -162,7 +162,8 @@ type Store interface {
 	FirstLock(ctx context.Context, name Name, d digest.Digest, need Attributes) (lock Lock, found bool, err error)
 
 	Upload(ctx context.Context, id string) (Upload, error)
-	// PutUpload writes the upload; ErrUploadMoved if its version is not the next one.
+	// PutUpload writes the upload; ErrUploadMoved if its version is not the next one. A
+	// power failure may undo it.
 	PutUpload(ctx context.Context, u Upload) error
 	DeleteUpload(ctx context.Context, id string) error
 	ExpiredUploads(ctx context.Context, now time.Time) ([]Upload, error)

@@ -107,11 +107,7 @@ func (c *Content) Finish(ctx context.Context, u Upload, rest io.Reader, want dig
 	if err != nil {
 		return Blob{}, err
 	}
-	b, err := c.commit(ctx, u.Name, content, rest, want, now)
-	if err != nil {
-		return Blob{}, err
-	}
-	return b, c.Store.DeleteUpload(ctx, u.ID)
+	return c.commit(ctx, u.Name, content, rest, want, u.ID, now)
 }
 
 // AddBlob streams a whole blob into the repository.
@@ -126,11 +122,11 @@ func (c *Content) AddBlob(ctx context.Context, name Name, r io.Reader, want dige
 	if err != nil {
 		return Blob{}, err
 	}
-	return c.commit(ctx, name, content, r, want, now)
+	return c.commit(ctx, name, content, r, want, "", now)
 }
 
-// commit ends an upload: a blob, or nothing.
-func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, rest io.Reader, want digest.Digest, now time.Time) (Blob, error) {
+// commit ends an upload, which has a row if it has an ID: a blob, or nothing.
+func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, rest io.Reader, want digest.Digest, id string, now time.Time) (Blob, error) {
 	if _, err := content.ReadFrom(rest); err != nil {
 		return Blob{}, errors.Join(err, content.Cancel())
 	}
@@ -143,15 +139,22 @@ func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, re
 		return Blob{}, errors.Join(err, content.Cancel())
 	}
 	mine := Blob{Digest: want, Size: size, Key: key}
-	kept, err := c.link(ctx, name, mine, now)
+	kept, err := c.link(ctx, name, mine, id, now)
 	if err == nil && kept.Key != key {
 		err = c.Blobs.Delete(ctx, key) // the content was here already
 	}
 	return kept, err
 }
 
-func (c *Content) link(ctx context.Context, name Name, b Blob, now time.Time) (kept Blob, err error) {
+// link makes a committed blob one of the repository, and ends its upload with it: a row
+// that outlived that would have the content swept away later.
+func (c *Content) link(ctx context.Context, name Name, b Blob, id string, now time.Time) (kept Blob, err error) {
 	err = c.Store.InTx(ctx, func(ctx context.Context) error {
+		if id != "" {
+			if err := c.Store.DeleteUpload(ctx, id); err != nil {
+				return wire(err, name, id)
+			}
+		}
 		if err := c.checkRepository(ctx, name, toWrite); err != nil {
 			return err
 		}

@@ -4,8 +4,9 @@ package tenant
 
 import (
 	"context"
-	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -34,7 +35,19 @@ func NewGroups(store resource.Store) *GroupService {
 	return &GroupService{Collection: &resource.Collection[Properties]{Kind: Groups, Store: store}}
 }
 
-var groupPattern = regexp.MustCompile(`^[\p{L}\p{N}_().-]{1,90}$`)
+// maxGroup is how many characters the name of a group has at most.
+const maxGroup = 90
+
+// validGroup reports whether a name may name a group. It is no regular expression: one with
+// classes of Unicode, so often repeated, takes a tenth of the server's start to compile.
+func validGroup(name string) bool {
+	for _, r := range name {
+		if !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("_().-", r) {
+			return false
+		}
+	}
+	return name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= maxGroup && !strings.HasSuffix(name, ".")
+}
 
 // Get returns a group.
 func (g *GroupService) Get(ctx context.Context, id arm.ID) (Group, error) {
@@ -47,7 +60,7 @@ func (g *GroupService) Get(ctx context.Context, id arm.ID) (Group, error) {
 
 // Put creates a group, or changes its tags: a group does not move.
 func (g *GroupService) Put(ctx context.Context, put resource.Put[Properties]) (Group, bool, error) {
-	if !groupPattern.MatchString(put.ID.Group) || strings.HasSuffix(put.ID.Group, ".") {
+	if !validGroup(put.ID.Group) {
 		return Group{}, false, problem.New(problem.Invalid, "InvalidResourceGroup", "The provided resource group name '%s' has these invalid characters or is too long: it has 1 to 90 letters, digits, '.', '_', '-', '(' and ')' and does not end in '.'.", put.ID.Group).On("name")
 	}
 	if put.Location == "" {

@@ -123,7 +123,12 @@ func TestScrub(t *testing.T) {
 	} {
 		b, err := w.Blob(ctx, name(layer), digestOf(layer))
 		must(t, err)
-		must(t, spoil(filepath.Join(w.dir, "blobs", "blobs", string(b.Key[:2]), string(b.Key))))
+		file := filepath.Join(w.dir, "blobs", "blobs", string(b.Key[:2]), string(b.Key))
+		must(t, os.Chmod(file, 0o600))
+		must(t, spoil(file))
+		if err := os.Chmod(file, 0o400); layer != "missing" {
+			must(t, err)
+		}
 	}
 	found := map[string]string{}
 	sum, err := w.collector.Scrub(ctx, func(r collect.Rot) error {

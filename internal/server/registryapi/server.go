@@ -124,47 +124,50 @@ func (s *Server) serve(c *call) error {
 
 var errNoRegistry = problem.New(problem.NotFound, "NAME_UNKNOWN", "there is no registry of that name here")
 
-// dispatch is the table of what a registry can do.
+// route is a kind of request and its method.
+type route struct {
+	kind   kind
+	method string
+}
+
+// handlers are the table of what a registry can do.
+var handlers = map[route]func(*call) error{
+	{base, http.MethodGet}:             (*call).hello,
+	{catalog, http.MethodGet}:          (*call).listRepositories,
+	{tagList, http.MethodGet}:          (*call).listTags,
+	{manifest, http.MethodGet}:         (*call).getManifest,
+	{manifest, http.MethodPut}:         (*call).putManifest,
+	{manifest, http.MethodDelete}:      (*call).deleteManifest,
+	{blobContent, http.MethodGet}:      (*call).getBlob,
+	{blobContent, http.MethodDelete}:   (*call).deleteBlob,
+	{uploadStart, http.MethodPost}:     (*call).startUpload,
+	{upload, http.MethodGet}:           (*call).uploadStatus,
+	{upload, http.MethodPatch}:         (*call).appendUpload,
+	{upload, http.MethodPut}:           (*call).finishUpload,
+	{upload, http.MethodDelete}:        (*call).cancelUpload,
+	{referrers, http.MethodGet}:        (*call).listReferrers,
+	{acrCatalog, http.MethodGet}:       (*call).listRepositories,
+	{acrRepository, http.MethodGet}:    (*call).showRepository,
+	{acrRepository, http.MethodDelete}: (*call).deleteRepository,
+	{acrTags, http.MethodGet}:          (*call).showTags,
+	{acrTag, http.MethodGet}:           (*call).showTag,
+	{acrTag, http.MethodDelete}:        (*call).deleteTag,
+	{acrManifests, http.MethodGet}:     (*call).showManifests,
+	{acrManifest, http.MethodGet}:      (*call).showManifest,
+	{acrRepository, http.MethodPatch}:  (*call).updateAttributes,
+	{acrTag, http.MethodPatch}:         (*call).updateAttributes,
+	{acrManifest, http.MethodPatch}:    (*call).updateAttributes,
+	{acrPurge, http.MethodPost}:        (*call).purge,
+	{deletedCatalog, http.MethodGet}:   (*call).listDeletedRepositories,
+	{deletedTags, http.MethodGet}:      (*call).showDeletedTags,
+	{deletedManifests, http.MethodGet}: (*call).showDeletedManifests,
+	{deletedManifest, http.MethodPost}: (*call).restore,
+}
+
 func (c *call) dispatch() error {
-	type route struct {
-		kind   kind
-		method string
-	}
 	method := c.Method
 	if method == http.MethodHead {
 		method = http.MethodGet // the server leaves the body out
-	}
-	handlers := map[route]func(*call) error{
-		{base, http.MethodGet}:             (*call).hello,
-		{catalog, http.MethodGet}:          (*call).listRepositories,
-		{tagList, http.MethodGet}:          (*call).listTags,
-		{manifest, http.MethodGet}:         (*call).getManifest,
-		{manifest, http.MethodPut}:         (*call).putManifest,
-		{manifest, http.MethodDelete}:      (*call).deleteManifest,
-		{blobContent, http.MethodGet}:      (*call).getBlob,
-		{blobContent, http.MethodDelete}:   (*call).deleteBlob,
-		{uploadStart, http.MethodPost}:     (*call).startUpload,
-		{upload, http.MethodGet}:           (*call).uploadStatus,
-		{upload, http.MethodPatch}:         (*call).appendUpload,
-		{upload, http.MethodPut}:           (*call).finishUpload,
-		{upload, http.MethodDelete}:        (*call).cancelUpload,
-		{referrers, http.MethodGet}:        (*call).listReferrers,
-		{acrCatalog, http.MethodGet}:       (*call).listRepositories,
-		{acrRepository, http.MethodGet}:    (*call).showRepository,
-		{acrRepository, http.MethodDelete}: (*call).deleteRepository,
-		{acrTags, http.MethodGet}:          (*call).showTags,
-		{acrTag, http.MethodGet}:           (*call).showTag,
-		{acrTag, http.MethodDelete}:        (*call).deleteTag,
-		{acrManifests, http.MethodGet}:     (*call).showManifests,
-		{acrManifest, http.MethodGet}:      (*call).showManifest,
-		{acrRepository, http.MethodPatch}:  (*call).updateAttributes,
-		{acrTag, http.MethodPatch}:         (*call).updateAttributes,
-		{acrManifest, http.MethodPatch}:    (*call).updateAttributes,
-		{acrPurge, http.MethodPost}:        (*call).purge,
-		{deletedCatalog, http.MethodGet}:   (*call).listDeletedRepositories,
-		{deletedTags, http.MethodGet}:      (*call).showDeletedTags,
-		{deletedManifests, http.MethodGet}: (*call).showDeletedManifests,
-		{deletedManifest, http.MethodPost}: (*call).restore,
 	}
 	handle, ok := handlers[route{c.req.Kind, method}]
 	if !ok {

@@ -20,9 +20,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Local is a Store in a directory: uploads/ holds what is on its way, blobs/ what is
-// committed, spread over 256 folders by the first byte of the key.
+// Local is a Store in a directory: a file for each key, spread over 256 folders by its
+// first byte. What is on its way can be written to, what is committed can not: so one
+// sync makes content and commitment durable, and nothing has to be renamed.
 type Local struct{ dir string }
+
+// Modes of files. Whoever is root may write to all of them, so they are looked at.
+const (
+	onItsWay  = 0o600
+	committed = 0o400
+)
 
 var _ Store = (*Local)(nil)
 
@@ -36,12 +43,10 @@ func OpenLocal(dir string) (*Local, error) {
 }
 
 func makeFolders(dir string) error {
-	for _, sub := range []string{"uploads", "blobs"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return err
-		}
-	}
 	blobs := filepath.Join(dir, "blobs")
+	if err := os.MkdirAll(blobs, 0o700); err != nil {
+		return err
+	}
 	for i := range 256 {
 		err := os.Mkdir(filepath.Join(blobs, fmt.Sprintf("%02x", i)), 0o700)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -51,9 +56,7 @@ func makeFolders(dir string) error {
 	return errors.Join(syncDir(blobs), syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
-func (l *Local) upload(key Key) string { return filepath.Join(l.dir, "uploads", string(key)) }
-
-func (l *Local) blob(key Key) string {
+func (l *Local) file(key Key) string {
 	return filepath.Join(l.dir, "blobs", string(key[:2]), string(key))
 }
 
@@ -72,11 +75,11 @@ func newKey() Key {
 // Start implements Store.
 func (l *Local) Start(context.Context) (Upload, error) {
 	key := newKey()
-	f, err := os.OpenFile(l.upload(key), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(l.file(key), os.O_CREATE|os.O_EXCL|os.O_RDWR, onItsWay)
 	if err != nil {
 		return nil, fmt.Errorf("starting an upload: %w", err)
 	}
-	return &localUpload{store: l, key: key, file: f, hash: sha256.New()}, nil
+	return &localUpload{key: key, file: f, hash: sha256.New()}, nil
 }
 
 // Resume implements Store. Bytes beyond the state, from a request that was cut off
@@ -86,7 +89,7 @@ func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
 	if !validKey(state.Key) {
 		return nil, ErrNotFound
 	}
-	f, err := os.OpenFile(l.upload(state.Key), os.O_RDWR, 0o600)
+	f, err := os.OpenFile(l.file(state.Key), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
@@ -94,13 +97,13 @@ func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
 		return nil, fmt.Errorf("resuming an upload: %w", err)
 	}
 	info, err := f.Stat()
-	if err == nil && info.Size() < state.Size {
+	if err == nil && (info.Size() < state.Size || info.Mode().Perm() == committed) {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	u := &localUpload{store: l, key: state.Key, file: f, hash: sha256.New(), size: state.Size}
+	u := &localUpload{key: state.Key, file: f, hash: sha256.New(), size: state.Size}
 	if err := u.restore(state); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -112,7 +115,7 @@ func (l *Local) Open(_ context.Context, key Key) (Blob, error) {
 	if !validKey(key) {
 		return nil, ErrNotFound
 	}
-	f, err := os.Open(l.blob(key))
+	f, err := os.Open(l.file(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
@@ -120,6 +123,9 @@ func (l *Local) Open(_ context.Context, key Key) (Blob, error) {
 		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil && info.Mode().Perm() != committed {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -134,10 +140,8 @@ func (l *Local) Delete(_ context.Context, key Key) error {
 	if !validKey(key) {
 		return nil
 	}
-	for _, file := range []string{l.blob(key), l.upload(key)} {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := os.Remove(l.file(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -164,9 +168,8 @@ func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
 	}
 }
 
-// localUpload is a file in uploads/ and the hash of what is in it.
+// localUpload is a file and the hash of what is in it.
 type localUpload struct {
-	store *Local
 	key   Key
 	file  *os.File // nil once it is over
 	hash  hash.Hash
@@ -243,21 +246,15 @@ func (u *localUpload) digest(algorithm digest.Algorithm) (digest.Digest, error) 
 	return digest.NewDigest(digest.SHA512, h), nil
 }
 
-// publish makes the file durable in blobs/: content first, then its name.
+// publish makes the file durable, and its name.
 func (u *localUpload) publish() error {
-	if err := u.file.Sync(); err != nil {
+	if err := errors.Join(u.file.Chmod(committed), u.file.Sync()); err != nil {
 		return err
 	}
+	dir := filepath.Dir(u.file.Name())
 	err := u.file.Close()
 	u.file = nil
-	if err != nil {
-		return err
-	}
-	target := u.store.blob(u.key)
-	if err := os.Rename(u.store.upload(u.key), target); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(target))
+	return errors.Join(err, syncDir(dir))
 }
 
 func syncDir(dir string) error {
@@ -273,7 +270,7 @@ func (u *localUpload) Cancel() error {
 	if u.file == nil {
 		return nil
 	}
-	err := errors.Join(u.file.Close(), os.Remove(u.store.upload(u.key)))
+	err := errors.Join(u.file.Close(), os.Remove(u.file.Name()))
 	u.file = nil
 	return err
 }
@@ -285,9 +282,23 @@ type localBlob struct {
 
 func (b *localBlob) Size() int64 { return b.size }
 
+// small is up to where a section is read and written with whatever w has buffered, which
+// is a system call less than sendfile.
+const small = 16 << 10
+
 // WriteTo implements Blob. The section is handed to w as the file itself, limited,
 // which net/http turns into sendfile.
 func (b *localBlob) WriteTo(w io.Writer, offset, n int64) (int64, error) {
+	if n <= small {
+		buf := buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
+		read, err := b.ReadAt((*buf)[:n], offset)
+		written, errWrite := w.Write((*buf)[:read])
+		if errWrite != nil || int64(read) == n {
+			err = errWrite
+		}
+		return int64(written), err
+	}
 	if _, err := b.Seek(offset, io.SeekStart); err != nil {
 		return 0, err
 	}

@@ -57,7 +57,7 @@ func TestLocalReopened(t *testing.T) {
 	}{{"as it was", 5, nil}, {"longer", 9000, nil}, {"shorter", 4, blob.ErrNotFound}, {"empty", 0, blob.ErrNotFound}} {
 		t.Run(test.name, func(t *testing.T) {
 			state := suspended(t, open(t, dir))
-			if err := os.Truncate(filepath.Join(dir, "uploads", string(state.Key)), test.size); err != nil {
+			if err := os.Truncate(filepath.Join(dir, "blobs", string(state.Key[:2]), string(state.Key)), test.size); err != nil {
 				t.Fatal(err)
 			}
 			u, err := open(t, dir).Resume(t.Context(), state)

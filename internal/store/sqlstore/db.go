@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,9 +38,10 @@ type DB struct {
 }
 
 type job struct {
-	ctx  context.Context
-	fn   func(context.Context) error
-	done chan error
+	ctx     context.Context
+	fn      func(context.Context) error
+	lasting bool // must outlive a power failure
+	done    chan error
 }
 
 // backend is what differs between the databases.
@@ -48,8 +50,9 @@ type backend interface {
 	prepare(ctx context.Context) error
 	// check returns ErrSchema if the schema is another one, fs.ErrNotExist if there is none.
 	check(ctx context.Context) error
-	// begin begins the transaction of the one writer.
-	begin() (transaction, error)
+	// begin begins the transaction of the one writer. One that is not lasting outlives the
+	// process, but a power failure may undo it.
+	begin(lasting bool) (transaction, error)
 	// reader reads what is committed.
 	reader() querier
 	// alone reports whether others who commit are seen by othersCommitted, which reports
@@ -134,13 +137,20 @@ var errClosed = errors.New("the database is closed")
 
 type txKey struct{}
 
+type brieflyKey struct{}
+
+// briefly returns a context in which a transaction of its own need not outlive a power
+// failure: what it writes is of use to clients that go on, and they begin anew then. It
+// spares a sync of the disk, which is most of a small transaction.
+func briefly(ctx context.Context) context.Context { return context.WithValue(ctx, brieflyKey{}, true) }
+
 // InTx runs fn in a transaction, or in the one ctx already carries. When it returns
 // nil, everything fn did is on disk; when not, nothing is.
 func (db *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 	if _, ok := ctx.Value(txKey{}).(transaction); ok {
 		return fn(ctx)
 	}
-	j := job{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	j := job{ctx: ctx, fn: fn, lasting: ctx.Value(brieflyKey{}) == nil, done: make(chan error, 1)}
 	select {
 	case db.work <- j:
 	case <-db.stop:
@@ -195,7 +205,8 @@ func (db *DB) gather(first job) []job {
 func (db *DB) commit(batch []job) {
 	results := make([]error, len(batch))
 	db.touched = contents
-	err := db.transact(func(tx transaction) error {
+	lasting := slices.ContainsFunc(batch, func(j job) bool { return j.lasting })
+	err := db.transact(lasting, func(tx transaction) error {
 		for i, j := range batch {
 			if results[i] = savepoint(tx, j); errors.Is(results[i], errBroken) {
 				return results[i]
@@ -209,8 +220,8 @@ func (db *DB) commit(batch []job) {
 	}
 }
 
-func (db *DB) transact(fn func(transaction) error) error {
-	tx, err := db.backend.begin()
+func (db *DB) transact(lasting bool, fn func(transaction) error) error {
+	tx, err := db.backend.begin(lasting)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}

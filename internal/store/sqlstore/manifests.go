@@ -170,7 +170,7 @@ func (s Registry) Upload(ctx context.Context, id string) (registry.Upload, error
 
 // PutUpload implements registry.Store.
 func (s Registry) PutUpload(ctx context.Context, u registry.Upload) error {
-	n, err := s.exec(ctx, `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version, parts)
+	n, err := s.exec(briefly(ctx), `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version, parts)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET size = excluded.size, hash_state = excluded.hash_state, parts = excluded.parts, expires = excluded.expires, version = excluded.version
 		WHERE uploads.version = excluded.version - 1`,

@@ -118,11 +118,15 @@ func (p *postgres) schema(err error) error {
 	return err
 }
 
-func (p *postgres) begin() (transaction, error) {
+func (p *postgres) begin(lasting bool) (transaction, error) {
 	t := postgresTx{until: time.Now().Add(batchTime)}
 	ctx, cancel := t.bound(context.Background())
 	defer cancel()
-	tx, err := p.writer.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginWriting})
+	begin := beginWriting
+	if !lasting {
+		begin += `; SET LOCAL synchronous_commit = off`
+	}
+	tx, err := p.writer.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
 		return nil, err
 	}

@@ -87,12 +87,28 @@ func ownersAlone(file string) error {
 	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
-func (s *sqlite) begin() (transaction, error) {
+// begin turns syncing off for a transaction that is not lasting, and it is turned on again
+// when that is over: with WAL the database stays whole, and the next lasting transaction
+// syncs what came before it, too.
+func (s *sqlite) begin(lasting bool) (transaction, error) {
+	if !lasting {
+		if _, err := s.write.Exec(`PRAGMA synchronous = NORMAL`); err != nil {
+			return nil, err
+		}
+	}
 	tx, err := s.write.Begin()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.syncAgain(lasting))
 	}
-	return sqliteTx{within{s.writing, tx}}, nil
+	return sqliteTx{within{s.writing, tx}, s, lasting}, nil
+}
+
+func (s *sqlite) syncAgain(lasting bool) error {
+	if lasting {
+		return nil
+	}
+	_, err := s.write.Exec(`PRAGMA synchronous = FULL`)
+	return err
 }
 
 func (s *sqlite) reader() querier { return pooled{s.reading} }
@@ -108,16 +124,22 @@ func (s *sqlite) close() error {
 }
 
 // sqliteTx is a transaction. It has all the time it wants: the database is a file here.
-type sqliteTx struct{ within }
+type sqliteTx struct {
+	within
+	sqlite  *sqlite
+	lasting bool
+}
 
 func (t sqliteTx) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {}
 }
 
 func (t sqliteTx) commit() error {
-	err := t.tx.Commit()
+	err := errors.Join(t.tx.Commit(), t.sqlite.syncAgain(t.lasting))
 	t.prepareWanted(context.Background())
 	return err
 }
 
-func (t sqliteTx) rollback() error { return t.tx.Rollback() }
+func (t sqliteTx) rollback() error {
+	return errors.Join(t.tx.Rollback(), t.sqlite.syncAgain(t.lasting))
+}
