@@ -8,7 +8,7 @@ LDFLAGS := -s -w -extldflags -static
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 export CGO_ENABLED := 1
 
-.PHONY: build demo test check bench deps deps-build deps-test deps-clients clean
+.PHONY: build demo test check bench bench-registry deps deps-build deps-test deps-clients clean
 
 build: bin/acrux ## build bin/acrux, static and stripped
 
@@ -37,6 +37,9 @@ check: ## format, vet, lint, architecture, short tests
 
 bench: build deps-test ## measure what is promised and print both
 	$(GO) run -tags "$(TAGS)" ./test/bench
+
+bench-registry: build ## measure the registry beside a peer; takes some minutes
+	$(GO) run -tags "$(TAGS)" ./test/bench/registry
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
 deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql

@@ -170,10 +170,10 @@ func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
 
 // localUpload is a file and the hash of what is in it.
 type localUpload struct {
-	key   Key
-	file  *os.File // nil once it is over
-	hash  hash.Hash
-	size  int64
+	key  Key
+	file *os.File // nil once it is over
+	hash hash.Hash
+	size int64
 }
 
 func (u *localUpload) restore(state State) error {
