@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"time"
 
@@ -129,28 +130,49 @@ func (m *Manifest) readImage(doc document) error {
 	if m.ArtifactType == "" {
 		m.ArtifactType = doc.Config.MediaType
 	}
-	for _, part := range append([]v1.Descriptor{*doc.Config}, doc.Layers...) {
-		if part.MediaType == foreignLayer || len(part.URLs) > 0 {
-			continue // lives elsewhere by its own word
+	parts := []v1.Descriptor{*doc.Config}
+	for _, layer := range doc.Layers {
+		if layer.MediaType != foreignLayer && len(layer.URLs) == 0 { // else it lives elsewhere by its own word
+			parts = append(parts, layer)
 		}
-		if err := part.Digest.Validate(); err != nil {
-			return invalidManifest("the manifest names a bad digest: %v", err)
-		}
-		m.Blobs = append(m.Blobs, part.Digest)
-		m.ImageSize += part.Size
 	}
-	return nil
+	if len(doc.Config.URLs) > 0 {
+		parts = parts[1:]
+	}
+	var err error
+	m.Blobs, err = m.addParts("manifest", parts)
+	return err
 }
 
-func (m *Manifest) readIndex(doc document) error {
-	for _, child := range doc.Manifests {
-		if err := child.Digest.Validate(); err != nil {
-			return invalidManifest("the index names a bad digest: %v", err)
+func (m *Manifest) readIndex(doc document) (err error) {
+	m.Children, err = m.addParts("index", doc.Manifests)
+	return err
+}
+
+// maxParts bounds how many things a manifest names: they are looked up while other writers
+// wait.
+const maxParts = 10_000
+
+// addParts adds up the sizes of what is named, and returns the digests, each once.
+func (m *Manifest) addParts(what string, parts []v1.Descriptor) (all []digest.Digest, err error) {
+	seen := map[digest.Digest]bool{}
+	for _, part := range parts {
+		if err := part.Digest.Validate(); err != nil {
+			return nil, invalidManifest("the %s names a bad digest: %v", what, err)
 		}
-		m.Children = append(m.Children, child.Digest)
-		m.ImageSize += child.Size
+		if part.Size < 0 || part.Size > math.MaxInt64-m.ImageSize {
+			return nil, invalidManifest("the %s says that %s has %d bytes, which cannot be", what, part.Digest, part.Size).On(part.Digest.String())
+		}
+		m.ImageSize += part.Size
+		if !seen[part.Digest] {
+			seen[part.Digest] = true
+			all = append(all, part.Digest)
+		}
 	}
-	return nil
+	if len(all) > maxParts {
+		return nil, invalidManifest("the %s names %d things; at most %d are taken", what, len(all), maxParts)
+	}
+	return all, nil
 }
 
 // maxConfig is how much of an image's configuration is read for its platform.
@@ -301,7 +323,7 @@ func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name
 			return err
 		}
 		var err error
-		if top, err = c.copyManifest(ctx, from, reference, to, now); err != nil {
+		if top, err = c.copyManifest(ctx, from, reference, to, now, map[digest.Digest]bool{}); err != nil {
 			return err
 		}
 		return c.tagAll(ctx, to, top.Digest, tags, actor, now)
@@ -309,7 +331,9 @@ func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name
 	return top, wire(err, from, reference)
 }
 
-func (c *Content) copyManifest(ctx context.Context, from Name, reference string, to Name, now time.Time) (Manifest, error) {
+// copyManifest copies a manifest and what is below it, but for those that are done: an
+// index that names others may be named by many.
+func (c *Content) copyManifest(ctx context.Context, from Name, reference string, to Name, now time.Time, done map[digest.Digest]bool) (Manifest, error) {
 	m, err := c.Pull(ctx, from, reference)
 	if err != nil {
 		return m, err
@@ -321,8 +345,12 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 	if err != nil {
 		return m, err
 	}
+	done[m.Digest] = true
 	for _, child := range parsed.Children {
-		if _, err := c.copyManifest(ctx, from, child.String(), to, now); err != nil {
+		if done[child] {
+			continue
+		}
+		if _, err := c.copyManifest(ctx, from, child.String(), to, now, done); err != nil {
 			return m, err
 		}
 	}
