@@ -223,7 +223,7 @@ func interrupted(req *http.Request, err error) error {
 
 // kinds maps statuses back to kinds of problems.
 var kinds = map[int]problem.Kind{400: problem.Invalid, 401: problem.Unauthenticated, 403: problem.Denied, 404: problem.NotFound, 405: problem.NotAllowed,
-	409: problem.Conflict, 412: problem.Precondition, 413: problem.TooLarge, 501: problem.Unsupported, 503: problem.Unavailable}
+	409: problem.Conflict, 412: problem.Precondition, 413: problem.TooLarge, 429: problem.Limited, 507: problem.Full, 501: problem.Unsupported, 503: problem.Unavailable}
 
 // readError reads an error of any of the server's hosts.
 func readError(r Response) error {

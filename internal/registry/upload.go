@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,6 +83,10 @@ func (c *Content) Append(ctx context.Context, u Upload, r io.Reader, now time.Ti
 		return u, err
 	}
 	_, readErr := content.ReadFrom(r)
+	if errors.Is(readErr, syscall.ENOSPC) {
+		// Clients begin anew after this, and the space is needed.
+		return u, errors.Join(readErr, content.Cancel())
+	}
 	// The client may be gone, and its context with it: what arrived is kept all the same.
 	u, err = c.suspend(context.WithoutCancel(ctx), u, content, now)
 	return u, errors.Join(readErr, err)
@@ -140,8 +145,12 @@ func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, re
 	}
 	mine := Blob{Digest: want, Size: size, Key: key}
 	kept, err := c.link(ctx, name, mine, id, now)
-	if err == nil && kept.Key != key {
-		err = c.Blobs.Delete(ctx, key) // the content was here already
+	var refused *problem.Error
+	switch {
+	case err == nil && kept.Key != key: // the content was here already
+		err = c.Blobs.Delete(ctx, key)
+	case errors.As(err, &refused) || errors.Is(err, syscall.ENOSPC): // nothing was written; after other errors it may have been
+		err = errors.Join(err, c.Blobs.Delete(context.WithoutCancel(ctx), key))
 	}
 	return kept, err
 }

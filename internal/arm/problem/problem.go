@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 )
 
 // Kind classifies an error for those who must choose a status or an exit code.
@@ -33,6 +34,8 @@ const (
 	TooLarge                    // 413
 	Unsupported                 // 501: real in Azure, not here yet
 	Unavailable                 // 503: try again later
+	Limited                     // 429: too much at once; the edge says how long to wait
+	Full                        // 507: there is no space left; logged, as what is our fault
 )
 
 var statuses = [...]int{
@@ -41,11 +44,15 @@ var statuses = [...]int{
 	NotFound: http.StatusNotFound, NotAllowed: http.StatusMethodNotAllowed,
 	Conflict: http.StatusConflict, Precondition: http.StatusPreconditionFailed,
 	TooLarge: http.StatusRequestEntityTooLarge, Unsupported: http.StatusNotImplemented,
-	Unavailable: http.StatusServiceUnavailable,
+	Unavailable: http.StatusServiceUnavailable, Limited: http.StatusTooManyRequests,
+	Full: http.StatusInsufficientStorage,
 }
 
 // Status is the HTTP status of the kind.
 func (k Kind) Status() int { return statuses[k] }
+
+// Ours reports whether an error of the kind is for the log of the server as well.
+func (k Kind) Ours() bool { return k == Internal || k == Full }
 
 // Error is an error a user can act on. Code is the stable word a client may
 // switch on (Azure's, where Azure has one). Target names the member or the
@@ -91,12 +98,15 @@ func (e *Error) Text() string {
 	return e.Message + " " + strings.Join(e.Hints, " ")
 }
 
-// From finds the problem in err's chain. An error without one is Internal, with
-// the original as its cause, so that its text is logged and not shown.
+// From finds the problem in err's chain. An error without one is Internal, or Full where
+// a disk is, with the original as its cause, so that its text is logged and not shown.
 func From(err error) *Error {
 	var p *Error
 	if errors.As(err, &p) {
 		return p
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &Error{Kind: Full, Code: "InsufficientStorage", Message: "the server has no space left for this; what it has can still be read", Cause: err}
 	}
 	return &Error{Kind: Internal, Code: "InternalServerError", Message: "internal error", Cause: err}
 }

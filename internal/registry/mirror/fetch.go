@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -163,6 +164,8 @@ func (f *fetcher) explain(err error) error {
 		return problem.New(problem.Unavailable, "SourceFailed", "The registry '%s' sent something else for '%s' than its digest says: %s.", host, what, p.Target).Because(err)
 	case errors.As(err, &p):
 		return p
+	case errors.Is(err, syscall.ENOSPC):
+		return err // ours
 	case errors.As(err, &terr) && terr.StatusCode == http.StatusNotFound:
 		return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found at '%s'.", what, host).Because(err)
 	case errors.As(err, &terr) && (terr.StatusCode == http.StatusUnauthorized || terr.StatusCode == http.StatusForbidden):

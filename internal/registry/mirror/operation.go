@@ -120,8 +120,10 @@ func (w *Worker) one(ctx context.Context, op Operation) {
 	if err != nil {
 		p := problem.From(err)
 		op.Status, op.Code, op.Message = Failed, p.Code, p.Text()
-		if p.Kind == problem.Internal {
+		if p.Kind.Ours() {
 			w.Log.Error("import failed", "operation", op.ID, "registry", op.Registry, "err", err)
+		}
+		if p.Kind == problem.Internal {
 			op.Message = fmt.Sprintf("Something went wrong on the server; its log has more under operation %s.", op.ID)
 		}
 	}

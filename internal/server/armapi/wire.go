@@ -86,11 +86,13 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.From(err)
 	id := w.Header().Get("x-ms-request-id")
 	message := p.Message
-	if p.Kind == problem.Internal {
+	if p.Kind.Ours() {
 		if r.Context().Err() != nil {
 			return // the client is gone
 		}
 		s.Log.Error("request failed", "id", id, "method", r.Method, "path", r.URL.Path, "err", err)
+	}
+	if p.Kind == problem.Internal {
 		message = fmt.Sprintf("Something went wrong on the server; its log has more under request %s.", id)
 	}
 	if p.Kind == problem.Unauthenticated {

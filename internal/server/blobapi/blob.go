@@ -164,7 +164,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Code == "InvalidRange" {
 		status = http.StatusRequestedRangeNotSatisfiable
 	}
-	if p.Kind == problem.Internal && r.Context().Err() == nil {
+	if p.Kind.Ours() && r.Context().Err() == nil {
 		s.Log.Error("request failed", "id", w.Header().Get("x-ms-request-id"), "path", r.URL.Path, "err", err)
 	}
 	w.Header().Set("Content-Type", "application/xml")

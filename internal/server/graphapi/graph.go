@@ -176,7 +176,7 @@ func (c *call) route() func(*call) (answer, error) {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.From(err)
 	id := w.Header().Get("x-ms-request-id")
-	if p.Kind == problem.Internal {
+	if p.Kind.Ours() {
 		if r.Context().Err() != nil {
 			return // the client is gone
 		}

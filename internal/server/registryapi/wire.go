@@ -44,14 +44,18 @@ type ociDetail struct {
 func (c *call) fail(err error) {
 	p := problem.From(err)
 	message := p.Message
-	if p.Kind == problem.Internal {
+	if p.Kind.Ours() {
 		if c.Context().Err() != nil {
 			return // the client is gone
 		}
 		id := c.w.Header().Get("x-ms-request-id")
 		c.server.Log.Error("request failed", "id", id, "host", c.host, "method", c.Method, "path", c.URL.Path, "err", err)
-		p = &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"}
-		message = fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
+		if p.Kind == problem.Full {
+			p = &problem.Error{Kind: problem.Full, Code: "INSUFFICIENT_STORAGE"}
+		} else {
+			p = &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"}
+			message = fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
+		}
 	}
 	out := ociError{Code: p.Code, Message: message}
 	if p.Target != "" || len(p.Hints) > 0 {

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -216,8 +217,16 @@ func (db *DB) commit(batch []job) {
 	})
 	db.generations.grow(db.touched)
 	for i, j := range batch {
-		j.done <- errors.Join(results[i], err)
+		j.done <- withoutSpace(errors.Join(results[i], err))
 	}
+}
+
+// withoutSpace makes an error of a database whose disk is full one that says so.
+func withoutSpace(err error) error {
+	if sqliteFull(err) || postgresFull(err) {
+		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
+	return err
 }
 
 func (db *DB) transact(lasting bool, fn func(transaction) error) error {

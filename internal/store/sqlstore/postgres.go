@@ -69,6 +69,12 @@ func openPostgres(ctx context.Context, where string) (backend, error) {
 	return p, nil
 }
 
+// postgresFull reports whether the disk was full there.
+func postgresFull(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "53100"
+}
+
 // usable reports why the database cannot be used.
 func (p *postgres) usable(ctx context.Context) error {
 	to := p.pool.Config().ConnConfig

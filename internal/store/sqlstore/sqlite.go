@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
-	_ "modernc.org/sqlite" // the driver
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 // sqlite is a database in a file, with one connection that writes.
@@ -109,6 +111,20 @@ func (s *sqlite) syncAgain(lasting bool) error {
 	}
 	_, err := s.write.Exec(`PRAGMA synchronous = FULL`)
 	return err
+}
+
+// sqliteFull reports whether the disk was full. SQLite then rolls back by itself, and
+// other errors follow, of which this one is among.
+func sqliteFull(err error) bool {
+	switch e := err.(type) {
+	case *driver.Error:
+		return e.Code()&0xff == codes.SQLITE_FULL
+	case interface{ Unwrap() error }:
+		return sqliteFull(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), sqliteFull)
+	}
+	return false
 }
 
 func (s *sqlite) reader() querier { return pooled{s.reading} }
