@@ -4,7 +4,6 @@
 package edge
 
 import (
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,7 +16,11 @@ import (
 // Router sends requests to handlers by the Host header; case and port do not count.
 // It is set up once and then safe for concurrent use.
 type Router struct {
-	Log   *slog.Logger
+	Log *slog.Logger
+	// Stall is how long nothing may move on a connection while a body is sent or received.
+	// Default for ever.
+	Stall time.Duration
+
 	hosts map[string]http.Handler
 	below []suffix
 }
@@ -52,6 +55,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		head.Set("x-ms-client-request-id", client)
 	}
 	seen := &statusWriter{ResponseWriter: w}
+	defer r.watch(seen, req)()
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(seen, req, id, p)
@@ -106,6 +110,7 @@ func (r *Router) panicked(w *statusWriter, req *http.Request, id string, p any) 
 // that files still reach the socket by sendfile.
 type statusWriter struct {
 	http.ResponseWriter
+	moving
 	status int
 }
 
@@ -120,15 +125,8 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	w.extend()
 	return w.ResponseWriter.Write(p)
-}
-
-// ReadFrom keeps the short cut from a file to a socket.
-func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return io.Copy(w.ResponseWriter, r)
 }
 
 // Unwrap is for http.ResponseController.
