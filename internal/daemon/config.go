@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -51,6 +52,11 @@ type Config struct {
 	Blobs BlobsConfig `yaml:"blobs"`
 	// Egress says where imports and tasks may connect to.
 	Egress EgressConfig `yaml:"egress"`
+	// Limits bound what clients may hold.
+	Limits LimitsConfig `yaml:"limits"`
+	// RateLimits are the requests a minute that ACR allows a registry of a SKU: basic,
+	// standard or premium. Default none.
+	RateLimits string `yaml:"rateLimits"`
 	// Agent is the agent inside the server.
 	Agent AgentConfig `yaml:"agent"`
 	// LogLevel is debug, info, warn or error. Default info.
@@ -67,6 +73,15 @@ type BlobsConfig struct {
 	// Redirect sends clients to that store for blobs, with a URL that lives for minutes.
 	// Default false.
 	Redirect bool `yaml:"redirect"`
+}
+
+// LimitsConfig bounds what clients may hold.
+type LimitsConfig struct {
+	// Connections is how many there are at once on each listener; more wait. Default 10000.
+	Connections int `yaml:"connections"`
+	// Stall is how long nothing may move on a connection while a body is sent or received:
+	// 30s, 5m. Default 2m.
+	Stall time.Duration `yaml:"stall"`
 }
 
 // EgressConfig says where imports and tasks may connect to.
@@ -156,6 +171,12 @@ func (c *Config) Complete() error {
 	if c.Agent.Slots == 0 {
 		c.Agent.Slots = 2
 	}
+	if c.Limits.Connections == 0 {
+		c.Limits.Connections = 10_000
+	}
+	if c.Limits.Stall == 0 {
+		c.Limits.Stall = 2 * time.Minute
+	}
 	c.Domain = strings.ToLower(c.Domain)
 	switch {
 	case c.Data == "":
@@ -164,6 +185,8 @@ func (c *Config) Complete() error {
 		return errors.New("database is not a URL that begins with postgres://")
 	case !domainPattern.MatchString(c.Domain):
 		return fmt.Errorf("the domain %q is not a host name", c.Domain)
+	case c.Limits.Connections < 0 || c.Limits.Stall < 0:
+		return errors.New("limits.connections and limits.stall are not negative")
 	case c.Agent.Slots < 0:
 		return fmt.Errorf("agent.slots is %d", c.Agent.Slots)
 	case c.Blobs.Redirect && c.Blobs.URL == "":

@@ -273,7 +273,12 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	signIn := signin.NewService(sqlstore.SignIn{DB: db})
 	assertions := &assertion.Verifier{Directory: directory, Trusts: federated.TrustsOf, Issuer: issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}
 
-	s.router = &edge.Router{Log: s.log}
+	if s.config.RateLimits != "" {
+		if registryHost.Limiter, err = registryapi.NewLimiter(s.config.RateLimits); err != nil {
+			return fmt.Errorf("rateLimits: %w", err)
+		}
+	}
+	s.router = &edge.Router{Log: s.log, Stall: s.config.Limits.Stall}
 	s.router.Host("management."+pub.Domain, management)
 	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, SignIn: signIn, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: issuer, Directory: directory, Checker: checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
@@ -299,9 +304,9 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	served := make(chan error, 2)
-	go func() { served <- server.ServeTLS(s.listener, "", "") }()
+	go func() { served <- server.ServeTLS(edge.Limit(s.listener, s.config.Limits.Connections), "", "") }()
 	if s.plain != nil {
-		go func() { served <- server.Serve(s.plain) }()
+		go func() { served <- server.Serve(edge.Limit(s.plain, s.config.Limits.Connections)) }()
 	}
 	ready(s.Published)
 

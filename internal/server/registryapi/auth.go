@@ -154,6 +154,9 @@ func (c *call) exchange() error {
 	if err != nil {
 		return err
 	}
+	if err := c.limit(subject); err != nil {
+		return err
+	}
 	if err := c.mayAnything(subject); err != nil {
 		return err
 	}
@@ -221,6 +224,9 @@ func (c *call) mayAnything(subject token.Subject) error {
 func (c *call) token() error {
 	subject, scopes, err := c.tokenRequest()
 	if err != nil {
+		return err
+	}
+	if err := c.limit(subject); err != nil {
 		return err
 	}
 	granted, err := c.grant(subject, oci.ParseAccess(scopes))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -282,6 +283,9 @@ func (c *call) finishUpload() error {
 // uploadError tells a body that broke off from a fault of ours.
 func (c *call) uploadError(err error) error {
 	var p *problem.Error
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "nothing came of the request body for too long").Because(err)
+	}
 	if !errors.As(err, &p) && (c.Context().Err() != nil || strings.Contains(err.Error(), "unexpected EOF")) {
 		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "the request body ended too early").Because(err)
 	}

@@ -45,6 +45,8 @@ type Server struct {
 	Checker    *rbac.Checker
 	Directory  *identity.Directory
 	Runs       Runs
+	// Limiter bounds how many requests there are; nil does not.
+	Limiter *Limiter
 	// Audiences are those of identity tokens that may be exchanged.
 	Audiences []string
 }
@@ -117,6 +119,9 @@ func (s *Server) serve(c *call) error {
 		return problem.New(problem.Invalid, "NAME_INVALID", "invalid repository name %q", name).On(name)
 	}
 	if err := c.authorize(); err != nil {
+		return err
+	}
+	if err := c.limit(c.subject); err != nil {
 		return err
 	}
 	return c.dispatch()
