@@ -185,6 +185,8 @@ func (c *Config) Complete() error {
 		return errors.New("database is not a URL that begins with postgres://")
 	case !domainPattern.MatchString(c.Domain):
 		return fmt.Errorf("the domain %q is not a host name", c.Domain)
+	case !slices.Contains([]string{"", "basic", "standard", "premium"}, c.RateLimits):
+		return fmt.Errorf("rateLimits is %q; it is basic, standard or premium", c.RateLimits)
 	case c.Limits.Connections < 0 || c.Limits.Stall < 0:
 		return errors.New("limits.connections and limits.stall are not negative")
 	case c.Agent.Slots < 0:

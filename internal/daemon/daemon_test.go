@@ -270,6 +270,11 @@ func TestConfig(t *testing.T) {
 	tests := []struct{ name, file, want string }{
 		{"empty", "", ""},
 		{"everything", "listen: 127.0.0.1:1\ndomain: a.test\nloginServerAliases: [azurecr.io]\nregistryMirrors: {docker.io: http://127.0.0.1:5000}\nagent: {slots: 4, stepNetwork: none}\n", ""},
+		{"limits", "limits: {connections: 5, stall: 30s}\nrateLimits: premium\nblobs: {url: 's3://b?endpoint=http://x', redirect: true}\n", ""},
+		{"bad stall", "limits: {stall: soon}\n", "stall"},
+		{"negative stall", "limits: {stall: -1s}\n", "negative"},
+		{"bad rate limits", "rateLimits: gold\n", "rateLimits"},
+		{"redirect without a store", "blobs: {redirect: true}\n", "blobs.url"},
 		{"unknown key", "listn: x\n", "listn"},
 		{"wrong type", "agent: {slots: many}\n", "many"},
 		{"bad domain", "domain: 'a b'\n", "not a host name"},

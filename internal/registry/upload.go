@@ -149,7 +149,8 @@ func (c *Content) commit(ctx context.Context, name Name, content blob.Upload, re
 	switch {
 	case err == nil && kept.Key != key: // the content was here already
 		err = c.Blobs.Delete(ctx, key)
-	case errors.As(err, &refused) || errors.Is(err, syscall.ENOSPC): // nothing was written; after other errors it may have been
+	case errors.As(err, &refused) && refused.Kind != problem.NotFound || errors.Is(err, syscall.ENOSPC):
+		// No row was written; after other errors it may have been, by another server if the upload is gone.
 		err = errors.Join(err, c.Blobs.Delete(context.WithoutCancel(ctx), key))
 	}
 	return kept, err

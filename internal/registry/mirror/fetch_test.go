@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +23,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/server/servertest"
+	"github.com/acrux/acrux/internal/store/blob"
 )
 
 func must(t testing.TB, err error) {
@@ -492,5 +496,37 @@ func TestTooMany(t *testing.T) {
 	code, message := w.importing(s)
 	if diff := cmp.Diff("InvalidParameterValue", code); diff != "" {
 		t.Error(diff, message)
+	}
+}
+
+// full is a store without space.
+type full struct{ blob.Store }
+
+func (f full) Start(ctx context.Context) (blob.Upload, error) {
+	u, err := f.Store.Start(ctx)
+	return noSpace{u}, err
+}
+
+type noSpace struct{ blob.Upload }
+
+func (noSpace) ReadFrom(io.Reader) (int64, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/secret/place", Err: syscall.ENOSPC}
+}
+
+// A disk that is full ends an import with words of its own, and when it is not any more
+// the next one succeeds.
+func TestNoSpace(t *testing.T) {
+	w, s := newWorld(t), newSource(t)
+	d := s.blob("layer")
+	s.tag(s.image(t, d), "v1")
+	store := w.Content.Blobs
+	w.Content.Blobs = full{store}
+	code, message := w.importing(s)
+	if code != "InsufficientStorage" || strings.Contains(message, "/secret/place") {
+		t.Errorf("%s: %s", code, message)
+	}
+	w.Content.Blobs = store
+	if code, message := w.importing(s); code != "" || w.content("mine", d.Digest) != "layer" {
+		t.Errorf("%s: %s", code, message)
 	}
 }

@@ -16,6 +16,22 @@ func (presigner) Presign(_ context.Context, key blob.Key, lifetime time.Duration
 	return "https://store.test/" + string(key) + "?for=" + lifetime.String(), nil
 }
 
+func (presigner) MinChunk() int64 { return 5 << 20 }
+
+// A store that would rather have no small chunks says so; they are taken all the same.
+func TestMinChunk(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	equal(t, r.send("POST", "/v2/hello/blobs/uploads/", "").Header.Get("OCI-Chunk-Min-Length"), "")
+	w.Content.Blobs = presigner{w.Content.Blobs}
+	a := r.send("POST", "/v2/hello/blobs/uploads/", "")
+	equal(t, a.Header.Get("OCI-Chunk-Min-Length"), "5242880")
+	at := a.Header.Get("Location")
+	want(t, r.send("PATCH", at, "a", "Content-Range", "0-0"), 202, "")
+	want(t, r.send("PATCH", at, "b", "Content-Range", "1-1"), 202, "")
+	want(t, r.send("PUT", at+"?digest="+digestOf("ab"), ""), 201, "")
+}
+
 // Clients are sent to the store after the check of their rights, where that is wanted,
 // and for the content alone.
 func TestRedirect(t *testing.T) {

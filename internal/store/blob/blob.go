@@ -70,7 +70,7 @@ type Upload interface {
 	// afterwards. States that were handed over earlier stay good.
 	Suspend() (State, error)
 	// Commit checks the digest, or ErrDigest, and makes the content durable under the
-	// returned key.
+	// returned key, which need not be that of earlier states.
 	Commit(ctx context.Context, want digest.Digest) (Key, error)
 	// Cancel throws the content away. After Commit or Suspend it does nothing.
 	Cancel() error

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -110,6 +112,17 @@ func missing(err error) bool {
 		return true
 	}
 	return false
+}
+
+// s3Error says what was being done, and that there is no space where there is none.
+func s3Error(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if response := minio.ToErrorResponse(err); response.StatusCode == http.StatusInsufficientStorage || response.Code == "XMinioStorageFull" {
+		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // Start implements Store. Nothing is in the bucket before there is content.

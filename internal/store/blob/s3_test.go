@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ func TestS3(t *testing.T) {
 		return func() blob.Store { return openS3(t, server, url) }
 	})
 	t.Run("in a folder", func(t *testing.T) { inFolder(t, server) })
+	t.Run("one upload, two servers", func(t *testing.T) { twoServers(t, server) })
 	t.Run("signed URLs", func(t *testing.T) { presigned(t, server) })
 	t.Run("what cannot be opened", func(t *testing.T) { unopened(t, server) })
 	t.Run("a server that is gone", func(t *testing.T) { gone(t, server) })
@@ -69,6 +72,42 @@ func inFolder(t *testing.T, server *blobtest.S3Server) {
 	must(t, err)
 	if !slices.Equal(names, []string{"some/where/b/" + string(key)}) {
 		t.Errorf("the bucket has %q", names)
+	}
+}
+
+// Two servers that go on with one upload at once cannot change what the other one made of
+// it, nor take it away.
+func twoServers(t *testing.T, server *blobtest.S3Server) {
+	s := openS3(t, server, server.Bucket(t))
+	for _, size := range []int{0, 5, 9 << 20} {
+		u, err := s.Start(t.Context())
+		must(t, err)
+		begun := strings.Repeat("x", size)
+		_, err = u.ReadFrom(strings.NewReader(begun))
+		must(t, err)
+		state, err := u.Suspend()
+		must(t, err)
+		one, err := s.Resume(t.Context(), state)
+		must(t, err)
+		two, err := s.Resume(t.Context(), state)
+		must(t, err)
+		_, err = one.ReadFrom(strings.NewReader("one"))
+		must(t, err)
+		_, err = two.ReadFrom(strings.NewReader("two"))
+		must(t, err)
+		key, err := one.Commit(t.Context(), digest.FromString(begun+"one"))
+		must(t, err)
+		if other, err := two.Commit(t.Context(), digest.FromString(begun+"two")); err == nil {
+			must(t, s.Delete(t.Context(), other)) // its row is refused
+		}
+		b, err := s.Open(t.Context(), key)
+		must(t, err)
+		var text strings.Builder
+		_, err = b.WriteTo(&text, 0, b.Size())
+		must(t, err)
+		if text.String() != begun+"one" {
+			t.Errorf("after %d bytes: the content is another one's", size)
+		}
 	}
 }
 
@@ -153,5 +192,47 @@ func gone(t *testing.T, server *blobtest.S3Server) {
 	_, err := s.Open(ctx, put(t, s, "x"))
 	if err == nil || errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A store that has no space left says so, for a small upload, for a large one, and for one
+// that is suspended.
+func TestS3Full(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodHead:
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		case r.Method == http.MethodGet && r.URL.Query().Has("uploads"):
+			_, _ = io.WriteString(w, "<ListMultipartUploadsResult></ListMultipartUploadsResult>")
+		case r.Method == http.MethodGet:
+			_, _ = io.WriteString(w, "<ListBucketResult></ListBucketResult>")
+		case r.Method == http.MethodPost && r.URL.Query().Has("uploads"):
+			_, _ = io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+		default:
+			w.WriteHeader(http.StatusInsufficientStorage)
+			_, _ = io.WriteString(w, "<Error><Code>XMinioStorageFull</Code></Error>")
+		}
+	}))
+	defer server.Close()
+	s, err := blob.OpenS3(t.Context(), "s3://bucket?endpoint="+server.URL, func(string) string { return "key" })
+	must(t, err)
+	for _, size := range []int{5, 20 << 20} {
+		content := strings.Repeat("x", size)
+		for _, end := range []func(blob.Upload) error{
+			func(u blob.Upload) error { _, err := u.Commit(t.Context(), digest.FromString(content)); return err },
+			func(u blob.Upload) error { _, err := u.Suspend(); return err },
+		} {
+			u, err := s.Start(t.Context())
+			must(t, err)
+			_, err = u.ReadFrom(strings.NewReader(content))
+			if size > 16<<20 && !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("reading %d bytes: %v", size, err)
+			}
+			if err := end(u); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("the end of %d bytes: %v", size, err)
+			}
+			must(t, u.Cancel())
+		}
 	}
 }

@@ -33,17 +33,22 @@ func partSize(n int) int64 {
 	return 160 << 20
 }
 
-// s3Upload collects content until there is a part of it. Content that never fills one
-// becomes an object at once, when it is committed.
+// s3Upload collects content until there is a part of it, which is sent while the next one
+// is collected. Content that never fills one becomes an object at once, when it is
+// committed.
 type s3Upload struct {
 	ctx     context.Context // of all requests; it outlives the caller's, who may be gone when the upload is suspended
 	store   *S3
 	key     Key
+	object  Key // of the content: another than key where two servers might come to write it
 	hash    hash.Hash
 	size    int64
-	buf     bytes.Buffer // what is in no part yet
+	buf     *bytes.Buffer // what is in no part yet
 	parts   s3Parts
-	resumed bool // there may be things in the bucket that the state does not name
+	sending chan error // the end of the part that is on its way; nil if there is none
+	spare   *bytes.Buffer
+	failed  error // of a part: the upload cannot go on from here, only from an earlier state
+	resumed bool  // there may be things in the bucket that the state does not name
 	over    bool
 }
 
@@ -55,7 +60,7 @@ type s3Parts struct {
 }
 
 func newS3Upload(ctx context.Context, s *S3, key Key) *s3Upload {
-	return &s3Upload{ctx: context.WithoutCancel(ctx), store: s, key: key, hash: sha256.New()}
+	return &s3Upload{ctx: context.WithoutCancel(ctx), store: s, key: key, object: key, hash: sha256.New(), buf: new(bytes.Buffer), spare: new(bytes.Buffer)}
 }
 
 func restoreHash(h hash.Hash, state []byte) error {
@@ -90,7 +95,7 @@ func (u *s3Upload) ReadFrom(r io.Reader) (total int64, err error) {
 	defer buffers.Put(chunk)
 	for {
 		room := partSize(len(u.parts.ETags)) - int64(u.buf.Len())
-		n, err := io.CopyBuffer(io.MultiWriter(onlyWriter{&u.buf}, u.hash), onlyReader{io.LimitReader(r, room)}, *chunk)
+		n, err := io.CopyBuffer(io.MultiWriter(onlyWriter{u.buf}, u.hash), onlyReader{io.LimitReader(r, room)}, *chunk)
 		total, u.size = total+n, u.size+n
 		if err != nil || n < room {
 			return total, err
@@ -101,24 +106,40 @@ func (u *s3Upload) ReadFrom(r io.Reader) (total int64, err error) {
 	}
 }
 
-// flush makes a part of what is buffered.
+// flush begins to send what is buffered as a part, when the one before has arrived.
 func (u *s3Upload) flush() error {
+	if err := u.await(); err != nil {
+		return err
+	}
 	s, name := u.store, u.store.object(u.key)
 	if u.parts.ID == "" {
 		id, err := s.core.NewMultipartUpload(u.ctx, s.bucket, name, minio.PutObjectOptions{ContentType: contentType})
 		if err != nil {
-			return fmt.Errorf("beginning an upload in parts: %w", err)
+			return s3Error("beginning an upload in parts", err)
 		}
 		u.parts.ID = id
 	}
-	part, err := s.core.PutObjectPart(u.ctx, s.bucket, name, u.parts.ID, len(u.parts.ETags)+1, bytes.NewReader(u.buf.Bytes()), int64(u.buf.Len()),
-		minio.PutObjectPartOptions{Sha256Hex: u.sum(), DisableContentSha256: true})
-	if err != nil {
-		return fmt.Errorf("uploading a part: %w", err)
-	}
-	u.parts.ETags = append(u.parts.ETags, part.ETag)
+	u.parts.ETags = append(u.parts.ETags, "")
+	n, body, sum, etag := len(u.parts.ETags), u.buf.Bytes(), u.sum(), &u.parts.ETags[len(u.parts.ETags)-1]
+	u.buf, u.spare = u.spare, u.buf
 	u.buf.Reset()
+	done := make(chan error, 1)
+	u.sending = done
+	go func() {
+		part, err := s.core.PutObjectPart(u.ctx, s.bucket, name, u.parts.ID, n, bytes.NewReader(body), int64(len(body)), minio.PutObjectPartOptions{Sha256Hex: sum, DisableContentSha256: true})
+		*etag = part.ETag
+		done <- err
+	}()
 	return nil
+}
+
+// await waits for the part that is on its way.
+func (u *s3Upload) await() error {
+	if u.sending != nil {
+		u.failed = s3Error("uploading a part", <-u.sending)
+		u.sending = nil
+	}
+	return u.failed
 }
 
 const contentType = "application/octet-stream"
@@ -147,11 +168,14 @@ func (u *s3Upload) Suspend() (State, error) {
 			return State{}, err
 		}
 	}
+	if err := u.await(); err != nil {
+		return State{}, err
+	}
 	u.parts.Tail = ""
 	if u.buf.Len() > 0 {
 		u.parts.Tail = string(newKey())
 		if err := u.put(u.store.tails(u.key) + u.parts.Tail); err != nil {
-			return State{}, fmt.Errorf("keeping the end of an upload: %w", err)
+			return State{}, s3Error("keeping the end of an upload", err)
 		}
 	}
 	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
@@ -164,11 +188,14 @@ func (u *s3Upload) Suspend() (State, error) {
 
 // Commit implements Upload.
 func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (Key, error) {
+	if u.failed != nil {
+		return "", u.failed
+	}
 	if want.Algorithm() != digest.SHA512 && digest.NewDigest(digest.SHA256, u.hash) != want {
 		return "", ErrDigest
 	}
 	if err := u.publish(); err != nil {
-		return "", fmt.Errorf("keeping a blob: %w", err)
+		return "", s3Error("keeping a blob", err)
 	}
 	if want.Algorithm() == digest.SHA512 {
 		if err := u.reread(want); err != nil {
@@ -177,18 +204,18 @@ func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (Key, error) 
 	}
 	if u.resumed {
 		if err := u.store.removeRest(u.ctx, u.key); err != nil {
-			return "", fmt.Errorf("keeping a blob: %w", err)
+			return "", s3Error("keeping a blob", err)
 		}
 	}
 	u.over = true
-	return u.key, nil
+	return u.object, nil
 }
 
 // reread compares the object with a sha512. Parts cannot be read before they are an
 // object, but nobody knows its key until Commit returns it; and where the digest is
 // wrong, it goes with Cancel.
 func (u *s3Upload) reread(want digest.Digest) error {
-	b, err := u.store.Open(u.ctx, u.key)
+	b, err := u.store.Open(u.ctx, u.object)
 	if err != nil {
 		return err
 	}
@@ -202,16 +229,24 @@ func (u *s3Upload) reread(want digest.Digest) error {
 	return nil
 }
 
-// publish makes the object: of its parts, or at once.
+// publish makes the object: of its parts, which is done once, or at once. In the latter
+// case two servers that go on with one upload write an object each, and the one whose row
+// is refused cannot have changed the other's.
 func (u *s3Upload) publish() error {
 	s, name := u.store, u.store.object(u.key)
 	if u.parts.ID == "" {
-		return u.put(name)
+		if u.resumed {
+			u.object = newKey()
+		}
+		return u.put(s.object(u.object))
 	}
 	if u.buf.Len() > 0 {
 		if err := u.flush(); err != nil {
 			return err
 		}
+	}
+	if err := u.await(); err != nil {
+		return err
 	}
 	parts := make([]minio.CompletePart, len(u.parts.ETags))
 	for i, etag := range u.parts.ETags {
@@ -227,5 +262,10 @@ func (u *s3Upload) Cancel() error {
 		return nil
 	}
 	u.over = true
-	return u.store.Delete(u.ctx, u.key)
+	_ = u.await() // it goes with the others
+	err := u.store.Delete(u.ctx, u.key)
+	if u.object != u.key {
+		err = errors.Join(err, u.store.Delete(u.ctx, u.object))
+	}
+	return err
 }
