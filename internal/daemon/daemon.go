@@ -36,6 +36,7 @@ import (
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/embedded"
+	"github.com/acrux/acrux/internal/jobs"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
@@ -77,6 +78,7 @@ type Server struct {
 	log      *slog.Logger
 	lock     io.Closer
 	db       *sqlstore.DB
+	queue    *sqlstore.Queue
 	listener net.Listener
 	plain    net.Listener // nil unless it is configured
 	dialer   *egress.Dialer
@@ -253,7 +255,12 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	tasks := task.NewService(documents, secrets, managed, runs)
 	pools := pool.NewService(documents, runs)
 	runs.Tasks, runs.Pools = tasks, pools
-	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer)
+	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {
+		return err
+	}
+	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer, s.queue)
+	s.queue.Handle(imports.Jobs())
+	s.queue.Repeat(jobs.Periodic{Name: "upload-expiry", Every: time.Hour, Work: s.content.SweepUploads})
 
 	urlKey, err := sealer.Derive("signed URLs")
 	if err != nil {
@@ -289,6 +296,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 
 	if err := ensureAdmin(ctx, documents, directory, checker.Store, s.config.Data, now); err != nil {
+		return err
+	}
+	if err := imports.Resume(ctx); err != nil {
 		return err
 	}
 	return runs.EndLost(ctx, s.agentName(), now)
@@ -367,9 +377,8 @@ func (s *Server) duties() []duty {
 	failed := func(err error) { s.log.Error("background work failed", "err", err) }
 	s.uploads.Failed, s.pulls.Failed = failed, failed
 	all := []duty{
-		&mirror.Worker{Imports: s.services.Imports, Log: s.log},
+		s.queue,
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},
-		&registry.Sweeper{Content: s.content, Failed: failed},
 		s.uploads,
 		s.pulls,
 	}

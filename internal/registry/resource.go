@@ -5,7 +5,6 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/arm"
@@ -178,29 +177,4 @@ func (r *Registries) CheckAvailability(ctx context.Context, name string) (Availa
 		return Availability{}, err
 	}
 	return no("AlreadyExists", "The registry "+name+" is already in use.")
-}
-
-// sweepEvery is how often expired uploads are looked for.
-const sweepEvery = time.Hour
-
-// Sweeper throws away expired uploads, now and then. It is a background duty.
-type Sweeper struct {
-	Content *Content
-	Failed  func(error)
-}
-
-// Run sweeps until ctx ends.
-func (s *Sweeper) Run(ctx context.Context) error {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		if err := s.Content.SweepUploads(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			s.Failed(err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }

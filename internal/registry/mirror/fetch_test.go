@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,7 +20,6 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/server/servertest"
 	"github.com/acrux/acrux/internal/store/blob"
 )
@@ -138,7 +136,7 @@ func newWorld(t *testing.T) world {
 func (w world) work() (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- (&mirror.Worker{Imports: w.Imports, Log: slog.New(slog.DiscardHandler)}).Run(ctx) }()
+	go func() { done <- w.Queue.Run(ctx) }()
 	return func() { cancel(); must(w.t, <-done) }
 }
 

@@ -2,9 +2,8 @@
 //
 // An import from another registry of the same installation moves no bytes: the
 // repository gets links to what is there already, and the import is done when the
-// call answers. What must be fetched becomes an operation: a row that a background
-// duty works on, that clients poll, and that is taken up again after a crash, blob by
-// blob, since blobs that arrived are kept.
+// call answers. What must be fetched becomes an operation: a row that clients poll, and a
+// job that is taken up again after a crash, blob by blob, since blobs that arrived are kept.
 package mirror
 
 import (
@@ -21,6 +20,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/jobs"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry"
 )
@@ -61,19 +61,18 @@ type Imports struct {
 	Dialer     *egress.Dialer
 	Store      Store
 	Sealer     *secret.Sealer
+	Queue      jobs.Queue
 	// Pause is how long an import waits before it tries again what broke; the second time
 	// longer. Default a second.
 	Pause time.Duration
 	// Stall is how long a source may send nothing before the connection counts as broken.
 	// Default a minute.
 	Stall time.Duration
-
-	wake chan struct{}
 }
 
 // New returns the service.
-func New(registries *registry.Registries, content *registry.Content, dialer *egress.Dialer, store Store, sealer *secret.Sealer) *Imports {
-	return &Imports{Registries: registries, Content: content, Dialer: dialer, Store: store, Sealer: sealer, wake: make(chan struct{}, 1)}
+func New(registries *registry.Registries, content *registry.Content, dialer *egress.Dialer, store Store, sealer *secret.Sealer, queue jobs.Queue) *Imports {
+	return &Imports{Registries: registries, Content: content, Dialer: dialer, Store: store, Sealer: sealer, Queue: queue}
 }
 
 func invalid(member, format string, args ...any) *problem.Error {
@@ -240,7 +239,7 @@ func (m *Imports) link(ctx context.Context, into arm.ID, o order, now time.Time)
 	})
 }
 
-// order is what the background duty needs to know; sealed, for it has credentials.
+// order is what the job needs to know; sealed with the operation, for it has credentials.
 type order struct {
 	Source   Source
 	Targets  []target
@@ -257,14 +256,12 @@ func (m *Imports) queue(ctx context.Context, into arm.ID, o order, now time.Time
 	}
 	op := Operation{ID: uuid.NewString(), Registry: into, Status: InProgress, Created: now, Updated: now}
 	op.Request = m.Sealer.Seal(text, "operation#"+op.ID)
-	if err := m.Store.PutOperation(ctx, op); err != nil {
-		return "", err
-	}
-	select {
-	case m.wake <- struct{}{}:
-	default: // it is awake
-	}
-	return op.ID, nil
+	return op.ID, m.Content.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := m.Store.PutOperation(ctx, op); err != nil {
+			return err
+		}
+		return m.Queue.Enqueue(ctx, job, op.ID)
+	})
 }
 
 func (m *Imports) order(op Operation) (o order, err error) {

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/jobs"
 )
 
 // Status is the state of an operation.
@@ -71,63 +69,61 @@ func (op Operation) Body() map[string]any {
 // Problem is the error of a failed operation.
 func (op Operation) Problem() error { return problem.New(problem.Invalid, op.Code, "%s", op.Message) }
 
-// atOnce is how many imports run at the same time.
-const atOnce = 4
+// job is the kind of the jobs that fetch images; their subjects are operations.
+const job = "import"
 
-// Worker works on imports until its context ends; what is unfinished then, or after
-// a crash, is taken up by the next one. It is a background duty.
-type Worker struct {
-	Imports *Imports
-	Log     *slog.Logger
+// Jobs says how imports are worked on.
+func (m *Imports) Jobs() jobs.Kind {
+	return jobs.Kind{Name: job, Work: m.Work, AtOnce: 4, Attempts: 3, Timeout: maxImport + time.Minute}
 }
 
-// Run works.
-func (w *Worker) Run(ctx context.Context) error {
-	for {
-		ops, err := w.Imports.Store.OpenOperations(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.Log.Error("reading the open operations", "err", err)
-		}
-		w.workOn(ctx, ops)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.Imports.wake:
-		case <-time.After(time.Minute):
-		}
+// Resume asks for the jobs of all operations in progress, should one have none.
+func (m *Imports) Resume(ctx context.Context) error {
+	open, err := m.Store.OpenOperations(ctx)
+	for _, op := range open {
+		err = errors.Join(err, m.Queue.Enqueue(ctx, job, op.ID))
 	}
+	return err
 }
 
-func (w *Worker) workOn(ctx context.Context, ops []Operation) {
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for _, op := range ops {
-		group.Go(func() error {
-			w.one(ctx, op)
-			return nil
-		})
+// Work does one import and records how it went. What a source does wrong was tried again
+// while it was fetched, and is final; what goes wrong here is an error, to be tried again
+// until the last time.
+func (m *Imports) Work(ctx context.Context, j jobs.Job) error {
+	op, err := m.Store.Operation(ctx, j.Subject)
+	switch {
+	case errors.Is(err, ErrNoOperation): // it went with its registry
+		return nil
+	case err != nil || op.Status != InProgress:
+		return err
 	}
-	_ = group.Wait() // the functions return none
-}
-
-// one does one import and records how it went. A shut-down leaves it in progress.
-func (w *Worker) one(ctx context.Context, op Operation) {
-	err := w.Imports.fetch(ctx, op)
+	failed := m.fetch(ctx, op)
 	if ctx.Err() != nil {
-		return
+		return context.Cause(ctx)
 	}
-	op.Request, op.Status, op.Progress, op.Updated = nil, Succeeded, "", time.Now()
-	if err != nil {
-		p := problem.From(err)
-		op.Status, op.Code, op.Message = Failed, p.Code, p.Text()
-		if p.Kind.Ours() {
-			w.Log.Error("import failed", "operation", op.ID, "registry", op.Registry, "err", err)
-		}
-		if p.Kind == problem.Internal {
-			op.Message = fmt.Sprintf("Something went wrong on the server; its log has more under operation %s.", op.ID)
-		}
+	ours := failed != nil && problem.From(failed).Kind.Ours()
+	if ours && !j.Last {
+		return failed
 	}
-	if err := w.Imports.Store.PutOperation(ctx, op); err != nil {
-		w.Log.Error("recording the end of an import", "operation", op.ID, "err", err)
+	if err := m.Store.PutOperation(ctx, op.ended(failed, time.Now())); err != nil {
+		return errors.Join(failed, fmt.Errorf("recording the end of an import: %w", err))
 	}
+	if ours {
+		return failed // to be logged
+	}
+	return nil
+}
+
+// ended is the operation when its import is over, with or without an error.
+func (op Operation) ended(failed error, now time.Time) Operation {
+	op.Request, op.Status, op.Progress, op.Updated = nil, Succeeded, "", now
+	if failed == nil {
+		return op
+	}
+	p := problem.From(failed)
+	op.Status, op.Code, op.Message = Failed, p.Code, p.Text()
+	if p.Kind == problem.Internal {
+		op.Message = fmt.Sprintf("Something went wrong on the server; its log has more under operation %s.", op.ID)
+	}
+	return op
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	upstream "github.com/google/go-containerregistry/pkg/registry"
@@ -25,6 +23,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/jobs"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/server/servertest"
@@ -76,7 +75,7 @@ func working(t *testing.T) *servertest.World {
 	w := servertest.New(t)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- (&mirror.Worker{Imports: w.Imports, Log: slog.New(slog.DiscardHandler)}).Run(ctx) }()
+	go func() { done <- w.Queue.Run(ctx) }()
 	t.Cleanup(func() { cancel(); must(t, <-done) })
 	return w
 }
@@ -111,19 +110,11 @@ func idle(t *testing.T) (w *servertest.World, work func()) {
 	w = servertest.New(t)
 	return w, func() {
 		t.Helper()
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- (&mirror.Worker{Imports: w.Imports, Log: slog.New(slog.DiscardHandler)}).Run(ctx) }()
-		for {
-			open, err := w.Imports.Store.OpenOperations(t.Context())
-			must(t, err)
-			if len(open) == 0 {
-				break
-			}
-			time.Sleep(time.Millisecond)
+		open, err := w.Imports.Store.OpenOperations(t.Context())
+		must(t, err)
+		for _, op := range open {
+			must(t, w.Imports.Work(t.Context(), jobs.Job{Subject: op.ID, Last: true}))
 		}
-		cancel()
-		must(t, <-done)
 	}
 }
 
@@ -377,6 +368,51 @@ func TestImportFails(t *testing.T) {
 	names, err := w.Content.Repositories(t.Context(), "myregistry", registry.Page{})
 	if err != nil || len(names) != 0 {
 		t.Errorf("failed imports left %v, %v", names, err)
+	}
+}
+
+// What goes wrong here is tried again, and told when it was the last time; what is the
+// source's or the asker's fault is over at once.
+func TestImportTriesAgain(t *testing.T) {
+	w, _ := idle(t)
+	host := elsewhere(t)
+	ask := func(host, image string) string {
+		a := w.ARM(w.Admin, http.MethodPost, w.Registry.String()+"/importImage", importBody(`"registryUri":"`+host+`","sourceImage":"`+image+`"`, ""))
+		_, rest, _ := strings.Cut(a.Header.Get("Location"), "/operations/")
+		id, _, _ := strings.Cut(rest, "?")
+		return id
+	}
+	damaged := func() string {
+		id := ask(host, "base:v1")
+		op, err := w.Imports.Store.Operation(t.Context(), id)
+		must(t, err)
+		op.Request = []byte("sealed by nobody")
+		must(t, w.Imports.Store.PutOperation(t.Context(), op))
+		return id
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		name      string
+		ctx       context.Context
+		operation string
+		last      bool
+		again     bool
+		status    mirror.Status
+	}{
+		{"an order that cannot be opened", t.Context(), damaged(), false, true, mirror.InProgress},
+		{"the same for the last time", t.Context(), damaged(), true, true, mirror.Failed},
+		{"nobody there", t.Context(), ask("127.0.0.1:1", "base:v1"), false, false, mirror.Failed},
+		{"an image missing", t.Context(), ask(host, "nobody:v1"), false, false, mirror.Failed},
+		{"the server ends", gone, ask(host, "base:v1"), true, true, mirror.InProgress},
+		{"all well", t.Context(), ask(host, "base:v1"), false, false, mirror.Succeeded},
+		{"no such operation", t.Context(), "00000000-0000-4000-8000-000000000000", false, false, ""},
+	} {
+		err := w.Imports.Work(test.ctx, jobs.Job{Subject: test.operation, Last: test.last})
+		op, _ := w.Imports.Store.Operation(t.Context(), test.operation) // one is not there
+		if (err != nil) != test.again || op.Status != test.status || (op.Request == nil) == (test.status == mirror.InProgress) {
+			t.Errorf("%s: %v, and the operation is %s with %d bytes of a request", test.name, err, op.Status, len(op.Request))
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ const (
 type Stack struct {
 	armapi.Services
 	DB         *sqlstore.DB
+	Queue      *sqlstore.Queue // to be run by tests that want it
 	Content    *registry.Content
 	Pulls      *registry.PullCounter
 	Issuer     *token.Issuer
@@ -140,12 +141,16 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
 	s.Runs.Tasks, s.Runs.Pools = s.Tasks, s.Pools
-	s.Imports = mirror.New(s.Registries, s.Content, s.Dialer, sqlstore.Operations{DB: s.DB}, s.Sealer)
+	log := slog.New(slog.DiscardHandler)
+	if s.Queue, err = sqlstore.NewQueue(s.DB, "servertest", log); err != nil {
+		return err
+	}
+	s.Imports = mirror.New(s.Registries, s.Content, s.Dialer, sqlstore.Operations{DB: s.DB}, s.Sealer, s.Queue)
+	s.Queue.Handle(s.Imports.Jobs())
 	urlKey, err := s.Sealer.Derive("signed URLs")
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
 	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Domain: s.Suffix, Key: urlKey}
 	s.LogURL, s.UploadURL, s.Runs.SourceURL = s.Storage.LogURL, s.Storage.UploadURL, s.Storage.SourceURL
 	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",

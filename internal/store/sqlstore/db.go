@@ -24,6 +24,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/riverqueue/river"
 )
 
 // DB is an open database. Its methods are safe for concurrent use.
@@ -60,6 +62,10 @@ type backend interface {
 	// whether somebody, this process included, has committed since it was last asked.
 	alone() bool
 	othersCommitted() bool
+	// river returns a client of the job queue's.
+	river(config *river.Config) (riverClient, error)
+	// release gives jobs back that a server had when it was killed.
+	release(ctx context.Context, server string) error
 	close() error
 }
 

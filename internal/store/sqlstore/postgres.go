@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 )
@@ -108,7 +110,10 @@ func (p *postgres) prepare(ctx context.Context) (err error) {
 	if _, err := lock.ExecContext(ctx, `SELECT pg_advisory_lock(`+turn+`)`); err != nil {
 		return fmt.Errorf("waiting for others that migrate the database: %w", err)
 	}
-	return p.schema(migrate(ctx, postgresProvider, db))
+	if err := migrate(ctx, postgresProvider, db); err != nil {
+		return p.schema(err)
+	}
+	return p.schema(migrateRiver(ctx, riverpgxv5.New(p.pool)))
 }
 
 func (p *postgres) check(ctx context.Context) (err error) {
@@ -145,6 +150,18 @@ func (p *postgres) reader() querier { return postgresQuerier{p.pool} }
 // Other servers commit, and nobody says so.
 func (p *postgres) alone() bool           { return false }
 func (p *postgres) othersCommitted() bool { return true }
+
+func (p *postgres) river(config *river.Config) (riverClient, error) {
+	client, err := river.NewClient(riverpgxv5.New(p.pool), config)
+	return postgresRiver{client}, err
+}
+
+// release gives back what this server worked on. Other servers' jobs are theirs until
+// their time is over.
+func (p *postgres) release(ctx context.Context, server string) error {
+	_, err := p.pool.Exec(ctx, `UPDATE river_job SET state = 'available', attempt = greatest(attempt - 1, 0) WHERE state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $1`, server)
+	return err
+}
 
 func (p *postgres) close() error {
 	p.writer.Close()

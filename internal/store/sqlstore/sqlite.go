@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	driver "modernc.org/sqlite"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	modernc "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
 )
 
@@ -21,13 +23,14 @@ type sqlite struct {
 	// What is prepared for them.
 	writing, reading *statements
 	watch            watcher
+	bell             bell
 }
 
 const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-4000)"
 
 // openSQLite opens the database in a directory. The file is made by prepare.
 func openSQLite(_ context.Context, dir string) (backend, error) {
-	s := &sqlite{file: filepath.Join(dir, "acrux.db")}
+	s := &sqlite{file: filepath.Join(dir, "acrux.db"), bell: make(bell, 64)}
 	var err error
 	if s.write, err = sql.Open("sqlite", "file:"+s.file+pragmas+"&_txlock=immediate"); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.file, err)
@@ -47,6 +50,9 @@ func (s *sqlite) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := migrate(ctx, sqliteProvider, s.write); err != nil {
+		return s.schema(err)
+	}
+	if err := migrateRiver(ctx, riversqlite.New(s.write)); err != nil {
 		return s.schema(err)
 	}
 	return s.watchOthers(ctx)
@@ -117,7 +123,7 @@ func (s *sqlite) syncAgain(lasting bool) error {
 // other errors follow, of which this one is among.
 func sqliteFull(err error) bool {
 	switch e := err.(type) {
-	case *driver.Error:
+	case *modernc.Error:
 		return e.Code()&0xff == codes.SQLITE_FULL
 	case interface{ Unwrap() error }:
 		return sqliteFull(e.Unwrap())
@@ -128,6 +134,17 @@ func sqliteFull(err error) bool {
 }
 
 func (s *sqlite) reader() querier { return pooled{s.reading} }
+
+func (s *sqlite) river(config *river.Config) (riverClient, error) {
+	client, err := river.NewClient(driver{riversqlite.New(s.write), s.bell}, config)
+	return sqliteRiver{client, s.bell}, err
+}
+
+// release gives back all that is worked on: there is one process.
+func (s *sqlite) release(ctx context.Context, _ string) error {
+	_, err := s.write.ExecContext(ctx, `UPDATE river_job SET state = 'available', attempt = max(attempt - 1, 0) WHERE state = 'running'`)
+	return err
+}
 
 func (s *sqlite) close() error {
 	var err error
