@@ -5,9 +5,48 @@ import (
 	"errors"
 	"time"
 
+	"github.com/acrux/acrux/internal/jobs"
+	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
+
+// openContent makes what serves the content of registries.
+func (s *Server) openContent(ctx context.Context, registries *registry.Registries) error {
+	blobs, err := openBlobs(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	store := sqlstore.Registry{DB: s.db}
+	s.content = &registry.Content{Store: store, Blobs: blobs, Policies: registries.PoliciesOf, Redirect: s.config.Blobs.Redirect}
+	s.content.Remember(store.Generation)
+	registries.Remember(s.db.Generation)
+	s.pulls = &registry.PullCounter{Content: s.content}
+	s.purger = &collect.Purger{Store: sqlstore.Collect{Registry: store}, Content: s.content}
+	return nil
+}
+
+// upkeep has the content of registries looked after, once in a while.
+func (s *Server) upkeep(registries *registry.Registries) {
+	store := sqlstore.Registry{DB: s.db}
+	collector := &collect.Collector{Store: s.purger.Store, Blobs: s.content.Blobs}
+	janitor := &collect.Janitor{Registries: registries, Purger: s.purger, Collector: collector, Trash: store, Outbox: store}
+	s.queue.Repeat(jobs.Periodic{Name: "upload-expiry", Every: time.Hour, Work: s.content.SweepUploads})
+	s.queue.Repeat(jobs.Periodic{Name: "collection", Every: time.Hour, Work: func(ctx context.Context, now time.Time) error {
+		report, err := janitor.Tidy(ctx, now)
+		if report != (collect.Report{}) {
+			s.log.Info("content was collected", "links", report.Links, "blobs", report.Blobs.Count, "bytes", report.Blobs.Bytes, "manifests", report.Manifests.Count)
+		}
+		return err
+	}})
+	s.queue.Repeat(jobs.Periodic{Name: "orphans", Every: 7 * 24 * time.Hour, Work: func(ctx context.Context, now time.Time) error {
+		n, err := collector.Orphans(ctx, now, collect.OrphanAge, false)
+		if n > 0 {
+			s.log.Info("content that no row named was deleted", "files", n)
+		}
+		return err
+	}})
+}
 
 // Collection is what to collect.
 type Collection struct {

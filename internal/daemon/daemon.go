@@ -36,7 +36,6 @@ import (
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/embedded"
-	"github.com/acrux/acrux/internal/jobs"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
@@ -85,6 +84,7 @@ type Server struct {
 	services armapi.Services
 	content  *registry.Content
 	pulls    *registry.PullCounter
+	purger   *collect.Purger
 	uploads  *upload.Uploads
 	router   *edge.Router
 	certs    *certificates
@@ -232,8 +232,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
 	registries.Secrets = secrets
-	blobs, err := openBlobs(ctx, s.config)
-	if err != nil {
+	if err := s.openContent(ctx, registries); err != nil {
 		return err
 	}
 	logs, err := runlog.Open(filepath.Join(s.config.Data, "runlogs"))
@@ -243,11 +242,6 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if s.uploads, err = upload.Open(filepath.Join(s.config.Data, "uploads")); err != nil {
 		return err
 	}
-	s.content = &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs, Policies: registries.PoliciesOf, Redirect: s.config.Blobs.Redirect}
-	s.content.Remember(sqlstore.Registry{DB: db}.Generation)
-	registries.Remember(db.Generation)
-	s.pulls = &registry.PullCounter{Content: s.content}
-	purger := &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, Content: s.content}
 	if s.dialer, err = s.newDialer(registries); err != nil {
 		return err
 	}
@@ -260,7 +254,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer, s.queue)
 	s.queue.Handle(imports.Jobs())
-	s.queue.Repeat(jobs.Periodic{Name: "upload-expiry", Every: time.Hour, Work: s.content.SweepUploads})
+	s.upkeep(registries)
 
 	urlKey, err := sealer.Derive("signed URLs")
 	if err != nil {
@@ -274,7 +268,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
 			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
 	management.MountAll(s.services)
-	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Trash: sqlstore.Registry{DB: db}, Purger: purger, Pulls: s.pulls, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
+	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Trash: sqlstore.Registry{DB: db}, Purger: s.purger, Pulls: s.pulls, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
 		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
 
 	signIn := signin.NewService(sqlstore.SignIn{DB: db})

@@ -2,10 +2,12 @@ package collect_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -331,4 +333,49 @@ func TestOutbox(t *testing.T) {
 	same(t, []any{m.Pulls, m.Pulled}, []any{int64(3), w.now})
 	must(t, w.store.Done(ctx, "two", 1))
 	same(t, len(read("two")), 0)
+}
+
+// Collection goes on while clients push and delete the same images, without any grace: a
+// push may be refused, for what it had pushed is gone, but what was answered is whole.
+func TestCollectWhilePushing(t *testing.T) {
+	w := newWorld(t)
+	w.now = time.Now()
+	ctx, stop := context.WithCancel(t.Context())
+	var collecting, pushing sync.WaitGroup
+	collecting.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := w.collector.Collect(context.Background(), time.Now().Add(time.Hour), 0); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for i := range 4 {
+		pushing.Go(func() {
+			at := name(fmt.Sprint("r", i))
+			for n := range 60 {
+				layer := fmt.Sprint("layer", n%3)
+				err := w.push(at, "v1", image("", layer), config, layer)
+				if problem.Is(err, problem.Invalid) {
+					continue
+				}
+				if err == nil {
+					err = w.whole(at, digestOf(image("", layer)))
+				}
+				if err == nil {
+					err = w.DeleteManifest(context.Background(), at, digestOf(image("", layer)), "me", time.Now())
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	pushing.Wait()
+	stop()
+	collecting.Wait()
+	_, err := w.collector.Collect(t.Context(), time.Now().Add(2*time.Hour), 0)
+	must(t, err)
+	same(t, w.files(t), 0)
 }

@@ -129,6 +129,9 @@ func onlyBlobs(t *testing.T, dir string, n int, contents ...string) {
 		if err != nil || d.IsDir() {
 			return err
 		}
+		if info, err := d.Info(); err != nil || info.Mode().Perm() != 0o400 {
+			return err // an upload that goes on
+		}
 		text, err := os.ReadFile(path)
 		found++
 		for _, content := range contents {
