@@ -54,7 +54,7 @@ func TestParseAccess(t *testing.T) {
 		{[]string{"repository:a/b:pull,push"}, []oci.Access{oci.RepositoryAccess("a/b", oci.Pull, oci.Push)}},
 		{[]string{"repository:a:pull repository:b:push", "registry:catalog:*"}, []oci.Access{oci.RepositoryAccess("a", oci.Pull), oci.RepositoryAccess("b", oci.Push), oci.CatalogAccess()}},
 		{[]string{"repository:host:5000/a:pull"}, []oci.Access{oci.RepositoryAccess("host:5000/a", oci.Pull)}},
-		{[]string{"repository:a:*"}, []oci.Access{oci.RepositoryAccess("a", oci.Pull, oci.Push, oci.Delete, oci.MetadataRead, oci.MetadataWrite)}},
+		{[]string{"repository:a:*"}, []oci.Access{oci.RepositoryAccess("a", oci.Pull, oci.Push, oci.Delete, oci.MetadataRead, oci.MetadataWrite, oci.DeletedRead, oci.DeletedRestore)}},
 		{[]string{"repository:a:pull,pull,,pull"}, []oci.Access{oci.RepositoryAccess("a", oci.Pull)}},
 		{[]string{"", "x", "x:y", "::"}, []oci.Access{{}}},
 	} {
