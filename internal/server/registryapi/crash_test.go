@@ -19,7 +19,9 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
 	contents "github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/server/servertest"
+	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
 func TestMain(m *testing.M) {
@@ -156,12 +158,56 @@ func TestKilledWhilePushing(t *testing.T) {
 	survived(t, dir, acknowledged)
 }
 
-// survived pulls every tag from an installation that is opened anew.
+// survived looks at an installation that is opened anew: every tag can be pulled, also
+// after what the kills left was collected, and tags, counters and events agree.
 func survived(t *testing.T, dir string, tags []string) {
 	t.Helper()
 	stack, err := servertest.Build(t.Context(), dir, dir, "127.0.0.1:1")
 	must(t, err)
 	defer func() { must(t, stack.DB.Close()) }()
+	pullAll(t, stack, tags)
+	agree(t, stack, tags)
+	later := time.Now().Add(48 * time.Hour)
+	must(t, stack.Content.SweepUploads(t.Context(), later))
+	collector := &collect.Collector{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: stack.DB}}, Blobs: stack.Content.Blobs}
+	_, err = collector.Collect(t.Context(), later, 0)
+	must(t, err)
+	orphans, err := collector.Orphans(t.Context(), later, collect.OrphanAge, false)
+	must(t, err)
+	pullAll(t, stack, tags)
+	t.Logf("%d acknowledged tags, %d orphans", len(tags), orphans)
+}
+
+// agree compares the tags there are with the repository's counter and with events: each
+// push has one, acknowledged or not.
+func agree(t *testing.T, stack *servertest.Stack, acknowledged []string) {
+	t.Helper()
+	name := contents.Name{Registry: "myregistry", Repository: "hello"}
+	all, err := stack.Content.Tags(t.Context(), name, contents.TagQuery{})
+	must(t, err)
+	repo, err := stack.Content.Repository(t.Context(), name)
+	must(t, err)
+	equal(t, repo.Tags, int64(len(all)))
+	events, err := sqlstore.Registry{DB: stack.DB}.Events(t.Context(), "test", 100_000)
+	must(t, err)
+	pushes := map[string]int{}
+	for _, e := range events {
+		if e.Action == contents.Pushed {
+			pushes[e.Tag]++
+		}
+	}
+	for _, tag := range all {
+		if pushes[tag.Name] != 1 {
+			t.Errorf("the push of %s has %d events", tag.Name, pushes[tag.Name])
+		}
+	}
+	if len(pushes) != len(all) || len(all) < len(acknowledged) {
+		t.Errorf("%d tags are there, %d were pushed by the events, %d pushes were acknowledged", len(all), len(pushes), len(acknowledged))
+	}
+}
+
+func pullAll(t *testing.T, stack *servertest.Stack, tags []string) {
+	t.Helper()
 	name := contents.Name{Registry: "myregistry", Repository: "hello"}
 	for _, tag := range tags {
 		m, err := stack.Content.Manifest(t.Context(), name, tag)
@@ -181,5 +227,4 @@ func survived(t *testing.T, dir string, tags []string) {
 			t.Errorf("the layer of %s is damaged", tag)
 		}
 	}
-	t.Logf("%d acknowledged tags", len(tags))
 }
