@@ -29,8 +29,11 @@ func (c *Content) StartUpload(ctx context.Context, name Name, now time.Time) (Up
 	if err != nil {
 		return Upload{}, err
 	}
-	u := Upload{ID: uuid.NewString(), Name: name}
-	return c.suspend(ctx, u, content, now)
+	u, err := c.suspend(ctx, Upload{ID: uuid.NewString(), Name: name}, content, now)
+	if err != nil && u.State.Key != "" { // nobody will go on with it
+		err = errors.Join(err, c.Blobs.Delete(context.WithoutCancel(ctx), u.State.Key))
+	}
+	return u, err
 }
 
 // suspend keeps an upload for its next request.
