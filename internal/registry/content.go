@@ -13,6 +13,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -161,9 +162,17 @@ func (c *Content) Blob(ctx context.Context, name Name, d digest.Digest) (Blob, e
 	return b, wire(err, name, d.String())
 }
 
-// OpenBlob opens a blob's content. The caller closes it.
-func (c *Content) OpenBlob(ctx context.Context, b Blob) (blob.Blob, error) {
-	return c.Blobs.Open(ctx, b.Key)
+// OpenBlob opens the content of a blob of the repository. The caller closes it. A blob
+// that was collected since it was found is unknown, as if it had been asked for later.
+func (c *Content) OpenBlob(ctx context.Context, name Name, b Blob) (blob.Blob, error) {
+	content, err := c.Blobs.Open(ctx, b.Key)
+	if errors.Is(err, blob.ErrNotFound) {
+		if _, gone := c.Blob(ctx, name, b.Digest); gone != nil {
+			return nil, gone
+		}
+		err = fmt.Errorf("the content of blob %s is missing: %w", b.Digest, err)
+	}
+	return content, err
 }
 
 // redirectTTL is how long a URL leads to a blob in the store: long enough for a client to

@@ -203,7 +203,7 @@ func TestCopyMovesNoBytes(t *testing.T) {
 	for _, layer := range []string{"one", "two"} {
 		b, err := w.Blob(ctx, to, digest.FromString(layer))
 		must(t, err)
-		content, err := w.OpenBlob(ctx, b)
+		content, err := w.OpenBlob(ctx, to, b)
 		must(t, err)
 		var text strings.Builder
 		_, err = content.WriteTo(&text, 0, content.Size())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // Media types of Docker's, which OCI's descend from.
@@ -191,6 +192,9 @@ func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
 		return err
 	}
 	content, err := c.Blobs.Open(ctx, b.Key)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil // collected since: keep says so as well
+	}
 	if err != nil {
 		return err
 	}

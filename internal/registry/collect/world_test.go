@@ -232,7 +232,7 @@ func (w *world) whole(at registry.Name, d digest.Digest) error {
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", part.Digest, d, err)
 		}
-		content, err := w.OpenBlob(ctx, b)
+		content, err := w.OpenBlob(ctx, at, b)
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", part.Digest, d, err)
 		}

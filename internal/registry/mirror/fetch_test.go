@@ -178,9 +178,10 @@ func (w world) importing(s *source) (code, message string) {
 
 func (w world) content(repository string, d digest.Digest) string {
 	w.t.Helper()
-	b, err := w.Content.Blob(w.t.Context(), registry.Name{Registry: "myregistry", Repository: repository}, d)
+	name := registry.Name{Registry: "myregistry", Repository: repository}
+	b, err := w.Content.Blob(w.t.Context(), name, d)
 	must(w.t, err)
-	r, err := w.Content.OpenBlob(w.t.Context(), b)
+	r, err := w.Content.OpenBlob(w.t.Context(), name, b)
 	must(w.t, err)
 	defer r.Close()
 	var text strings.Builder

@@ -79,10 +79,10 @@ func (c *call) redirectBlob(url string, err error) error {
 }
 
 func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
-	content, err := c.server.Content.OpenBlob(c.Context(), b)
+	content, err := c.server.Content.OpenBlob(c.Context(), c.repository(), b)
 	if err != nil {
 		c.w.Header().Del("Content-Length")
-		return fmt.Errorf("opening blob %s: %w", b.Digest, err)
+		return err
 	}
 	defer content.Close()
 	c.w.WriteHeader(status)

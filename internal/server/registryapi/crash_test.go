@@ -217,7 +217,7 @@ func pullAll(t *testing.T, stack *servertest.Stack, tags []string) {
 		}
 		b, err := stack.Content.Blob(t.Context(), name, digest.FromString(layerOf(tag)))
 		must(t, err)
-		content, err := stack.Content.OpenBlob(t.Context(), b)
+		content, err := stack.Content.OpenBlob(t.Context(), name, b)
 		must(t, err)
 		var text strings.Builder
 		_, err = content.WriteTo(&text, 0, content.Size())

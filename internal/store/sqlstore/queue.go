@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +26,7 @@ type Queue struct {
 	enqueuer riverClient
 	kinds    map[string]jobs.Kind
 	periodic []jobs.Periodic
+	stopping atomic.Bool
 }
 
 var _ jobs.Queue = (*Queue)(nil)
@@ -123,6 +126,7 @@ func (q *Queue) Run(ctx context.Context) error {
 		return fmt.Errorf("starting the job queue: %w", err)
 	}
 	<-ctx.Done()
+	q.stopping.Store(true)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	if err := client.StopAndCancel(stop); err != nil {
@@ -134,7 +138,7 @@ func (q *Queue) Run(ctx context.Context) error {
 // config is that of the client that works. Jobs of a server that is gone for good are
 // taken up by others when their time and a minute are over.
 func (q *Queue) config() *river.Config {
-	c := &river.Config{ID: q.server, Logger: slog.New(&warnings{Handler: q.log.Handler()}), ErrorHandler: &failures{q.log}, RetryPolicy: retries{},
+	c := &river.Config{ID: q.server, Logger: slog.New(&warnings{Handler: q.log.Handler(), stopping: &q.stopping}), ErrorHandler: &failures{q.log}, RetryPolicy: retries{},
 		Workers: river.NewWorkers(), Queues: map[string]river.QueueConfig{}, JobTimeout: periodicTime, FetchPollInterval: lookEvery, CompletedJobRetentionPeriod: keepDone}
 	longest := periodicTime
 	for _, k := range q.kinds {
@@ -202,17 +206,36 @@ func (f *failures) HandlePanic(_ context.Context, job *rivertype.JobRow, value a
 }
 
 // warnings passes on what River has to say if it is a warning at least.
-type warnings struct{ slog.Handler }
+type warnings struct {
+	slog.Handler
+	stopping *atomic.Bool
+}
 
 // Enabled implements slog.Handler.
 func (w *warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
+// Handle implements slog.Handler. That what was going on is canceled when the server stops
+// is nobody's fault.
+func (w *warnings) Handle(ctx context.Context, r slog.Record) error {
+	canceled := false
+	r.Attrs(func(a slog.Attr) bool {
+		canceled = strings.Contains(a.Value.String(), context.Canceled.Error())
+		return !canceled
+	})
+	if canceled && w.stopping.Load() {
+		return nil
+	}
+	return w.Handler.Handle(ctx, r)
+}
+
 // WithAttrs implements slog.Handler.
 func (w *warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &warnings{w.Handler.WithAttrs(attrs)}
+	return &warnings{w.Handler.WithAttrs(attrs), w.stopping}
 }
 
 // WithGroup implements slog.Handler.
-func (w *warnings) WithGroup(name string) slog.Handler { return &warnings{w.Handler.WithGroup(name)} }
+func (w *warnings) WithGroup(name string) slog.Handler {
+	return &warnings{w.Handler.WithGroup(name), w.stopping}
+}
