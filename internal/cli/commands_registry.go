@@ -42,7 +42,8 @@ func registryCommands() []command {
 		{path: "acr login", short: "Log docker or podman in to a registry, or print a token for it", run: registryLogin, flags: with(hostFlags, flag{name: "expose-token", short: "t", kind: toggle, help: "print the token"})},
 		{path: "acr import", short: "Import an image", run: importImage, flags: []flag{nameFlag, groupFlag, {name: "source", required: true, help: "LOGINSERVER/repository:tag, or repository:tag with --registry"},
 			{name: "image", short: "t", kind: list, help: "repository:tag"}, {name: "repository", kind: list, help: "repositories that get the image without a tag"},
-			{name: "registry", short: "r", help: "source registry: name or resource ID"}, usernameFlag, passwordFlag, {name: "force", kind: toggle, help: "replace tags that exist"}, noWaitFlag}},
+			{name: "registry", short: "r", help: "source registry: name or resource ID"}, usernameFlag, passwordFlag, {name: "force", kind: toggle, help: "replace tags that exist"},
+			{name: "platform", help: "only the image for OS/ARCHITECTURE[/VARIANT] of an image for several (not in the Azure CLI)"}, noWaitFlag}},
 	}
 }
 

@@ -286,6 +286,9 @@ func (c *call) importSource(ctx context.Context) (document, error) {
 		source["registryUri"], image = host, rest
 	}
 	source["sourceImage"] = image
+	if platform := c.text("platform"); platform != "" {
+		source["platform"] = platform
+	}
 	if c.text("username") != "" && c.text("password") == "" {
 		return nil, invalidArgument("--username goes with --password")
 	}

@@ -31,6 +31,7 @@ type Request struct {
 		RegistryURI string `json:"registryUri"`
 		ResourceID  string `json:"resourceId"`
 		SourceImage string `json:"sourceImage"`
+		Platform    string `json:"platform"` // of an index only this image; an addition of ours
 		Credentials *struct {
 			Username string `json:"username"`
 			Password string `json:"password"`
@@ -49,6 +50,7 @@ type Source struct {
 	Registry arm.ID // zero if it is a host
 	Host     string
 	Image    oci.Reference
+	Platform string // only the image for it; empty is all
 }
 
 // Own reports whether the source is a registry of this installation.
@@ -86,7 +88,10 @@ func (m *Imports) Resolve(ctx context.Context, req Request) (Source, error) {
 	if err != nil {
 		return Source{}, invalid("source.sourceImage", "The source image '%s' is not valid: it is repository:tag or repository@digest.", req.Source.SourceImage).Because(err)
 	}
-	src := Source{Image: image}
+	src := Source{Image: image, Platform: req.Source.Platform}
+	if _, err := parsePlatform(src.Platform); err != nil {
+		return src, err
+	}
 	if (req.Source.ResourceID == "") == (req.Source.RegistryURI == "") {
 		return src, invalid("source", "Exactly one of source.registryUri and source.resourceId is needed.")
 	}
@@ -213,13 +218,13 @@ func repositoryOf(id arm.ID, repository string) registry.Name {
 
 // link imports from a registry of the installation, all or nothing.
 func (m *Imports) link(ctx context.Context, into arm.ID, o order, now time.Time) error {
-	image := o.Source.Image
-	reference := image.Tag
-	if image.Digest != "" {
-		reference = image.Digest.String()
-	}
-	return m.Content.Store.InTx(ctx, func(ctx context.Context) error {
+	image, from := o.Source.Image, repositoryOf(o.Source.Registry, o.Source.Image.Repository)
+	err := m.Content.Store.InTx(ctx, func(ctx context.Context) error {
 		if err := m.mayBegin(ctx, into, o); err != nil {
+			return err
+		}
+		reference, err := m.chooseOwn(ctx, from, o)
+		if err != nil {
 			return err
 		}
 		for _, goal := range o.Targets {
@@ -227,16 +232,16 @@ func (m *Imports) link(ctx context.Context, into arm.ID, o order, now time.Time)
 			if goal.Tag != "" {
 				tags = []string{goal.Tag}
 			}
-			_, err := m.Content.Copy(ctx, repositoryOf(o.Source.Registry, image.Repository), reference, repositoryOf(into, goal.Repository), tags, o.Caller, now)
-			if problem.Is(err, problem.NotFound) {
-				return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found in registry '%s'.", image.Name(), o.Source.Registry.Name()).On("source.sourceImage").Because(err)
-			}
-			if err != nil {
+			if _, err := m.Content.Copy(ctx, from, reference, repositoryOf(into, goal.Repository), tags, o.Caller, now); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if problem.Is(err, problem.NotFound) {
+		return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found in registry '%s'.", image.Name(), o.Source.Registry.Name()).On("source.sourceImage").Because(err)
+	}
+	return err
 }
 
 // order is what the job needs to know; sealed with the operation, for it has credentials.

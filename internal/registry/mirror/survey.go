@@ -26,12 +26,16 @@ type content struct {
 	bytes int64 // of manifests
 }
 
-// survey fetches the manifests of the source, from the top down.
+// survey fetches the manifests of the source, or of its part for one platform, from the
+// top down.
 func (f *fetcher) survey(ctx context.Context) (*content, error) {
 	c := &content{seen: map[v1.Hash]bool{}}
 	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(f.signedIn)}
 	top, err := remote.Get(f.source, opts...)
 	if err != nil {
+		return nil, err
+	}
+	if top, err = f.choose(top, opts); err != nil {
 		return nil, err
 	}
 	return c, f.add(c, top, opts)
