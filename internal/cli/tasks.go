@@ -64,9 +64,9 @@ func (c *call) encode() (string, error) {
 const maxInput = 10 << 20
 
 // readFile reads a file, or for "-" the standard input.
-func (c *call) readFile(name string) ([]byte, error) {
+func (e *environment) readFile(name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(io.LimitReader(c.stdin, maxInput))
+		return io.ReadAll(io.LimitReader(e.stdin, maxInput))
 	}
 	return os.ReadFile(name)
 }

@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/engine/local"
+	"github.com/acrux/acrux/internal/tasks/lease"
+)
+
+// localRun are the flags of acrux run.
+type localRun struct {
+	file, values, registry, root, network string
+	set, setSecret                        []string
+	timeout                               time.Duration
+	privileged                            bool
+}
+
+func newRunCommand(env *environment) *cobra.Command {
+	var r localRun
+	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
+		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. It takes root, as steps are\ncontainers. Runs here have no identities; with --registry they may pull from and push to a\nregistry of the server where you are signed in, with your rights."}
+	f := cmd.Flags()
+	f.StringVarP(&r.file, "file", "f", "", "task file, - is the standard input (default acb.yaml in the folder)")
+	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
+	f.StringArrayVar(&r.setSecret, "set-secret", nil, "the same, masked in the log")
+	f.StringVar(&r.values, "values", "", "file with values")
+	f.StringVarP(&r.registry, "registry", "r", "", "registry of the server: what $Registry means")
+	f.StringVar(&r.root, "root", "", "directory for images and caches (default acrux in the user's cache)")
+	f.StringVar(&r.network, "step-network", "nat", "nat: steps reach the machine's networks; none: only each other")
+	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
+	f.BoolVar(&r.privileged, "privileged", false, "let steps that ask for it control this machine")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var source string
+		if len(args) == 1 {
+			source = args[0]
+		}
+		return r.run(cmd.Context(), env, source)
+	}
+	return cmd
+}
+
+// errRunFailed is the end of a run whose log says why.
+var errRunFailed = errors.New("the run failed")
+
+func (r *localRun) run(ctx context.Context, env *environment, source string) error {
+	if r.network != "nat" && r.network != "none" {
+		return invalidArgument("--step-network %s is neither nat nor none", r.network)
+	}
+	job, err := r.job(env, source)
+	if err != nil {
+		return err
+	}
+	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged,
+		Logger: slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if o.Root == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("give --root: %w", err)
+		}
+		o.Root = filepath.Join(cache, "acrux")
+	}
+	o.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}}
+	if r.registry != "" {
+		if err := r.signIn(ctx, env, &job, &o); err != nil {
+			return err
+		}
+	}
+	if source != "" && !isRemote(source) {
+		forget, err := offer(&job, source)
+		if err != nil {
+			return err
+		}
+		defer forget()
+	}
+	result, err := o.Run(ctx, job, env.stdout)
+	switch {
+	case err != nil:
+		return err
+	case result.Status == lease.Error:
+		return fmt.Errorf("%w: %s", errRunFailed, result.Message)
+	case result.Status != lease.Succeeded:
+		return errRunFailed
+	}
+	return nil
+}
+
+// job is the run, without what the server gives.
+func (r *localRun) job(env *environment, source string) (lease.Job, error) {
+	job := lease.Job{RunID: "local", TriggeredBy: "Manual", CreatedAt: time.Now(), Timeout: r.timeout, Step: lease.Step{Kind: lease.EncodedTask, Context: source}}
+	file := r.file
+	if file == "" {
+		if source == "" || isRemote(source) {
+			return job, invalidArgument("give the task file: --file FILE")
+		}
+		file = filepath.Join(source, "acb.yaml")
+	}
+	var err error
+	if job.Step.Task, err = env.readFile(file); err != nil {
+		return job, err
+	}
+	if r.values != "" {
+		if job.Step.ValuesFile, err = env.readFile(r.values); err != nil {
+			return job, err
+		}
+	}
+	for _, given := range []struct {
+		pairs  []string
+		secret bool
+	}{{r.set, false}, {r.setSecret, true}} {
+		for _, pair := range given.pairs {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok || name == "" {
+				return job, invalidArgument("--set %s is not NAME=VALUE", name)
+			}
+			job.Step.Values = append(job.Step.Values, lease.Value{Name: name, Value: value, Secret: given.secret})
+		}
+	}
+	return job, nil
+}
+
+// offer packs a folder and has it served to the run.
+func offer(job *lease.Job, folder string) (forget func(), err error) {
+	archive, err := os.CreateTemp("", "acrux_context_*.tar.gz")
+	if err != nil {
+		return nil, err
+	}
+	remove := func() { _, _ = archive.Close(), os.Remove(archive.Name()) }
+	if _, err := client.Pack(archive, folder, ""); err != nil {
+		remove()
+		return nil, err
+	}
+	address, closing, err := local.Serve(archive)
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	job.Step.Context = address
+	return func() { _ = closing(); remove() }, nil
+}
+
+// signIn lets the run use a registry of the server with the rights of who is signed in.
+func (r *localRun) signIn(ctx context.Context, env *environment, job *lease.Job, o *local.Options) error {
+	c, err := env.newClient()
+	if err != nil {
+		return err
+	}
+	server := c.LoginServer(strings.SplitN(r.registry, ".", 2)[0])
+	token, err := c.RefreshToken(ctx, server)
+	if err != nil {
+		return err
+	}
+	job.LoginServer, job.RegistryName = server, strings.SplitN(server, ".", 2)[0]
+	job.Logins = append(job.Logins, lease.Login{Registry: server, Username: secret.New(tokenUser), Password: secret.New(token), Own: true})
+	return reach(c.Profile, o)
+}
+
+// reach makes the hosts of the server known by name to what the run dials.
+func reach(p client.Profile, o *local.Options) error {
+	management, err := url.Parse(p.Management)
+	if err != nil {
+		return problem.New(problem.Invalid, "ProfileDamaged", "the address of the server, %s, is no URL", p.Management)
+	}
+	_, domain, _ := strings.Cut(management.Hostname(), ".")
+	address := p.Address
+	o.Dialer.Own = func(host string) (string, bool) {
+		name, _, err := net.SplitHostPort(host)
+		if err != nil {
+			name = host
+		}
+		return address, address != "" && strings.HasSuffix(strings.ToLower(name), "."+domain)
+	}
+	if port, err := strconv.ParseUint(management.Port(), 10, 16); err == nil {
+		o.OwnPorts = []uint16{uint16(port)}
+	}
+	if p.CABundle == "" {
+		return nil
+	}
+	text, err := os.ReadFile(p.CABundle)
+	if err != nil {
+		return err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	roots.AppendCertsFromPEM(text)
+	o.Dialer.RootCAs = roots
+	return nil
+}
