@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -69,7 +70,17 @@ func New(o Options) *Agent {
 	return &Agent{
 		Options:   o,
 		transport: transport,
-		sources:   &source.Fetcher{Transport: transport, MaxBytes: o.MaxContextBytes},
+		sources:   &source.Fetcher{Transport: transport, MaxBytes: o.MaxContextBytes, Registry: artifactsAt(o.Dialer)},
+	}
+}
+
+// artifactsAt says where the artifacts of a registry are: at its mirror, if it has one.
+func artifactsAt(dialer *egress.Dialer) func(host string) (at string, plain bool) {
+	return func(host string) (string, bool) {
+		if mirror, ok := dialer.Mirror(host); ok {
+			return mirror.Host + strings.TrimSuffix(mirror.Path, "/"), mirror.Scheme == "http"
+		}
+		return host, dialer.PlainHTTP(host)
 	}
 }
 

@@ -18,8 +18,12 @@ import (
 const audience = "https://containerregistry.azure.net"
 
 // resolveLogins finds a credential for each registry of the job: the one that is
-// given, or a refresh token for one of the task's identities.
+// given, or a refresh token for one of the task's identities. The second time it does
+// nothing.
 func (r *run) resolveLogins(ctx context.Context) error {
+	if r.resolved {
+		return nil
+	}
 	for _, login := range r.job.Logins {
 		found := &entry{credential: engine.Credential{Username: login.Username.Reveal(), Password: login.Password}}
 		if login.Identity != "" {
@@ -40,6 +44,7 @@ func (r *run) resolveLogins(ctx context.Context) error {
 			r.credentials.set(host, found)
 		}
 	}
+	r.resolved = true
 	return nil
 }
 

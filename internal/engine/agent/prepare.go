@@ -39,8 +39,13 @@ func (r *run) fetchContext(ctx context.Context) error {
 		return os.Mkdir(r.workspace(), 0o755)
 	}
 	r.log.Printf("Downloading source code...")
+	if taskfile.ParseContext(r.job.Step.Context).Kind == taskfile.ContextArtifact {
+		if err := r.resolveLogins(ctx); err != nil { // earlier than others need them
+			return err
+		}
+	}
 	fetched, err := r.agent.sources.Fetch(ctx, source.Request{
-		Context: r.job.Step.Context, Token: r.job.Step.ContextToken, Dir: filepath.Join(r.dir, "source"),
+		Context: r.job.Step.Context, Token: r.job.Step.ContextToken, Dir: filepath.Join(r.dir, "source"), Credential: r.credentials.Credential,
 	})
 	if err != nil {
 		return err
@@ -56,7 +61,7 @@ func (r *run) fetchContext(ctx context.Context) error {
 // fetchStep gets the context of a build step. The token of the run's own context
 // goes to the same host only.
 func (r *run) fetchStep(ctx context.Context, build taskfile.Context, dir string) (string, error) {
-	request := source.Request{Context: build.Text, Dir: dir}
+	request := source.Request{Context: build.Text, Dir: dir, Credential: r.credentials.Credential}
 	if host := hostOf(build.Text); host != "" && host == hostOf(r.job.Step.Context) {
 		request.Token = r.job.Step.ContextToken
 	}

@@ -37,6 +37,7 @@ type run struct {
 	mask         *secret.Mask
 	log          *engine.Log
 	credentials  *credentials
+	resolved     bool // the credentials are those of all logins
 	registries   *registryClient
 	metadata     *imds.Handler
 	reporter     *reporter

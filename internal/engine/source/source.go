@@ -1,5 +1,5 @@
-// Package source fetches build contexts: git repositories and archives behind a
-// URL. It dials through the transport it is given and nothing else, so what a
+// Package source fetches build contexts: git repositories, archives behind a URL, and
+// artifacts of registries. It dials through the transport it is given and nothing else, so what a
 // user's URL may reach is decided there.
 //
 // Git is the git program: it speaks every dialect of the protocol (smart, static
@@ -36,6 +36,9 @@ type Fetcher struct {
 	MaxBytes int64
 	// Git is the git program; empty is "git" on the PATH.
 	Git string
+	// Registry says where the artifacts of a registry are to be had, and whether that is
+	// without TLS; nil is there, with TLS.
+	Registry func(host string) (at string, plain bool)
 }
 
 const defaultMaxBytes = 4 << 30
@@ -45,6 +48,8 @@ type Request struct {
 	Context string        // URL, for git with #ref:dir
 	Token   secret.String // password for the context's host; may be empty
 	Dir     string        // where to put it: an absolute path that does not exist yet
+	// Credential is that for a registry, for artifacts; nil and false are nobody's.
+	Credential func(host string) (engine.Credential, bool)
 }
 
 // Result is a fetched context.
@@ -63,7 +68,7 @@ func (f *Fetcher) Fetch(ctx context.Context, request Request) (Result, error) {
 	case taskfile.ContextArchive:
 		return f.archive(ctx, request)
 	case taskfile.ContextArtifact:
-		return Result{}, engine.Failure("contexts from OCI artifacts are not supported yet: " + request.Context)
+		return f.artifact(ctx, request)
 	}
 	return Result{}, engine.Failure("not a URL of a context: " + request.Context)
 }

@@ -149,7 +149,7 @@ func TestGitFailures(t *testing.T) {
 		{"host", "http://127.0.0.1:1/web.git", "127.0.0.1:1 cannot be reached"},
 		{"address", "http://169.254.169.254/web.git", "not allowed"},
 		{"scheme", "git://127.0.0.1/web.git", `contexts over "git" are not supported`},
-		{"artifact", "oci://127.0.0.1/web:1", "not supported yet"},
+		{"artifact", "oci://127.0.0.1:1/web:1", "failed to pull oci://127.0.0.1:1/web:1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
