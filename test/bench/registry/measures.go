@@ -170,6 +170,7 @@ func seed(data string, name registry.Name, n int) (err error) {
 		if err != nil {
 			return err
 		}
+		time.Sleep(20 * time.Millisecond) // the server wants to write as well
 	}
 	return nil
 }
