@@ -42,6 +42,14 @@ func (l *Limit) Take(key string, now time.Time) bool {
 	return true
 }
 
+// left reports whether Take would find a try.
+func (l *Limit) left(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full := l.full[key]
+	return l.Times > 0 && full.Sub(now) <= time.Duration(l.Times-1)*l.Every
+}
+
 // Return gives a try back that was not one: the password was right.
 func (l *Limit) Return(key string) {
 	l.mu.Lock()

@@ -9,9 +9,7 @@ package loginapi
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/assertion"
@@ -94,15 +92,4 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, authority string, 
 
 // address is what attempts are counted by: where a request comes from, of an IPv6
 // address the half that a provider gives to one customer.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil || addr.Unmap().Is4() {
-		return host
-	}
-	prefix, _ := addr.WithZone("").Prefix(64) // 64 fits every IPv6 address
-	return prefix.String()
-}
+func address(r *http.Request) string { return signin.Address(r.RemoteAddr) }
