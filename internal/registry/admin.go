@@ -33,9 +33,9 @@ var passwordNames = []string{"password", "password2"}
 // passwordKey is where a password is kept among the registry's secrets, sealed.
 func passwordKey(name string) string { return "admin/" + name }
 
-// newPassword is 256 random bits as text. The prefix lets scanners for leaked
+// NewPassword is 256 random bits as text. The prefix lets scanners for leaked
 // secrets find it.
-func newPassword() secret.String {
+func NewPassword() secret.String {
 	p := make([]byte, 32)
 	_, _ = rand.Read(p) // never fails (crypto/rand)
 	return secret.New("acrux_" + base64.RawURLEncoding.EncodeToString(p))
@@ -52,7 +52,7 @@ func (r *Registries) keepPasswords(ctx context.Context, old, res *arm.Resource[P
 	for _, name := range passwordNames {
 		var err error
 		if has {
-			err = r.Secrets.PutSecret(ctx, res.ID, passwordKey(name), newPassword())
+			err = r.Secrets.PutSecret(ctx, res.ID, passwordKey(name), NewPassword())
 		} else {
 			err = r.Secrets.DeleteSecret(ctx, res.ID, passwordKey(name))
 		}
@@ -101,7 +101,7 @@ func (r *Registries) RegenerateCredential(ctx context.Context, id arm.ID, name s
 		if _, err := r.Credentials(ctx, id); err != nil {
 			return err // there is none to renew
 		}
-		if err := r.Secrets.PutSecret(ctx, id, passwordKey(name), newPassword()); err != nil {
+		if err := r.Secrets.PutSecret(ctx, id, passwordKey(name), NewPassword()); err != nil {
 			return err
 		}
 		var err error
