@@ -39,6 +39,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/registry/repotoken"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
@@ -232,6 +233,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
 	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
 	registries.Secrets = secrets
+	scopeMaps, tokens := repotoken.New(documents, secrets, db.Generation)
 	if err := s.openContent(ctx, registries); err != nil {
 		return err
 	}
@@ -262,14 +264,14 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
-	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, Imports: imports, Tasks: tasks, Runs: runs,
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
 	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
 			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
 	management.MountAll(s.services)
 	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Trash: sqlstore.Registry{DB: db}, Purger: s.purger, Pulls: s.pulls, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
-		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
+		Tokens: tokens, Guesses: signin.NewGuesses(), Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
 
 	signIn := signin.NewService(sqlstore.SignIn{DB: db})
 	assertions := &assertion.Verifier{Directory: directory, Trusts: federated.TrustsOf, Issuer: issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}

@@ -109,6 +109,8 @@ type registryClaims struct {
 	TenantID string       `json:"tenant"`
 	Run      string       `json:"run,omitempty"`
 	Admin    string       `json:"admin,omitempty"`
+	Token    string       `json:"token,omitempty"`
+	Mark     string       `json:"mark,omitempty"`
 	Access   []oci.Access `json:"access,omitempty"`
 }
 
@@ -118,11 +120,14 @@ const (
 )
 
 // Subject is who a registry token speaks for: a principal, a run, which may do with
-// its own registry what tasks do, the admin user of the registry, or nobody.
+// its own registry what tasks do, the admin user of the registry, a repository-scoped
+// token of it, or nobody.
 type Subject struct {
 	Principal identity.ObjectID
 	Run       string // key of the run's ID
 	Admin     string // mark of the password with which the admin user signed in
+	Token     string // name of a repository-scoped token
+	Mark      string // of the password with which that signed in
 }
 
 // Anonymous reports whether the subject is nobody.
@@ -130,7 +135,7 @@ func (s Subject) Anonymous() bool { return s == Subject{} }
 
 func (is *Issuer) registry(typ, registry string, subject Subject, access []oci.Access, now time.Time, ttl time.Duration) (string, error) {
 	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), now, ttl), Audience: registry, Type: typ,
-		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Access: access})
+		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Token: subject.Token, Mark: subject.Mark, Access: access})
 }
 
 // Refresh issues a refresh token of a registry, which is named in lower case.
@@ -170,5 +175,5 @@ func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Acc
 	if claims.Audience != registry {
 		return Subject{}, nil, ErrWrongAudience
 	}
-	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin}, claims.Access, nil
+	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin, Token: claims.Token, Mark: claims.Mark}, claims.Access, nil
 }

@@ -68,7 +68,7 @@ func TestBadRequests(t *testing.T) {
 		{"an unknown provider", "GET", g + "/providers/Microsoft.Compute/virtualMachines/vm1" + v, ``, 404, "InvalidResourceNamespace"},
 		{"a list of an unknown provider", "GET", g + "/providers/Microsoft.Compute/virtualMachines" + v, ``, 404, "InvalidResourceNamespace"},
 		{"a type not served yet", "GET", r + "/webhooks/hook1" + v, ``, 501, "NotImplemented"},
-		{"an action not served yet", "POST", r + "/generateCredentials" + v, ``, 501, "NotImplemented"},
+		{"an action not served yet", "POST", r + "/getBuildSourceUploadUrl" + v, ``, 501, "NotImplemented"},
 		{"a resource outside of groups", "PUT", s + "/providers/Microsoft.ContainerRegistry/registries/outside1" + v, `{"sku":{"name":"Basic"}}`, 404, "NotFound"},
 		{"a path to nowhere", "GET", "/a/b/c" + v, ``, 404, "NotFound"},
 		{"the root", "GET", "/" + v, ``, 404, "NotFound"},

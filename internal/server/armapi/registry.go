@@ -6,6 +6,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/registry/repotoken"
 )
 
 // credentials shows the passwords of the admin user.
@@ -21,6 +22,16 @@ func (h handlers) regenerateCredential(ctx context.Context, c *Call) (any, error
 		return nil, err
 	}
 	return h.Registries.RegenerateCredential(ctx, c.ID, body.Name)
+}
+
+// generateCredentials makes passwords of a repository-scoped token, and is the one answer
+// that shows them.
+func (h handlers) generateCredentials(ctx context.Context, c *Call) (any, error) {
+	var req repotoken.GenerateRequest
+	if err := c.Decode(&req); err != nil {
+		return nil, err
+	}
+	return h.Tokens.Generate(ctx, c.ID, req, string(c.Caller.ObjectID), c.Now)
 }
 
 // usages tells how much of what its tier includes a registry has.

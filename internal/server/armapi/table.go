@@ -14,6 +14,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/registry/repotoken"
 	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
@@ -30,6 +31,8 @@ type Services struct {
 	Federated  *identity.Federated
 	Registries *registry.Registries
 	Content    *registry.Content
+	ScopeMaps  *repotoken.ScopeMaps
+	Tokens     *repotoken.Tokens
 	Imports    *mirror.Imports
 	Tasks      *task.Service
 	Runs       *run.Service
@@ -57,6 +60,9 @@ func (s *Server) MountAll(services Services) {
 	Action(s, registry.Kind, "listCredentials", h.credentials)
 	Action(s, registry.Kind, "regenerateCredential", h.regenerateCredential)
 	Reading(s, registry.Kind, "listUsages", h.usages)
+	Action(s, registry.Kind, "generateCredentials", h.generateCredentials)
+	Mount(s, repotoken.MapKind, services.ScopeMaps, Options{OldestVersion: "2019-05-01", KeepNulls: true})
+	Mount(s, repotoken.Kind, services.Tokens, Options{OldestVersion: "2019-05-01", KeepNulls: true})
 	Action(s, registry.Kind, "scheduleRun", h.scheduleRun)
 	Action(s, registry.Kind, "listBuildSourceUploadUrl", h.uploadURL)
 	for _, typ := range []string{"replications", "privateEndpointConnections", "cacheRules", "credentialSets"} {

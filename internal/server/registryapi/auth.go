@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registry/repotoken"
 )
 
 // tokenUser is the user name that goes with a refresh token as the password.
@@ -30,7 +33,7 @@ func (c *call) authorize() error {
 		return c.stillThere()
 	}
 	for _, action := range need.Actions {
-		err := c.check(subject, action)
+		err := c.check(subject, action, need.Name)
 		if subject.Anonymous() && problem.Is(err, problem.Denied) {
 			return c.challenge("insufficient_scope", "nobody has signed in")
 		}
@@ -106,19 +109,45 @@ func (c *call) challenge(code, reason string, more ...oci.Access) error {
 }
 
 // login finds who signs in with a user name and a password: a refresh token, the
-// admin user's, or a service principal's client ID and secret.
+// admin user's, a repository-scoped token's, or a service principal's client ID and
+// secret. Wrong passwords are counted.
 func (c *call) login(user, password string) (token.Subject, error) {
 	if user == tokenUser {
 		return c.refresh(password)
 	}
+	account, address := c.name+"/"+user, signin.Address(c.RemoteAddr)
+	if c.server.Guesses.Closed(account, address, c.now) {
+		return token.Subject{}, c.tooManyGuesses()
+	}
+	subject, err := c.loginAs(user, password)
+	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrWrongSecret) {
+		c.server.Guesses.Wrong(account, address, c.now)
+	}
+	return subject, err
+}
+
+func (c *call) tooManyGuesses() error {
+	c.server.Log.Warn("too many attempts to sign in", "registry", c.name, "from", c.RemoteAddr)
+	c.w.Header().Set("Retry-After", strconv.Itoa(int(signin.GuessAgain.Seconds())))
+	return problem.New(problem.Limited, "TOOMANYREQUESTS", "there were too many attempts to sign in with a wrong password")
+}
+
+func (c *call) loginAs(user, password string) (token.Subject, error) {
 	if strings.EqualFold(user, c.name) {
 		return c.loginAdmin(password)
 	}
+	if repotoken.CanName(user) {
+		return c.loginToken(user, password)
+	}
 	p, err := c.server.Directory.Authenticate(c.Context(), identity.ClientID(user), secret.New(password))
 	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrWrongSecret) {
-		return token.Subject{}, problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong").Because(err)
+		return token.Subject{}, wrongPassword().Because(err)
 	}
 	return token.Subject{Principal: p.ObjectID}, err
+}
+
+func wrongPassword() *problem.Error {
+	return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong").Because(identity.ErrWrongSecret)
 }
 
 func (c *call) refresh(text string) (token.Subject, error) {
@@ -207,15 +236,20 @@ func (c *call) checkTarget(service, tenant string) error {
 	return nil
 }
 
-// mayAnything returns the denial of pulling if the subject may do nothing here.
+// mayAnything returns the denial of pulling if the subject may do nothing here. A
+// repository-scoped token may at least sign in.
 func (c *call) mayAnything(subject token.Subject) error {
+	if subject.Token != "" {
+		_, err := c.scoped(subject)
+		return err
+	}
 	for action := range rbacActions {
-		err := c.check(subject, action)
+		err := c.check(subject, action, "")
 		if err == nil || !problem.Is(err, problem.Denied) {
 			return err
 		}
 	}
-	return c.check(subject, oci.Pull)
+	return c.check(subject, oci.Pull, "")
 }
 
 // token gives an access token: GET with Basic, or POST with a refresh token or a
@@ -275,20 +309,29 @@ func (c *call) tokenRequest() (subject token.Subject, scopes []string, err error
 
 var errNoCredential = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required: this registry does not allow anonymous access")
 
-// grant keeps of what is asked for what is allowed now.
+// grant keeps of what is asked for what is allowed now. What differs between repositories
+// is asked for each of them, everything else once.
 func (c *call) grant(subject token.Subject, asked []oci.Access) ([]oci.Access, error) {
 	granted := []oci.Access{}
-	verdicts := map[oci.Action]error{}
+	type question struct {
+		on     string
+		action oci.Action
+	}
+	verdicts := map[question]error{}
 	for _, access := range asked {
 		var allowed []oci.Action
 		for _, action := range access.Actions {
 			if !grantable(access, action) {
 				continue
 			}
-			verdict, known := verdicts[action]
+			q := question{action: action}
+			if subject.Token != "" {
+				q.on = access.Name
+			}
+			verdict, known := verdicts[q]
 			if !known {
-				verdict = c.check(subject, action)
-				verdicts[action] = verdict
+				verdict = c.check(subject, action, q.on)
+				verdicts[q] = verdict
 			}
 			if verdict == nil {
 				allowed = append(allowed, action)

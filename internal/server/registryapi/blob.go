@@ -176,12 +176,12 @@ func (c *call) mount(text, from string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if denied := c.check(c.subject, oci.Pull); denied != nil {
-		return false, nil
-	}
 	source, found, err := c.server.Content.Holder(c.Context(), registry.Name{Registry: c.name, Repository: from}, d)
 	if err != nil || !found {
 		return false, err
+	}
+	if denied := c.check(c.subject, oci.Pull, source.Repository); denied != nil {
+		return false, nil
 	}
 	if need := oci.RepositoryAccess(source.Repository, oci.Pull); c.granted != nil && !covered(c.granted, need) {
 		return false, c.challenge("insufficient_scope", "the access token does not cover the source of the mount", need)

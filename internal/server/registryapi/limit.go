@@ -123,7 +123,7 @@ func (c *call) limit(subject token.Subject) error {
 	if l == nil {
 		return nil
 	}
-	who := string(subject.Principal) + subject.Run + subject.Admin
+	who := string(subject.Principal) + subject.Run + subject.Admin + subject.Token
 	if who == "" {
 		who = "anonymous"
 	}

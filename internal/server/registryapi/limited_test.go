@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/server/registryapi"
 	"github.com/acrux/acrux/internal/server/servertest"
@@ -18,12 +19,11 @@ func TestTooManyRequests(t *testing.T) {
 	must(t, err)
 	*w.Router = edge.Router{Log: slog.New(slog.DiscardHandler)}
 	w.Router.Below("azurecr."+servertest.Domain, &registryapi.Server{Log: slog.New(slog.DiscardHandler), Registries: w.Registries, Content: w.Content, Issuer: w.Issuer,
-		Checker: w.Checker, Directory: w.Directory, Runs: w.Runs, Limiter: limiter})
+		Checker: w.Checker, Directory: w.Directory, Runs: w.Runs, Tokens: w.Tokens, Guesses: signin.NewGuesses(), Limiter: limiter})
 	r, other := of(w, "myregistry", w.Admin), of(w, "myregistry", w.Person("other", "AcrPull", w.Registry))
 	path := "/v2/hello/referrers/" + digestOf("x")
-	nobody := []string{"Authorization", "Basic eDp5"}
-	for range 300 {
-		want(t, r.send("GET", path, "", nobody...), 401, "UNAUTHORIZED")
+	for i := range 300 {
+		want(t, r.send("GET", path, "", "Authorization", basic("nobody"+strconv.Itoa(i), "y")), 401, "UNAUTHORIZED")
 	}
 	n := 0
 	a := r.send("GET", path, "")

@@ -174,7 +174,12 @@ func (c *call) tags(q registry.TagQuery) ([]registry.Tag, error) {
 	return c.server.Content.Tags(c.Context(), c.repository(), q)
 }
 
-func (c *call) listRepositories() error { return c.listNames(c.server.Content.Repositories) }
+func (c *call) listRepositories() error {
+	if c.subject.Token != "" {
+		return c.listNames(c.visible)
+	}
+	return c.listNames(c.server.Content.Repositories)
+}
 
 // listNames lists names of repositories.
 func (c *call) listNames(list func(ctx context.Context, registry string, page registry.Page) ([]string, error)) error {

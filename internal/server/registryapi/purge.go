@@ -100,7 +100,7 @@ func (c *call) purge() error {
 // alsoNeeds checks an access that the body of a request makes necessary.
 func (c *call) alsoNeeds(need oci.Access) error {
 	for _, action := range need.Actions {
-		if err := c.check(c.subject, action); err != nil {
+		if err := c.check(c.subject, action, need.Name); err != nil {
 			return err
 		}
 	}

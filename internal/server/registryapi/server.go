@@ -19,6 +19,7 @@ import (
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -26,6 +27,7 @@ import (
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
+	"github.com/acrux/acrux/internal/registry/repotoken"
 )
 
 // Runs tells whether a run is being executed.
@@ -45,6 +47,10 @@ type Server struct {
 	Checker    *rbac.Checker
 	Directory  *identity.Directory
 	Runs       Runs
+	// Tokens are the repository-scoped tokens.
+	Tokens *repotoken.Tokens
+	// Guesses counts wrong passwords.
+	Guesses *signin.Guesses
 	// Limiter bounds how many requests there are; nil does not.
 	Limiter *Limiter
 	// Audiences are those of identity tokens that may be exchanged.
@@ -61,7 +67,8 @@ type call struct {
 	name     string                            // of the registry, in lower case
 	host     string                            // as the client spelled it, with port
 	subject  token.Subject
-	granted  []oci.Access // what the token covers; nil without one
+	granted  []oci.Access     // what the token covers; nil without one
+	scope    *repotoken.Grant // of the repository-scoped token, once it was read for this request
 	now      time.Time
 }
 
@@ -77,6 +84,8 @@ func (c *call) actor() string {
 		return c.subject.Run
 	case c.subject.Admin != "":
 		return c.resource.ID.Name() // the admin user's name
+	case c.subject.Token != "":
+		return c.subject.Token
 	}
 	return string(c.subject.Principal)
 }
@@ -205,8 +214,9 @@ var rbacActions = map[oci.Action][]string{
 var runMay = map[oci.Action]bool{oci.Pull: true, oci.Push: true, oci.MetadataRead: true}
 
 // check asks whether the subject may do the action on this registry now: nil, or the
-// denial as a problem.
-func (c *call) check(subject token.Subject, action oci.Action) error {
+// denial as a problem. Some may do in one repository what they may not in another: on is
+// the repository, or the catalogue.
+func (c *call) check(subject token.Subject, action oci.Action, on string) error {
 	actions, ok := rbacActions[action]
 	switch {
 	case !ok:
@@ -215,6 +225,8 @@ func (c *call) check(subject token.Subject, action oci.Action) error {
 		return c.checkRun(subject.Run, action)
 	case subject.Admin != "":
 		return c.checkAdmin(subject.Admin)
+	case subject.Token != "":
+		return c.checkScoped(subject, action, on)
 	case subject.Anonymous():
 		return c.checkAnonymous(action)
 	}

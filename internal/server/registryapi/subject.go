@@ -6,8 +6,8 @@ import (
 	"github.com/acrux/acrux/internal/oci"
 )
 
-// Who is no principal: the admin user of a registry, and nobody. What they may do
-// stands in the registry's document, which is read for each request; so switching them
+// Who is no principal: the admin user of a registry, and nobody (repository-scoped tokens
+// are in scoped.go). What they may do stands in the registry's document, which is read for each request; so switching them
 // off, or renewing a password, counts from the next request on, whatever tokens there
 // are.
 
@@ -18,8 +18,7 @@ func (c *call) loginAdmin(password string) (token.Subject, error) {
 	}
 	mark, err := c.server.Registries.SignIn(c.Context(), c.resource, password)
 	if err == nil && mark == "" {
-		err = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the user name or the password is wrong").
-			Hint("az acr credential show --name %s", c.resource.ID.Name())
+		err = wrongPassword().Hint("az acr credential show --name %s", c.resource.ID.Name())
 	}
 	return token.Subject{Admin: mark}, err
 }
@@ -57,6 +56,9 @@ func (c *call) stillThere() error {
 	switch {
 	case c.subject.Admin != "":
 		return c.checkAdmin(c.subject.Admin)
+	case c.subject.Token != "":
+		_, err := c.scoped(c.subject)
+		return err
 	case c.subject.Anonymous() && (c.req.Kind != base || !c.resource.Properties.AnonymousPullEnabled):
 		return c.challenge("invalid_token", "nobody has signed in")
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
+	"github.com/acrux/acrux/internal/registry/repotoken"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
@@ -116,6 +117,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Federated = identity.NewFederated(documents, s.Directory)
 	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer, []string{Alias})
 	s.Registries.Secrets = sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
+	s.ScopeMaps, s.Tokens = repotoken.New(documents, s.Registries.Secrets, s.DB.Generation)
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
 	if err != nil {
 		return err
@@ -163,7 +165,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 func (s *Stack) route(log *slog.Logger) {
 	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Trash: sqlstore.Registry{DB: s.DB},
 		Purger: &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: s.DB}}, Content: s.Content}, Pulls: s.Pulls, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
-		Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
+		Tokens: s.Tokens, Guesses: signin.NewGuesses(), Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
 	signIn := signin.NewService(sqlstore.SignIn{DB: s.DB})
 	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}
