@@ -4,7 +4,7 @@ import "slices"
 
 // commands is everything the client can do.
 func commands() []command {
-	return slices.Concat(accountCommands(), resourceCommands(), roleCommands(), directoryCommands(), registryCommands(), policyCommands(), imageCommands(), []command{purgeCommand()}, taskCommands(), runCommands())
+	return slices.Concat(accountCommands(), resourceCommands(), roleCommands(), directoryCommands(), registryCommands(), tokenCommands(), policyCommands(), imageCommands(), []command{purgeCommand()}, taskCommands(), runCommands())
 }
 
 // Flags that many commands have.

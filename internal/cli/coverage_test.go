@@ -72,6 +72,8 @@ func TestSpread(t *testing.T) {
 		{"an optional flag with values", "acr task create --assign-identity /a [system]", "acr task create --assign-identity=/a --assign-identity=[system]"},
 		{"a value that looks like a flag", "acr run --registry r --cmd -x /dev/null", "acr run --registry r --cmd -x /dev/null"},
 		{"several without values is left to the parser", "role assignment delete --ids", "role assignment delete --ids"},
+		{"groups", "acr token create --name t --repository a content/read content/write --registry r --repository b content/read", "acr token create --name t --repository=a content/read content/write --registry r --repository=b content/read"},
+		{"groups by another name", "acr scope-map update --add a content/read --remove b content/read", "acr scope-map update --add-repository=a content/read --remove-repository=b content/read"},
 		{"with an equals sign", "acr import --image=a:1 --name r", "acr import --image=a:1 --name r"},
 		{"another spelling", "group show -g x --output tsv", "group show --name x --output tsv"},
 		{"another spelling with an equals sign", "rest --uri=/a --method put", "rest --url=/a --method put"},

@@ -36,6 +36,7 @@ const (
 	list                     // one value, and the flag may be repeated: --image a --image b
 	several                  // one or more values: --ids a b
 	optional                 // none or more values: --assign-identity [ids]
+	groups                   // one or more values, and the flag may be repeated: --repository a content/read --repository b content/read
 )
 
 // flag is a flag of a command.
@@ -158,11 +159,14 @@ var groupShorts = map[string]string{
 	"acr identity":                  "Identities of a registry",
 	"acr manifest":                  "Manifests and artifacts",
 	"acr repository":                "Repositories and images",
+	"acr scope-map":                 "What tokens may do",
 	"acr task":                      "Tasks and their runs",
 	"acr task credential":           "How a task logs in to other registries",
 	"acr task identity":             "Identities of a task",
 	"acr task timer":                "Timers of a task",
 	"acr taskrun":                   "Runs that are resources",
+	"acr token":                     "Users of a registry for some of its repositories",
+	"acr token credential":          "Passwords of a token",
 	"ad":                            "The directory: users, applications, service principals",
 	"ad app":                        "Applications",
 	"ad signed-in-user":             "Who is signed in",
@@ -263,7 +267,7 @@ func (f flag) add(cmd *cobra.Command) {
 	case yesno:
 		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
 		cmd.Flags().Lookup(f.name).NoOptDefVal = "true"
-	case list, several, optional:
+	case list, several, optional, groups:
 		cmd.Flags().StringArrayP(f.name, f.short, nil, f.help)
 	}
 	if f.required {
@@ -272,7 +276,7 @@ func (f flag) add(cmd *cobra.Command) {
 }
 
 // spread rewrites arguments for a parser that wants one value for each flag:
-// "--ids a b" becomes "--ids=a --ids=b", an optional flag without values gets an empty
+// "--ids a b" becomes "--ids=a --ids=b", a group "--repository=a b", an optional flag without values gets an empty
 // one, and "--no-push false" becomes "--no-push=false".
 func spread(table []command, args []string) []string {
 	spec := find(table, args)
@@ -303,6 +307,10 @@ func spread(table []command, args []string) []string {
 		n := 0
 		for i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
 			i, n = i+1, n+1
+			if f.kind == groups && n > 1 {
+				out[len(out)-1] += " " + args[i]
+				continue
+			}
 			out = append(out, "--"+f.name+"="+args[i])
 		}
 		if n == 0 && f.kind == optional {
