@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/memo"
@@ -206,6 +207,27 @@ func (c *Content) Holder(ctx context.Context, name Name, d digest.Digest) (Name,
 	return name, err == nil && b.Attributes&toRead != 0, err
 }
 
+// enter makes sure, in a transaction, that there is a repository that may be written to. A
+// registry that was deleted since the request was let in gets none: who made another one of
+// the name would find it there.
+func (c *Content) enter(ctx context.Context, name Name, now time.Time) error {
+	repo, err := c.Store.Repository(ctx, name)
+	if !errors.Is(err, ErrNoRepository) {
+		if err != nil {
+			return err
+		}
+		return Lock{Attributes: repo.Attributes}.check(name, toWrite)
+	}
+	if c.Policies != nil {
+		if _, err := c.Policies(ctx, name.Registry); errors.Is(err, resource.ErrNotFound) {
+			return unknownRepository(name).Because(err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return c.Store.EnsureRepository(ctx, name, now)
+}
+
 // Mount links a blob of another repository of the installation. The caller has
 // checked that the source may be read. It reports whether there was such a blob.
 func (c *Content) Mount(ctx context.Context, name, from Name, d digest.Digest, now time.Time) (bool, error) {
@@ -217,10 +239,7 @@ func (c *Content) Mount(ctx context.Context, name, from Name, d digest.Digest, n
 		if err != nil {
 			return err
 		}
-		if err := c.checkRepository(ctx, name, toWrite); err != nil {
-			return err
-		}
-		if err := c.Store.EnsureRepository(ctx, name, now); err != nil {
+		if err := c.enter(ctx, name, now); err != nil {
 			return err
 		}
 		_, err = c.Store.AddBlob(ctx, name, b, now)

@@ -212,10 +212,10 @@ func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
 
 // keep writes manifest, tags and events. It runs in a transaction.
 func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []string) error {
-	if err := c.mayKeep(ctx, push.Name, m.Digest); err != nil {
+	if err := c.enter(ctx, push.Name, push.Now); err != nil {
 		return err
 	}
-	if err := c.Store.EnsureRepository(ctx, push.Name, push.Now); err != nil {
+	if err := c.checkManifest(ctx, push.Name, m.Digest, toWrite); err != nil {
 		return err
 	}
 	for _, d := range m.Blobs {
@@ -239,14 +239,6 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []strin
 		return err
 	}
 	return c.tagAll(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
-}
-
-// mayKeep returns a problem if repository or manifest are there and locked.
-func (c *Content) mayKeep(ctx context.Context, name Name, d digest.Digest) error {
-	if err := c.checkRepository(ctx, name, toWrite); err != nil {
-		return err
-	}
-	return c.checkManifest(ctx, name, d, toWrite)
 }
 
 func missingPart(err error, code, what string, d digest.Digest) error {
@@ -320,10 +312,7 @@ func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name
 	}
 	var top Manifest
 	err := c.Store.InTx(ctx, func(ctx context.Context) error {
-		if err := c.checkRepository(ctx, to, toWrite); err != nil {
-			return err
-		}
-		if err := c.Store.EnsureRepository(ctx, to, now); err != nil {
+		if err := c.enter(ctx, to, now); err != nil {
 			return err
 		}
 		var err error

@@ -168,10 +168,7 @@ func (c *Content) link(ctx context.Context, name Name, b Blob, id string, now ti
 				return wire(err, name, id)
 			}
 		}
-		if err := c.checkRepository(ctx, name, toWrite); err != nil {
-			return err
-		}
-		if err := c.Store.EnsureRepository(ctx, name, now); err != nil {
+		if err := c.enter(ctx, name, now); err != nil {
 			return err
 		}
 		kept, err = c.Store.AddBlob(ctx, name, b, now)

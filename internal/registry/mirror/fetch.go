@@ -164,7 +164,7 @@ func (f *fetcher) explain(err error) error {
 		return problem.New(problem.Unavailable, "SourceFailed", "The registry '%s' sent something else for '%s' than its digest says: %s.", host, what, p.Target).Because(err)
 	case errors.As(err, &p):
 		return p
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, ErrNoOperation):
 		return err // ours
 	case errors.As(err, &terr) && terr.StatusCode == http.StatusNotFound:
 		return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found at '%s'.", what, host).Because(err)

@@ -42,7 +42,9 @@ type Store interface {
 	Operation(ctx context.Context, id string) (Operation, error)
 	// OpenOperations lists those in progress, oldest first.
 	OpenOperations(ctx context.Context) ([]Operation, error)
+	// PutOperation writes a new one, SetOperation one that is there, or ErrNoOperation.
 	PutOperation(ctx context.Context, op Operation) error
+	SetOperation(ctx context.Context, op Operation) error
 }
 
 // Operation returns an operation.
@@ -101,11 +103,16 @@ func (m *Imports) Work(ctx context.Context, j jobs.Job) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if errors.Is(failed, ErrNoOperation) { // it went meanwhile
+		return nil
+	}
 	ours := failed != nil && problem.From(failed).Kind.Ours()
 	if ours && !j.Last {
 		return failed
 	}
-	if err := m.Store.PutOperation(ctx, op.ended(failed, time.Now())); err != nil {
+	if err := m.Store.SetOperation(ctx, op.ended(failed, time.Now())); errors.Is(err, ErrNoOperation) {
+		return nil
+	} else if err != nil {
 		return errors.Join(failed, fmt.Errorf("recording the end of an import: %w", err))
 	}
 	if ours {

@@ -50,5 +50,5 @@ func (f *fetcher) advance(ctx context.Context, bytes int64, blobs int) error {
 func (f *fetcher) show(ctx context.Context, now time.Time) error {
 	f.progress.shown = now
 	f.op.Progress, f.op.Updated = f.progress.String(), now
-	return f.Store.PutOperation(ctx, f.op)
+	return f.Store.SetOperation(ctx, f.op)
 }

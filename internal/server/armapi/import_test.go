@@ -144,7 +144,7 @@ func TestImportDecidesAtTheEnd(t *testing.T) {
 	}
 	for i, a := range []servertest.Answer{one, two} { // as after a crash before the end was recorded
 		before := outcome(t, w, a)
-		must(t, w.Imports.Store.PutOperation(t.Context(), open[i]))
+		must(t, w.Imports.Store.SetOperation(t.Context(), open[i]))
 		work()
 		if after := outcome(t, w, a); after != before {
 			t.Errorf("an import that ended %q ends %q when it is done again", before, after)
@@ -387,7 +387,7 @@ func TestImportTriesAgain(t *testing.T) {
 		op, err := w.Imports.Store.Operation(t.Context(), id)
 		must(t, err)
 		op.Request = []byte("sealed by nobody")
-		must(t, w.Imports.Store.PutOperation(t.Context(), op))
+		must(t, w.Imports.Store.SetOperation(t.Context(), op))
 		return id
 	}
 	gone, cancel := context.WithCancel(t.Context())

@@ -6,9 +6,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	contents "github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/server/servertest"
 )
 
@@ -316,4 +321,38 @@ func TestContentMatrix(t *testing.T) {
 		fmt.Fprintf(&b, " %-6s %s\n", r.method, strings.ReplaceAll(r.path, digestOf("none"), "DIGEST"))
 	}
 	servertest.Golden(t, "authorization.golden", b.String())
+}
+
+// What was under way when a registry was deleted makes nothing in another one of its name.
+func TestPushIntoDeletedRegistry(t *testing.T) {
+	w := servertest.New(t)
+	ctx, name, now := t.Context(), contents.Name{Registry: "myregistry", Repository: "hello"}, time.Now()
+	r := of(w, "myregistry", w.Admin)
+	manifest := r.image(t, "hello", "v1", "layer")
+	a := w.ARM(w.Admin, "DELETE", w.Registry.String(), "")
+	if a.Status >= 300 {
+		t.Fatal(a.Status, a.Body)
+	}
+	for what, push := range map[string]func() error{
+		"a blob": func() error {
+			_, err := w.Content.AddBlob(ctx, name, strings.NewReader("late"), digest.FromString("late"), now)
+			return err
+		},
+		"a manifest": func() error {
+			_, err := w.Content.PutManifest(ctx, contents.Push{Name: name, Reference: "v1", MediaType: imageType, Body: []byte(manifest), Actor: "me", Now: now})
+			return err
+		},
+		"an upload": func() error {
+			u, err := w.Content.StartUpload(ctx, name, now)
+			must(t, err)
+			_, err = w.Content.Finish(ctx, u, strings.NewReader("late"), digest.FromString("late"), now)
+			return err
+		},
+	} {
+		if err := push(); err == nil || problem.From(err).Code != "NAME_UNKNOWN" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	w.ARMOK(w.Admin, "PUT", w.Registry.String(), `{"location":"eastus","sku":{"name":"Basic"}}`)
+	equal(t, strings.TrimSpace(r.send("GET", "/v2/_catalog", "").Body), `{"repositories":[]}`)
 }

@@ -39,9 +39,14 @@ func (s Operations) OpenOperations(ctx context.Context) ([]mirror.Operation, err
 // PutOperation implements mirror.Store.
 func (s Operations) PutOperation(ctx context.Context, op mirror.Operation) error {
 	_, err := s.exec(ctx, `INSERT INTO operations (id, resource, resource_id, request, status, progress, code, message, created, updated)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		ON CONFLICT (id) DO UPDATE SET request = excluded.request, status = excluded.status, progress = excluded.progress,
-			code = excluded.code, message = excluded.message, updated = excluded.updated`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		op.ID, op.Registry.Key(), op.Registry.String(), op.Request, op.Status, op.Progress, op.Code, op.Message, micros(op.Created), micros(op.Updated))
 	return err
+}
+
+// SetOperation implements mirror.Store.
+func (s Operations) SetOperation(ctx context.Context, op mirror.Operation) error {
+	n, err := s.exec(ctx, `UPDATE operations SET request = $2, status = $3, progress = $4, code = $5, message = $6, updated = $7 WHERE id = $1`,
+		op.ID, op.Request, op.Status, op.Progress, op.Code, op.Message, micros(op.Updated))
+	return none(n, err, mirror.ErrNoOperation)
 }
