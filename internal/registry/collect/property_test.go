@@ -174,7 +174,7 @@ func (s *sequence) run() error {
 func TestNoSequenceBreaksATag(t *testing.T) {
 	n := 10_000
 	if testing.Short() || raceDetector { // with the detector each is ten times as slow; make test runs all without
-		n = 500
+		n = 200
 	}
 	if sqlstoretest.Postgres() {
 		n = 100
