@@ -81,13 +81,13 @@ func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.A
 }
 
 // demand sets the header that says how to authenticate, and for what: what the request
-// takes, and more.
-func (c *call) demand(code string, more ...oci.Access) {
+// takes, and what it takes to mount a blob if it asks for that.
+func (c *call) demand(code string) {
 	text := fmt.Sprintf(`Bearer realm="https://%s/oauth2/token",service="%s"`, c.host, c.host)
 	if need, ok := c.req.need(c.Method); ok {
 		scope := need.String()
-		for _, access := range more {
-			scope += " " + access.String()
+		if source, ok := c.mountSource(); ok {
+			scope += " " + source.String() // not every client asks twice
 		}
 		text += fmt.Sprintf(`,scope="%s"`, scope)
 	}
@@ -97,10 +97,20 @@ func (c *call) demand(code string, more ...oci.Access) {
 	c.w.Header().Set("WWW-Authenticate", text)
 }
 
+// mountSource is the access to the repository that a request wants to mount a blob from.
+func (c *call) mountSource() (oci.Access, bool) {
+	if c.req.Kind != uploadStart {
+		return oci.Access{}, false
+	}
+	q := c.URL.Query()
+	from := q.Get("from")
+	return oci.RepositoryAccess(from, oci.Pull), q.Get("mount") != "" && oci.ValidRepository(from)
+}
+
 // challenge is the answer to who has not said who he is, distribution's token
 // specification. On /v2/ it names no scope: the stock CLI reads it word by word.
-func (c *call) challenge(code, reason string, more ...oci.Access) error {
-	c.demand(code, more...)
+func (c *call) challenge(code, reason string) error {
+	c.demand(code)
 	p := problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required, visit https://aka.ms/acr/authorization for more information.")
 	if reason != "" {
 		p.Because(errors.New(reason))

@@ -184,7 +184,10 @@ func (c *call) mount(text, from string) (bool, error) {
 		return false, nil
 	}
 	if need := oci.RepositoryAccess(source.Repository, oci.Pull); c.granted != nil && !covered(c.granted, need) {
-		return false, c.challenge("insufficient_scope", "the access token does not cover the source of the mount", need)
+		if from == "" {
+			return false, nil // nobody can ask for what he does not name
+		}
+		return false, c.challenge("insufficient_scope", "the access token does not cover the source of the mount")
 	}
 	mounted, err := c.server.Content.Mount(c.Context(), c.repository(), source, d, c.now)
 	if mounted {

@@ -190,13 +190,14 @@ func TestMount(t *testing.T) {
 	want(t, another.send("POST", "/v2/a/blobs/uploads/?mount="+digestOf("layer"), ""), 202, "")
 	want(t, another.send("POST", "/v2/a/blobs/uploads/"+mount, ""), 202, "")
 	narrow, _ := r.send("GET", "/oauth2/token?scope=repository:b:pull,push", "").At("token").(string)
-	for _, query := range []string{mount, "?mount=" + digestOf("layer")} {
-		a := r.send("POST", "/v2/b/blobs/uploads/"+query, "", "Authorization", "Bearer "+narrow)
+	for _, login := range []string{"Bearer " + narrow, ""} { // the first challenge names both as well
+		a := r.send("POST", "/v2/b/blobs/uploads/"+mount, "", "Authorization", login)
 		want(t, a, 401, "UNAUTHORIZED")
-		if got := a.Header.Get("WWW-Authenticate"); !strings.Contains(got, `,scope="repository:b:pull,push repository:`) {
+		if got := a.Header.Get("WWW-Authenticate"); !strings.Contains(got, `,scope="repository:b:pull,push repository:from:pull"`) {
 			t.Errorf("the challenge is %s", got)
 		}
 	}
+	want(t, r.send("POST", "/v2/b/blobs/uploads/?mount="+digestOf("layer"), "", "Authorization", "Bearer "+narrow), 202, "")
 	want(t, r.send("POST", "/v2/b/blobs/uploads/?mount="+digestOf("none"), "", "Authorization", "Bearer "+narrow), 202, "")
 	want(t, r.send("HEAD", "/v2/b/blobs/"+digestOf("layer"), ""), 404, "")
 	wide, _ := r.send("GET", "/oauth2/token?scope=repository:b:pull,push+repository:from:pull", "").At("token").(string)
