@@ -104,7 +104,7 @@ func NewService(store Store) *Service {
 // use up those of an account, so that its user has to wait for a minute as well: that is
 // better than to let passwords be guessed from many addresses.
 func (s *Service) Guess(account, address string, now time.Time) (right func(), ok bool) {
-	account = strings.ToLower(account)
+	account = hash(strings.ToLower(account)) // a client chooses how long it is
 	if !s.addresses.Take(address, now) {
 		return nil, false
 	}
