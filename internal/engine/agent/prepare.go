@@ -110,7 +110,17 @@ func (r *run) plan(ctx context.Context) (*taskfile.Plan, error) {
 	case errors.Is(err, lease.ErrLost):
 		return nil, err
 	}
-	return nil, engine.Failure(err.Error())
+	return nil, explainFile(err)
+}
+
+// explainFile is for a task file that cannot be run: the runner's words on their own
+// line, and where in the file it is on the next one.
+func explainFile(err error) error {
+	var placed *taskfile.Error
+	if errors.As(err, &placed) {
+		return engine.Failure(err.Error() + "\nhint: " + placed.Place())
+	}
+	return engine.Failure(err.Error())
 }
 
 // loadFiles reads the task file and the values file from the context.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,65 +37,72 @@ var (
 
 // cutAliases separates the alias block from the rest of the text. A second block
 // is found only if another key stands between the two.
-func cutAliases(text string) (block, rest string) {
-	var inBlock bool
-	var blocks, others strings.Builder
-	for line := range strings.Lines(text) {
-		bare := strings.TrimRight(line, "\r\n")
-		switch {
-		case inBlock && topKey.MatchString(bare):
-			inBlock = false
-		case !inBlock && aliasKey.MatchString(bare):
-			inBlock = true
-		}
-		if inBlock {
-			blocks.WriteString(line)
-		} else {
-			others.WriteString(line)
-		}
+func cutAliases(text sourced) (block, rest sourced) {
+	cut := func(wanted bool) sourced {
+		inBlock := false
+		return text.become(keepLines(text.text, func(line string) bool {
+			bare := strings.TrimRight(line, "\r\n")
+			switch {
+			case inBlock && topKey.MatchString(bare):
+				inBlock = false
+			case !inBlock && aliasKey.MatchString(bare):
+				inBlock = true
+			}
+			return inBlock == wanted
+		}))
 	}
-	return blocks.String(), others.String()
+	return cut(true), cut(false)
 }
 
 // aliases are the names of a file with their values and the sign before them.
 type aliases struct {
 	directive rune
 	values    map[string]string
+	unknown   []unknownAlias // found by replace
 }
+
+// unknownAlias is a name behind the directive that stands for nothing.
+type unknownAlias struct {
+	name string
+	at   int // of the directive, in the text before the replacement
+}
+
+// maxUnknown bounds how many unknown names are remembered.
+const maxUnknown = 1000
 
 // aliasBlock is the shape of the block in a task file.
 type aliasBlock struct {
 	Alias struct {
-		Src       []string          `yaml:"src"`
-		Values    map[string]string `yaml:"values"`
-		Directive *string           `yaml:"directive"`
-	} `yaml:"alias"`
+		Src       []string          `yaml:"src" about:"files of the context, or URLs, with more aliases; the last one counts"`
+		Values    map[string]string `yaml:"values" about:"aliases by name; names are letters and digits"`
+		Directive *string           `yaml:"directive" about:"one character instead of $"`
+	} `yaml:"alias" about:"names that stand for texts, anywhere behind the directive and as the first word of a cmd; only with version v1.1.0"`
 }
 
 // loadAliases reads a rendered block, its sources and the built-in names, and
 // checks the directive and the names, in that order.
-func loadAliases(ctx context.Context, block string, in *Input) (*aliases, error) {
+func loadAliases(ctx context.Context, block sourced, in *Input) (*aliases, error) {
 	var doc aliasBlock
-	if err := yaml.Unmarshal([]byte(block), &doc); err != nil {
-		return nil, fmt.Errorf("error during alias unmarshaling: %w", err)
+	if err := yaml.Unmarshal([]byte(block.text), &doc); err != nil {
+		return nil, block.yamlError(fmt.Errorf("error during alias unmarshaling: %w", shortened(err)), err)
 	}
 	found := &aliases{directive: '$', values: builtinAliases(in)}
-	for _, src := range doc.Alias.Src {
+	for i, src := range doc.Alias.Src {
 		more, err := aliasSource(ctx, src, in)
 		if err != nil {
-			return nil, err
+			return nil, block.at(keyPath("alias").key("src").item(i), err)
 		}
 		maps.Copy(found.values, more)
 	}
 	maps.Copy(found.values, doc.Alias.Values)
 	if doc.Alias.Directive != nil {
 		if err := found.setDirective(*doc.Alias.Directive); err != nil {
-			return nil, err
+			return nil, block.at(keyPath("alias").key("directive"), err)
 		}
 	}
-	for name := range found.values {
+	for _, name := range slices.Sorted(maps.Keys(found.values)) {
 		if !aliasNames.MatchString(name) {
-			return nil, errors.New("alias key names only support alphanumeric characters")
+			return nil, block.at(keyPath("alias").key("values").key(name), errors.New("alias key names only support alphanumeric characters"))
 		}
 	}
 	return found, nil
@@ -143,42 +151,54 @@ func aliasSource(ctx context.Context, src string, in *Input) (map[string]string,
 
 // replace puts values in place of names that follow the directive, in one pass:
 // what was put in is not looked at again. A doubled directive stands for itself.
-func (a *aliases) replace(text string) string {
+// What becomes too long is an error.
+func (a *aliases) replace(text string) (string, origin, error) {
 	var out strings.Builder
-	var name []rune
-	inName := false
-	for _, r := range text {
+	var from origin
+	text = strings.ToValidUTF8(text, "\ufffd")
+	begin := -1 // of the directive before a name
+	for i, r := range text {
 		switch {
-		case !inName && r == a.directive:
-			inName = true
-		case !inName:
+		case begin < 0 && r == a.directive:
+			begin = i
+		case begin < 0:
 			out.WriteRune(r)
-		case r == a.directive && len(name) == 0:
+		case r == a.directive && i == begin+utf8.RuneLen(r):
+			from.mark(out.Len(), i, false)
 			out.WriteRune(r)
-			inName = false
+			begin = -1
 		case isAlphanumeric(r):
-			name = append(name, r)
 		default:
-			known := a.emit(&out, string(name))
-			name = name[:0]
-			if inName = known && r == a.directive; !inName {
-				out.WriteRune(r)
+			known := a.emit(&out, &from, text, begin, i)
+			if out.Len() > maxOutput {
+				return "", from, tooLarge(fmt.Sprintf("with its aliases the file is larger than %d bytes", maxOutput))
 			}
+			if begin = -1; known && r == a.directive {
+				begin = i
+				continue
+			}
+			out.WriteRune(r)
 		}
 	}
-	if inName {
-		a.emit(&out, string(name))
+	if begin >= 0 {
+		a.emit(&out, &from, text, begin, len(text))
 	}
-	return out.String()
+	return out.String(), from, nil
 }
 
-// emit writes the value of a name, or the name as it stood there.
-func (a *aliases) emit(out *strings.Builder, name string) (known bool) {
+// emit writes the value of the name between two places, or the name as it stood there.
+func (a *aliases) emit(out *strings.Builder, from *origin, text string, begin, end int) (known bool) {
+	name := text[begin+utf8.RuneLen(a.directive) : end]
 	value, known := a.values[name]
 	if !known {
-		value = string(a.directive) + name
+		if name != "" && len(a.unknown) < maxUnknown {
+			a.unknown = append(a.unknown, unknownAlias{name, begin})
+		}
+		value = text[begin:end]
 	}
+	from.mark(out.Len(), begin, known)
 	out.WriteString(value)
+	from.mark(out.Len(), end, false)
 	return known
 }
 

@@ -1,6 +1,7 @@
 package taskfile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -94,4 +95,87 @@ func FuzzRender(f *testing.F) {
 			known[step.ID] = true
 		}
 	})
+}
+
+// hostileFiles are files that would become much larger in memory than they are, or take
+// long to look at.
+func hostileFiles() map[string]string {
+	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := 1; i < 12; i++ {
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10))
+	}
+	merges := "a0: &a0 {id: x}\n"
+	for i := 1; i < 2000; i++ {
+		merges += fmt.Sprintf("a%d: &a%d {<<: *a%d, <<: *a%d}\n", i, i, i-1, i-1)
+	}
+	return map[string]string{
+		"aliases of YAML":         bomb + "steps:\n  - cmd: a\n    env: *a11\n",
+		"aliases of YAML, unused": bomb + "steps: [{cmd: a, retries: -1}]\n",
+		"merges":                  merges + "steps: [{cmd: a, <<: *a1999, retries: -1}]\n",
+		"a mapping within itself": "steps: &s\n  - cmd: a\n    env: *s\n",
+		"10,000 steps":            "steps:\n" + strings.Repeat("  - cmd: a\n", 10_000),
+		"10,000 bad steps":        "steps:\n" + strings.Repeat("  - {id: a, tiemout: x}\n", 10_000),
+		"4,000 bad steps":         "steps:\n" + strings.Repeat("  - {id: a, tiemout: x, when: [b, c, d]}\n", 4_000),
+		"nested brackets":         "steps: " + strings.Repeat("[", 9_000),
+		"nested and closed":       "steps: " + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000),
+		"nested mappings":         "steps: " + strings.Repeat("{a: ", 9_000) + strings.Repeat("}", 9_000),
+		"nested lists":            "steps:\n" + strings.Repeat("- ", 100_000) + "a\n",
+		"many lines":              "steps:\n" + strings.Repeat("- a\n", 1_000_000),
+		"many items":              "steps: [" + strings.Repeat("a,", 2_000_000) + "]\n",
+		"100 MB":                  "steps:\n  - cmd: " + strings.Repeat("a", 100<<20) + "\n",
+		"many aliases":            "version: v1.1.0\nsteps:\n  - cmd: " + strings.Repeat("$Regsitry ", 500_000) + "\n    retries: -1\n",
+		"many templates":          "steps:\n  - cmd: " + strings.Repeat("{{.Run.Idd}}", 500_000) + "\n    retries: -1\n",
+		"a large alias":           "version: v1.1.0\nalias: {values: {a: '" + strings.Repeat("x", 1<<20) + "'}}\nsteps:\n  - cmd: " + strings.Repeat("$a ", 1<<20) + "\n",
+		"loops":                   "steps:\n{{ range until 100000 }}\n  - cmd: a\n{{ end }}\n",
+		"a long key":              "steps: []\n" + strings.Repeat("k", 1<<20) + ": 1\n",
+	}
+}
+
+func TestHostileFiles(t *testing.T) {
+	for name, text := range hostileFiles() {
+		t.Run(name, func(t *testing.T) {
+			in := Input{Name: "acb.yaml", File: []byte(text), Run: standardRun()}
+			if _, err := Render(t.Context(), in); err == nil && name != "a long key" {
+				t.Error("rendered without an error")
+			} else if err != nil && len(err.Error()) > 10_000 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+			problems, err := Lint(t.Context(), in)
+			if err != nil || len(problems) == 0 || len(problems) > maxFindings {
+				t.Errorf("%d problems, %v", len(problems), err)
+			}
+		})
+	}
+}
+
+// hundredSteps is a file of an ordinary kind: aliases, templates, and a hundred steps.
+func hundredSteps() string {
+	var b strings.Builder
+	b.WriteString("version: v1.1.0\n# A comment.\nalias:\n  values: {repo: team/app}\nenv: [A=1, B=2]\nsteps:\n")
+	for i := range 50 {
+		fmt.Fprintf(&b, "  - id: build%d\n    build: -t $Registry/$repo:%d-{{.Run.ID}} -f Dockerfile .\n    when: ['-']\n", i, i)
+		fmt.Fprintf(&b, "  - id: test%d\n    cmd: bash -c 'test {{.Values.name | default \"x\"}}'\n    when: [build%d]\n    env: [C=3]\n    timeout: 60\n", i, i)
+	}
+	return b.String()
+}
+
+// What is promised is 5 ms; docs/reference/task-file.md has what was measured.
+func BenchmarkRender(b *testing.B) {
+	in := Input{Name: "acb.yaml", File: []byte(hundredSteps()), Run: standardRun()}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Render(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLint(b *testing.B) {
+	in := Input{Name: "acb.yaml", File: []byte(hundredSteps()), Run: standardRun()}
+	b.ReportAllocs()
+	for b.Loop() {
+		if problems, err := Lint(b.Context(), in); err != nil || len(problems) > 0 {
+			b.Fatal(problems, err)
+		}
+	}
 }

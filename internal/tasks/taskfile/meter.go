@@ -258,35 +258,42 @@ func text(v reflect.Value) string {
 }
 
 // weave puts a tick at the start of every loop body and every template, and a
-// check before everything that is printed.
-func weave(set *template.Template) {
+// check before everything that is printed. It returns where the literal texts are,
+// by their first byte: that is how the writer of a template knows them.
+func weave(set *template.Template) map[*byte]int {
+	literals := map[*byte]int{}
 	for _, t := range set.Templates() {
 		if t.Tree != nil && t.Root != nil {
-			weaveList(t.Root)
+			weaveList(t.Root, literals)
 			t.Root.Nodes = append([]parse.Node{tick()}, t.Root.Nodes...)
 		}
 	}
+	return literals
 }
 
-func weaveList(list *parse.ListNode) {
+func weaveList(list *parse.ListNode, literals map[*byte]int) {
 	if list == nil {
 		return
 	}
 	for _, node := range list.Nodes {
 		switch node := node.(type) {
+		case *parse.TextNode:
+			if len(node.Text) > 0 {
+				literals[&node.Text[0]] = int(node.Pos)
+			}
 		case *parse.ActionNode:
 			if len(node.Pipe.Decl) == 0 {
 				node.Pipe.Cmds = append(node.Pipe.Cmds, command(outputFunc, node.Pos))
 			}
 		case *parse.IfNode:
-			weaveList(node.List)
-			weaveList(node.ElseList)
+			weaveList(node.List, literals)
+			weaveList(node.ElseList, literals)
 		case *parse.WithNode:
-			weaveList(node.List)
-			weaveList(node.ElseList)
+			weaveList(node.List, literals)
+			weaveList(node.ElseList, literals)
 		case *parse.RangeNode:
-			weaveList(node.List)
-			weaveList(node.ElseList)
+			weaveList(node.List, literals)
+			weaveList(node.ElseList, literals)
 			node.List.Nodes = append([]parse.Node{tick()}, node.List.Nodes...)
 		}
 	}
@@ -301,12 +308,27 @@ func command(function string, pos parse.Pos) *parse.CommandNode {
 	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: []parse.Node{parse.NewIdentifier(function).SetPos(pos)}}
 }
 
-// limitedBuffer takes up to maxOutput bytes.
-type limitedBuffer struct{ bytes.Buffer }
+// limitedBuffer takes up to maxOutput bytes, and notes which of them are the
+// template's own text. What is not comes from where the last such text ended.
+type limitedBuffer struct {
+	bytes.Buffer
+	literals map[*byte]int
+	from     origin
+	end      int
+}
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > maxOutput {
 		return 0, errTooMuch
+	}
+	if len(p) > 0 {
+		pos, literal := b.literals[&p[0]]
+		if literal {
+			b.from.mark(b.Len(), pos, false)
+			b.end = pos + len(p)
+		} else {
+			b.from.mark(b.Len(), b.end, true)
+		}
 	}
 	return b.Buffer.Write(p)
 }

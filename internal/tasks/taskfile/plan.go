@@ -213,6 +213,8 @@ func (p *Plan) Edges() []string {
 	return edges
 }
 
+var errBase64 = errors.New("failed to decode Base64 value. please make sure value provided is Base64 encoded")
+
 // Decode returns the volume's files: what their Base64 stands for, and a line end
 // after it. A value that is no Base64 is an error for the author.
 func (v *Volume) Decode() (map[string][]byte, error) {
@@ -220,7 +222,7 @@ func (v *Volume) Decode() (map[string][]byte, error) {
 	for name, text := range v.Files {
 		content, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return nil, errors.New("failed to decode Base64 value. please make sure value provided is Base64 encoded")
+			return nil, errBase64
 		}
 		files[name] = append(content, '\n')
 	}

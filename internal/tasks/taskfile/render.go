@@ -25,44 +25,79 @@ type Input struct {
 	AliasSource func(ctx context.Context, src string) ([]byte, error)
 	// Secret reads a vault secret; several are read at the same time. Nil makes files that declare secrets fail.
 	Secret func(ctx context.Context, secret Secret) (string, error)
+
+	lint bool // secrets get some text, and what is wrong does not end the reading there
 }
 
 // Render makes a plan. Its errors are for the author of the file, in the words of
-// Azure's runner; only if ctx ended are they not the author's fault.
+// Azure's runner, and *Error where a place in the file is known; only if ctx ended
+// are they not the author's fault.
 func Render(ctx context.Context, in Input) (*Plan, error) {
-	if len(in.File) > maxOutput {
-		return nil, fmt.Errorf("failed to load template at path %s: the file is larger than %d bytes", in.Name, maxOutput)
+	r, err := read(ctx, &in)
+	if err == nil {
+		err = r.found.first(r.rendered)
+		if err != nil {
+			err = fmt.Errorf(unmarshalStage+"%w", err)
+		}
 	}
-	text := dropComments(string(in.File))
-	plan := &Plan{AliasMode: findVersion(text) >= aliasVersion, SharedVolume: in.Run.SharedVolume}
+	if err != nil {
+		return nil, in.located(err)
+	}
+	return r.plan, nil
+}
+
+// What the runner says before its words about a document.
+const (
+	unmarshalStage   = "failed to unmarshal task before running: "
+	deserializeStage = "failed to deserialize task and validate: "
+	secretsStage     = "failed to resolve secrets in the task with error: failed to parse template to create task: "
+)
+
+// reading is a task file on its way to a plan.
+type reading struct {
+	plan        *Plan
+	names       *aliases // nil without alias mode
+	block, rest sourced  // the alias block and the rest, before aliases were replaced
+	text        sourced  // the template
+	rendered    sourced
+	doc         *document
+	found       findings // by the rules, in the runner's order
+}
+
+// read takes a file as far as it goes. What is returned beside an error is as far as it came.
+func read(ctx context.Context, in *Input) (*reading, error) {
+	r := &reading{plan: &Plan{SharedVolume: in.Run.SharedVolume}}
+	if len(in.File) > maxFile {
+		return r, fmt.Errorf("failed to load template at path %s: %w", in.Name, tooLarge(fmt.Sprintf("the file is larger than %d bytes", maxFile)))
+	}
+	r.text = sourced{text: string(in.File)}
+	r.text = r.text.become(dropComments(r.text.text))
+	r.plan.AliasMode = findVersion(r.text.text) >= aliasVersion
 
 	data, valuesErr := in.data()
-	var names *aliases
-	if plan.AliasMode {
-		var err error
-		if names, text, err = applyAliases(ctx, text, data, valuesErr, &in); err != nil {
-			return nil, err
+	if r.plan.AliasMode {
+		if err := r.applyAliases(ctx, data, valuesErr, in); err != nil {
+			return r, err
 		}
 	}
 	if valuesErr != nil {
-		return nil, fmt.Errorf("unable to render task: error while loading exec steps: %w", valuesErr)
+		return r, fmt.Errorf("unable to render task: error while loading exec steps: %w", valuesErr)
 	}
-	secrets, err := resolveSecrets(ctx, text, data, &in)
+	secrets, err := resolveSecrets(ctx, r.text, data, in)
 	if err != nil {
-		return nil, fmt.Errorf("unable to render task: %w", err)
+		return r, fmt.Errorf("unable to render task: %w", err)
 	}
 	for name, value := range secrets {
 		data["Secrets"].(map[string]any)[name] = value
-		plan.SecretValues = append(plan.SecretValues, value)
+		r.plan.SecretValues = append(r.plan.SecretValues, value)
 	}
-	rendered, err := execute(in.Name, text, data)
-	if err != nil {
-		return nil, fmt.Errorf("unable to render task: %w", err)
+	if r.rendered, err = expand(in.Name, r.text, data); err != nil {
+		return r, fmt.Errorf("unable to render task: %w", err)
 	}
-	if err := plan.load(rendered, names, &in); err != nil {
-		return nil, fmt.Errorf("failed to unmarshal task before running: %w", err)
+	if err := r.load(in); err != nil {
+		return r, fmt.Errorf(unmarshalStage+"%w", err)
 	}
-	return plan, nil
+	return r, nil
 }
 
 func (in *Input) data() (map[string]any, error) {
@@ -74,47 +109,45 @@ func (in *Input) data() (map[string]any, error) {
 }
 
 // applyAliases cuts out the alias block and replaces aliases in the rest.
-func applyAliases(ctx context.Context, text string, data map[string]any, dataErr error, in *Input) (*aliases, string, error) {
-	block, rest := cutAliases(text)
-	if block != "" {
+func (r *reading) applyAliases(ctx context.Context, data map[string]any, dataErr error, in *Input) error {
+	block, rest := cutAliases(r.text)
+	if block.text != "" {
 		if dataErr != nil {
-			return nil, "", fmt.Errorf("unable to render alias data: %w", dataErr)
+			return fmt.Errorf("unable to render alias data: %w", dataErr)
 		}
 		var err error
-		if block, err = execute(in.Name, block, data); err != nil {
-			return nil, "", fmt.Errorf("unable to render alias data: %w", err)
+		if block, err = expand(in.Name, block, data); err != nil {
+			return fmt.Errorf("unable to render alias data: %w", err)
 		}
 	}
+	r.block, r.rest = block, rest
 	names, err := loadAliases(ctx, block, in)
 	if err != nil {
-		return nil, "", fmt.Errorf("unable to search/replace aliases in task: %w", err)
+		return fmt.Errorf("unable to search/replace aliases in task: %w", err)
 	}
-	return names, names.replace(rest), nil
+	text, from, err := names.replace(rest.text)
+	if err != nil {
+		return fmt.Errorf("unable to search/replace aliases in task: %w", err)
+	}
+	r.names, r.text = names, rest.become(text, from)
+	return nil
 }
 
 // load reads the rendered text: YAML, rules, defaults, graph.
-func (p *Plan) load(rendered string, names *aliases, in *Input) error {
-	doc, err := parseDocument(rendered)
-	if err == nil {
-		err = doc.check()
+func (r *reading) load(in *Input) (err error) {
+	if r.doc, err = parseDocument(r.rendered); err != nil {
+		return fmt.Errorf(deserializeStage+"%w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("failed to deserialize task and validate: %w", err)
-	}
-	if err := p.defaults(doc, in); err != nil {
-		return err
-	}
-	if err := p.addSteps(doc, in); err != nil {
-		return err
-	}
-	if names != nil {
-		for i := range p.Steps {
-			if p.Steps[i].Kind == KindCmd {
-				p.Steps[i].Cmd = names.expandImage(p.Steps[i].Cmd)
-			}
-		}
-	}
+	p := r.plan
+	r.found.stage = deserializeStage
+	r.doc.check(&r.found)
+	r.found.stage = ""
+	p.defaults(r.doc, in, &r.found)
+	p.addSteps(r.doc, in, &r.found)
 	for i := range p.Steps {
+		if p.Steps[i].Kind == KindCmd && r.names != nil {
+			p.Steps[i].Cmd = r.names.expandImage(p.Steps[i].Cmd)
+		}
 		p.Steps[i].Cmd = strings.TrimRight(p.Steps[i].Cmd, " \t\r\n")
 	}
 	return nil

@@ -23,33 +23,35 @@ type Secret struct {
 	ClientID string // of a user-assigned identity; empty is the system-assigned one
 }
 
-func (d *document) checkSecrets() error {
+func (d *document) checkSecrets(found *findings) {
 	seen := map[string]bool{}
-	for _, secret := range d.Secrets {
+	for i, secret := range d.Secrets {
+		at := keyPath("secrets").item(i)
 		if secret == nil || secret.ID == "" {
-			return errors.New("secret is missing an ID as well as auto-generated ID")
+			found.add(at, errors.New("secret is missing an ID as well as auto-generated ID"))
+			continue
 		}
-		if err := secret.check(); err != nil {
-			return fmt.Errorf("failed to validate secret with ID: %s: %w", secret.ID, err)
+		if key, err := secret.check(); err != nil {
+			found.add(at.key(key), fmt.Errorf("failed to validate secret with ID: %s: %w", secret.ID, err))
 		}
 		if seen[secret.ID] {
-			return fmt.Errorf("duplicate secret found with ID: %s", secret.ID)
+			found.add(at.key("id"), fmt.Errorf("duplicate secret found with ID: %s", secret.ID))
 		}
 		seen[secret.ID] = true
 	}
-	return nil
 }
 
-func (s *secretDocument) check() error {
+// check applies the rules that concern a secret alone, and names the key at fault.
+func (s *secretDocument) check() (key string, err error) {
 	switch {
 	case strings.ContainsFunc(s.ID, unicode.IsSpace):
-		return errors.New("secret ID cannot contain spaces")
+		return "id", errors.New("secret ID cannot contain spaces")
 	case s.KeyVault == "":
-		return errors.New("secret should contain either keyvault property for vault secret, or msi clientID/aadResourceId for msi authentication")
+		return "keyvault", errors.New("secret should contain either keyvault property for vault secret, or msi clientID/aadResourceId for msi authentication")
 	case s.ClientID != "" && uuid.Validate(s.ClientID) != nil:
-		return errors.New("msi client ID is not a valid guid")
+		return "clientID", errors.New("msi client ID is not a valid guid")
 	}
-	return nil
+	return "", nil
 }
 
 // ParseSecretURL reads the URL of a vault secret.
@@ -88,26 +90,44 @@ const (
 
 // resolveSecrets renders the text without secrets, finds those it declares and
 // fetches them. Texts that never mention secrets are left alone.
-func resolveSecrets(ctx context.Context, text string, data map[string]any, in *Input) (map[string]string, error) {
-	if !strings.Contains(text, "secrets") {
+func resolveSecrets(ctx context.Context, text sourced, data map[string]any, in *Input) (map[string]string, error) {
+	if !strings.Contains(text.text, "secrets") {
 		return nil, nil
 	}
-	rendered, err := execute(in.Name, text, secretless(data))
+	rendered, err := expand(in.Name, text, secretless(data))
 	if err != nil {
 		return nil, err
 	}
 	doc, err := parseDocument(rendered)
+	if in.lint {
+		return placeholders(doc), nil
+	}
 	if err == nil {
-		err = doc.check()
+		var found findings
+		doc.check(&found)
+		err = found.first(rendered)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("failed to resolve secrets in the task with error: failed to parse template to create task: %w", err)
+		return nil, fmt.Errorf(secretsStage+"%w", err)
 	}
 	values, err := fetchSecrets(ctx, doc.Secrets, in)
 	if err != nil {
 		return nil, fmt.Errorf("failed to resolve secrets in the task with error: %w", err)
 	}
 	return values, nil
+}
+
+// placeholders are texts for the secrets of a document that may be nil.
+func placeholders(doc *document) map[string]string {
+	texts := map[string]string{}
+	if doc != nil {
+		for _, secret := range doc.Secrets {
+			if secret != nil {
+				texts[secret.ID] = "secret"
+			}
+		}
+	}
+	return texts
 }
 
 func fetchSecrets(ctx context.Context, declared []*secretDocument, in *Input) (map[string]string, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -145,19 +146,64 @@ func functions() template.FuncMap {
 // execute renders text as one template. A template that makes nothing out of
 // something is an error.
 func execute(name, text string, data map[string]any) (string, error) {
+	rendered, err := expand(name, sourced{text: text}, data)
+	return rendered.text, err
+}
+
+// expand is execute for a text that keeps its places.
+func expand(name string, text sourced, data map[string]any) (sourced, error) {
+	if err := checkActions(text.text); err != nil {
+		return sourced{}, err
+	}
 	meter := newMeter()
-	set, err := template.New(name).Option("missingkey=zero").Funcs(meter.wrap(functions())).Parse(text)
+	set, err := template.New(name).Option("missingkey=zero").Funcs(meter.wrap(functions())).Parse(text.text)
 	if err != nil {
-		return "", fmt.Errorf("error while rendering templates: failed to parse template: %s. Err: %w", name, err)
+		return sourced{}, text.failed(fmt.Errorf("error while rendering templates: failed to parse template: %s. Err: %w", name, err), err)
 	}
-	weave(set)
-	var out limitedBuffer
+	out := limitedBuffer{literals: weave(set)}
 	if err := set.Execute(&out, data); err != nil {
-		return "", fmt.Errorf("error while rendering templates: failed to execute template: %s. Err: %w", name, err)
+		return sourced{}, text.failed(fmt.Errorf("error while rendering templates: failed to execute template: %s. Err: %w", name, err), err)
 	}
-	rendered := strings.ReplaceAll(out.String(), "<no value>", "")
-	if rendered == "" && text != "" {
-		return "", errors.New("rendered template was empty")
+	rendered := dropNoValue(text.become(out.String(), out.from))
+	if rendered.text == "" && text.text != "" {
+		return sourced{}, errors.New("rendered template was empty")
 	}
 	return rendered, nil
+}
+
+// dropNoValue removes what a template prints for a name that is not there.
+func dropNoValue(text sourced) sourced {
+	const noValue = "<no value>"
+	if !strings.Contains(text.text, noValue) {
+		return text
+	}
+	var kept strings.Builder
+	var from origin
+	for at := 0; ; {
+		from.mark(kept.Len(), at, false)
+		part, _, found := strings.Cut(text.text[at:], noValue)
+		kept.WriteString(part)
+		if !found {
+			return text.become(kept.String(), from)
+		}
+		at += len(part) + len(noValue)
+	}
+}
+
+// templatePlace is how errors of templates name a place: template: NAME:LINE:BYTE.
+var templatePlace = regexp.MustCompile(`template: [^\n]*?:(\d+)(?::(\d+))?: `)
+
+// failed adds to err the place that an error of a template names.
+func (s sourced) failed(err, named error) error {
+	found := templatePlace.FindStringSubmatch(named.Error())
+	if found == nil {
+		return err
+	}
+	line, _ := strconv.Atoi(found[1]) // digits
+	column, _ := strconv.Atoi(found[2])
+	at := 0
+	for range line - 1 {
+		at += strings.IndexByte(s.text[at:], '\n') + 1
+	}
+	return &placedError{offset: s.offset(at + column), err: err}
 }

@@ -1,0 +1,172 @@
+package taskfile
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Type is what a key's value must be.
+type Type string
+
+// The types of values.
+const (
+	Text     Type = "text"
+	Number   Type = "number"
+	Switch   Type = "true or false"
+	Texts    Type = "list of texts"
+	Numbers  Type = "list of numbers"
+	TextMap  Type = "mapping of texts"
+	Mapping  Type = "mapping"
+	Mappings Type = "list of mappings"
+	Named    Type = "text, or mapping with a name" // the documentation calls it an object
+)
+
+// phrase is what a value must be, in a sentence.
+func (t Type) phrase() string {
+	if t == Switch {
+		return string(t)
+	}
+	return "a " + string(t)
+}
+
+// Key is a key that a task file may have.
+type Key struct {
+	Name     string
+	Type     Type
+	About    string   // what it is for, for people
+	Kinds    []Kind   // of steps where it has an effect; nil is all
+	Words    []string // the values that are possible; nil is any
+	Required bool
+	Members  []Key // of a Mapping, or of each of Mappings
+
+	was []string // what people write instead
+}
+
+// keys are those of the document, then that of aliases, which YAML never sees.
+var keys = append(keysOf(reflect.TypeFor[document]()), keysOf(reflect.TypeFor[aliasBlock]())...)
+
+// Keys lists the keys of a task file: what parsing takes, what Lint knows, what the
+// schema and the documentation say. It must not be changed.
+func Keys() []Key { return keys }
+
+func keysOf(shape reflect.Type) []Key {
+	var found []Key
+	for i := range shape.NumField() {
+		field := shape.Field(i)
+		if !field.IsExported() {
+			continue
+		}
+		key := Key{Name: field.Tag.Get("yaml"), About: field.Tag.Get("about"), Words: strings.Fields(field.Tag.Get("words")), was: strings.Fields(field.Tag.Get("was"))}
+		key.Type, key.Members = typeOf(field.Type)
+		key.Required = strings.Contains(key.About, "required")
+		for _, kind := range strings.Fields(field.Tag.Get("kinds")) {
+			key.Kinds = append(key.Kinds, Kind(kind))
+		}
+		found = append(found, key)
+	}
+	return found
+}
+
+func typeOf(shape reflect.Type) (Type, []Key) {
+	if shape == reflect.TypeFor[networkName]() {
+		return Named, []Key{{Name: "name", Type: Text, About: "name of the network"}}
+	}
+	switch shape.Kind() {
+	case reflect.Pointer:
+		return typeOf(shape.Elem())
+	case reflect.Int:
+		return Number, nil
+	case reflect.Bool:
+		return Switch, nil
+	case reflect.Map:
+		return TextMap, nil
+	case reflect.Struct:
+		return Mapping, keysOf(shape)
+	case reflect.Slice:
+		switch item, members := typeOf(shape.Elem()); item {
+		case Mapping:
+			return Mappings, members
+		case Number:
+			return Numbers, nil
+		}
+		return Texts, nil
+	}
+	return Text, nil
+}
+
+// works reports whether the key has an effect on a kind of step.
+func (k *Key) works(kind Kind) bool { return k.Kinds == nil || slices.Contains(k.Kinds, kind) }
+
+func keyNamed(keys []Key, name string) *Key {
+	for i := range keys {
+		if keys[i].Name == name {
+			return &keys[i]
+		}
+	}
+	return nil
+}
+
+// nearestKey is the key that somebody meant by a name that is none, or empty.
+func nearestKey(keys []Key, name string) string {
+	var names []string
+	for _, key := range keys {
+		if slices.ContainsFunc(key.was, func(was string) bool { return strings.EqualFold(was, name) }) {
+			return key.Name
+		}
+		names = append(names, key.Name)
+	}
+	return nearest(name, names)
+}
+
+// Bounds of the search for a nearest word.
+const (
+	maxWord  = 40 // bytes of a word that somebody may have mistyped
+	maxWords = 500
+)
+
+// nearest is the word that differs least from a wrong one, or empty if all differ much.
+func nearest(wrong string, words []string) string {
+	best, least := "", min(max((len(wrong)+1)/3, 1), 3)+1
+	if len(wrong) > maxWord {
+		return ""
+	}
+	for _, word := range words[:min(len(words), maxWords)] {
+		if len(word) > maxWord || len(word) == 0 || max(len(word)-len(wrong), len(wrong)-len(word)) >= least {
+			continue
+		}
+		away := distance(strings.ToLower(wrong), strings.ToLower(word))
+		if away < least && away < len(word) {
+			best, least = word, away
+		}
+	}
+	return best
+}
+
+// distance is how many letters have to be added, removed, replaced or swapped with
+// their neighbour to make one word of another.
+func distance(a, b string) int {
+	var rows [3][2*maxWord + 1]int // lower case can be longer
+	if len(a) > 2*maxWord || len(b) > 2*maxWord {
+		return 2 * maxWord
+	}
+	before, last, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
