@@ -110,17 +110,21 @@ func (r *run) plan(ctx context.Context) (*taskfile.Plan, error) {
 	case errors.Is(err, lease.ErrLost):
 		return nil, err
 	}
-	return nil, explainFile(err)
+	return nil, r.explainFile(err)
 }
 
 // explainFile is for a task file that cannot be run: the runner's words on their own
 // line, and where in the file it is on the next one.
-func explainFile(err error) error {
+func (r *run) explainFile(err error) error {
 	var placed *taskfile.Error
-	if errors.As(err, &placed) {
-		return engine.Failure(err.Error() + "\nhint: " + placed.Place())
+	if !errors.As(err, &placed) {
+		return engine.Failure(err.Error())
 	}
-	return engine.Failure(err.Error())
+	file := "the task file"
+	if r.job.Step.Kind == lease.EncodedTask {
+		file += " as it was sent" // clients put a line with the version before it
+	}
+	return engine.Failure(fmt.Sprintf("%v\nhint: %s of %s", err, placed.Place(), file))
 }
 
 // loadFiles reads the task file and the values file from the context.

@@ -12,8 +12,9 @@ import (
 
 // document is the shape of a task file, and the one table of its keys: Keys reads the
 // tags. "about" says what a key is for, "kinds" names the kinds of step where it has
-// an effect (all without it), "words" the values that are possible, and "was" what
-// people write instead, some of it from documentation.
+// an effect (all without it), "words" the values that are possible, "form" the pattern of
+// a value or of a mapping's names, "min" the least number, and "was" what people write
+// instead, some of it from documentation.
 //
 // Unknown keys are ignored and the last of two equal keys counts, as yaml.v2 does it.
 type document struct {
@@ -30,7 +31,7 @@ type document struct {
 }
 
 type secretDocument struct {
-	ID       string `yaml:"id" about:"name for {{.Secrets.ID}}, required"`
+	ID       string `yaml:"id" form:"[^\\s]+" about:"name for {{.Secrets.ID}}, required"`
 	KeyVault string `yaml:"keyvault" about:"URL of the secret, required: https://VAULT/secrets/NAME[/VERSION]"`
 	ClientID string `yaml:"clientID" about:"client ID of a user-assigned identity of the task; without it the system-assigned one asks"`
 }
@@ -44,8 +45,8 @@ type networkDocument struct {
 }
 
 type volumeDocument struct {
-	Name   string            `yaml:"name" about:"name, required: letters, digits, - and _"`
-	Secret map[string]string `yaml:"secret" about:"files by name, required; each value is the content in Base64"`
+	Name   string            `yaml:"name" form:"[a-zA-Z0-9_-]+" about:"name, required: letters, digits, - and _"`
+	Secret map[string]string `yaml:"secret" form:"[a-zA-Z0-9_.-]+" about:"files by name, required; each value is the content in Base64"`
 }
 
 type mountDocument struct {
@@ -54,16 +55,16 @@ type mountDocument struct {
 }
 
 type stepDocument struct {
-	ID                              string          `yaml:"id" about:"name of the step, of its container and on its network; acb_step_N without it" was:"name"`
+	ID                              string          `yaml:"id" form:"[^\\s]+" about:"name of the step, of its container and on its network; acb_step_N without it" was:"name"`
 	Cmd                             string          `yaml:"cmd" about:"an image and its arguments, behind options of docker run if there are any" was:"command run"`
 	Build                           string          `yaml:"build" about:"arguments of docker build"`
 	Push                            []string        `yaml:"push" about:"images to push"`
 	Timeout                         int             `yaml:"timeout" about:"seconds for all attempts and repetitions together; stepTimeout without it" was:"stepTimeout"`
 	StartDelay                      int             `yaml:"startDelay" about:"seconds to wait before the step"`
-	Retries                         int             `yaml:"retries" kinds:"cmd build" about:"how often a failed step is tried again"`
+	Retries                         int             `yaml:"retries" min:"0" kinds:"cmd build" about:"how often a failed step is tried again"`
 	RetryDelay                      int             `yaml:"retryDelay" kinds:"cmd build" about:"seconds between attempts; 5 without it"`
 	RetryOnErrors                   []string        `yaml:"retryOnErrors" kinds:"cmd build" about:"try again only if the output has one of these texts"`
-	Repeat                          int             `yaml:"repeat" kinds:"cmd build" about:"how often the step is done again, failed or not"`
+	Repeat                          int             `yaml:"repeat" min:"0" kinds:"cmd build" about:"how often the step is done again, failed or not"`
 	When                            []string        `yaml:"when" about:"steps to wait for, which come earlier in the file; [\"-\"] waits for nothing; the step above without it" was:"dependsOn depends_on needs"`
 	IgnoreErrors                    bool            `yaml:"ignoreErrors" about:"whether the run goes on when the step fails"`
 	WorkingDirectory                string          `yaml:"workingDirectory" kinds:"cmd build" about:"working directory, relative to /workspace" was:"workDir"`
@@ -103,13 +104,19 @@ func (n *networkName) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*string)(n))
 }
 
+// parseDocument reads a document. Beside an error about values of the wrong type it
+// returns what had the right one.
 func parseDocument(text sourced) (*document, error) {
 	if err := checkSize(text.text); err != nil {
 		return nil, err
 	}
 	var doc document
-	if err := yaml.Unmarshal([]byte(text.text), &doc); err != nil {
-		return nil, text.yamlError(shortened(err), err)
+	err := yaml.Unmarshal([]byte(text.text), &doc)
+	if err != nil {
+		err = text.yamlError(shortened(err), err)
+		if !errors.As(err, new(*yaml.TypeError)) {
+			return nil, err
+		}
 	}
 	if len(doc.Steps) > maxSteps {
 		return nil, tooLarge(fmt.Sprintf("the file has %d steps; at most %d are possible", len(doc.Steps), maxSteps))
@@ -119,7 +126,7 @@ func parseDocument(text sourced) (*document, error) {
 			doc.Steps[i] = &stepDocument{}
 		}
 	}
-	return &doc, nil
+	return &doc, err
 }
 
 // check applies the rules for secrets, volumes and the names of mounts.

@@ -22,7 +22,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 // Place says where it is, in a sentence.
 func (e *Error) Place() string {
-	place := fmt.Sprintf("line %d, column %d of the task file", e.Line, e.Column)
+	place := fmt.Sprintf("line %d, column %d", e.Line, e.Column)
 	if e.Path == "" {
 		return "see " + place
 	}

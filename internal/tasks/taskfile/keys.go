@@ -3,6 +3,7 @@ package taskfile
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -40,7 +41,9 @@ type Key struct {
 	Required bool
 	Members  []Key // of a Mapping, or of each of Mappings
 
-	was []string // what people write instead
+	form string   // pattern of a Text, or of the names of a TextMap
+	min  *int     // of a Number
+	was  []string // what people write instead
 }
 
 // keys are those of the document, then that of aliases, which YAML never sees.
@@ -57,8 +60,11 @@ func keysOf(shape reflect.Type) []Key {
 		if !field.IsExported() {
 			continue
 		}
-		key := Key{Name: field.Tag.Get("yaml"), About: field.Tag.Get("about"), Words: strings.Fields(field.Tag.Get("words")), was: strings.Fields(field.Tag.Get("was"))}
+		key := Key{Name: field.Tag.Get("yaml"), About: field.Tag.Get("about"), Words: strings.Fields(field.Tag.Get("words")), was: strings.Fields(field.Tag.Get("was")), form: field.Tag.Get("form")}
 		key.Type, key.Members = typeOf(field.Type)
+		if least, err := strconv.Atoi(field.Tag.Get("min")); err == nil {
+			key.min = &least
+		}
 		key.Required = strings.Contains(key.About, "required")
 		for _, kind := range strings.Fields(field.Tag.Get("kinds")) {
 			key.Kinds = append(key.Kinds, Kind(kind))

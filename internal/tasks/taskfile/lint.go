@@ -159,6 +159,9 @@ func (l *linter) stage(inner string) string {
 // rules notes the rules that the file breaks.
 func (l *linter) rules() {
 	for _, f := range l.reading.found.list {
+		if l.mistyped(f.path) {
+			continue // that it is missing follows from its type
+		}
 		problem := Problem{Severity: Fault, Path: string(f.path), Message: f.err.Error(), Reference: l.stage(f.stage) + f.err.Error(), Wrong: f.wrong}
 		if f.reason != nil {
 			problem.Message = f.reason()
@@ -168,6 +171,13 @@ func (l *linter) rules() {
 		}
 		l.add(l.places.of(f.path), problem)
 	}
+}
+
+// mistyped reports whether a property, or something in it, is of the wrong type.
+func (l *linter) mistyped(where keyPath) bool {
+	return slices.ContainsFunc(l.found, func(p Problem) bool {
+		return p.Wrong != "" && (p.Path == string(where) || strings.HasPrefix(p.Path, string(where)+".") || strings.HasPrefix(p.Path, string(where)+"["))
+	})
 }
 
 // keys notes keys that nobody reads, and keys without effect.

@@ -136,7 +136,10 @@ func (r *reading) applyAliases(ctx context.Context, data map[string]any, dataErr
 // load reads the rendered text: YAML, rules, defaults, graph.
 func (r *reading) load(in *Input) (err error) {
 	if r.doc, err = parseDocument(r.rendered); err != nil {
-		return fmt.Errorf(deserializeStage+"%w", err)
+		err = fmt.Errorf(deserializeStage+"%w", err)
+	}
+	if r.doc == nil || err != nil && !in.lint {
+		return err
 	}
 	p := r.plan
 	r.found.stage = deserializeStage
@@ -150,7 +153,7 @@ func (r *reading) load(in *Input) (err error) {
 		}
 		p.Steps[i].Cmd = strings.TrimRight(p.Steps[i].Cmd, " \t\r\n")
 	}
-	return nil
+	return err
 }
 
 // secretless returns data with no secrets, for the first rendering.
