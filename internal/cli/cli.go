@@ -73,7 +73,7 @@ func newRoot(env *environment) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServeCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newSchemaCommand(env))
+	root.AddCommand(newServeCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newPlanCommand(env), newSchemaCommand(env))
 	addClientCommands(root, env)
 	notice(env, root)
 	return root

@@ -228,3 +228,22 @@ func (v *Volume) Decode() (map[string][]byte, error) {
 	}
 	return files, nil
 }
+
+// Levels are the steps in the order of the graph: those of a level wait for none of the
+// same, and for at least one of the level before.
+func (p *Plan) Levels() [][]string {
+	level := map[string]int{Root: -1}
+	var levels [][]string
+	for _, step := range p.Steps {
+		n := 0
+		for _, parent := range step.Parents {
+			n = max(n, level[parent]+1)
+		}
+		level[step.ID] = n
+		if n == len(levels) {
+			levels = append(levels, nil)
+		}
+		levels[n] = append(levels[n], step.ID)
+	}
+	return levels
+}

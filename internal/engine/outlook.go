@@ -1,0 +1,29 @@
+package engine
+
+import "github.com/acrux/acrux/internal/tasks/taskfile"
+
+// Outlook is what is known of a step before it runs.
+type Outlook struct {
+	Image      string // of a cmd step
+	Dockerfile string // of a build step whose context is local: its path as steps see it
+}
+
+// Foresee reads a step as a run will. An error says how the step will fail.
+func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
+	if step.Kind == taskfile.KindPush {
+		return Outlook{}, nil
+	}
+	line, err := parseRunLine(step.CommandLine(plan.SharedVolume))
+	if err != nil {
+		return Outlook{}, err
+	}
+	if step.Kind == taskfile.KindCmd {
+		_, err := line.command(plan)
+		return Outlook{Image: line.image}, err
+	}
+	if _, err := parseBuildLine(line.args[1:]); err != nil || step.Build.Context.Remote() {
+		return Outlook{}, err
+	}
+	name, _ := dockerfilePath(step)
+	return Outlook{Dockerfile: name}, nil
+}
