@@ -1,7 +1,10 @@
 package taskfile
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -93,6 +96,48 @@ func FuzzRender(f *testing.F) {
 				}
 			}
 			known[step.ID] = true
+		}
+	})
+}
+
+// Lint never fails, always has places within the file, and agrees with Render.
+func FuzzLint(f *testing.F) {
+	for _, text := range []string{
+		"version: v1.1.0\nalias:\n  values: {a: b}\nsteps:\n  - cmd: bash $a $b {{.Run.Id}}\n    when: [x]\n",
+		"# x\r\nsecrets: [{id: a}]\r\nvolumes: [{name: v, secret: {f: '?'}}]\r\nsteps: [{push: x, keep: y}]\r\n",
+		"a: &a {b: c, <<: *a}\nsteps: {{ range until 3 }}[*a]{{ end }}\n",
+	} {
+		f.Add(text)
+	}
+	examples, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, example := range examples {
+		text, err := os.ReadFile(example)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		in := Input{Name: "decoded", File: []byte(text), Run: standardRun()}
+		in.Secret = func(_ context.Context, s Secret) (string, error) { return "secret", nil }
+		problems, err := Lint(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults := 0
+		for _, p := range problems {
+			if p.Line < 1 || p.Column < 1 || p.Line > strings.Count(text, "\n")+1 {
+				t.Errorf("no place in the file: %+v", p)
+			}
+			if p.Severity == Fault {
+				faults++
+			}
+		}
+		if _, err := Render(t.Context(), in); err != nil && faults == 0 && !strings.Contains(err.Error(), "alias source") {
+			t.Errorf("no fault, but %v", err)
 		}
 	})
 }

@@ -47,21 +47,22 @@ func schemaOfMapping(keys []Key) schema {
 
 func schemaOf(key Key) schema {
 	described := schemaOfType(key)
-	about := key.About
-	if key.Kinds != nil {
-		about += fmt.Sprintf(" (%s)", effect(key.Kinds))
-	}
-	described["description"] = about
+	described["description"] = key.About + key.effect()
 	return described
 }
 
-// effect says for which kinds of step a key does something.
-func effect(kinds []Kind) string {
+// effect says for which kinds of step the key does something, in brackets.
+func (k *Key) effect() string {
 	var names []string
-	for _, kind := range kinds {
-		names = append(names, string(kind))
+	for _, kind := range []Kind{KindCmd, KindBuild, KindPush} {
+		if k.works(kind) {
+			names = append(names, string(kind))
+		}
 	}
-	return "for " + strings.Join(names, " and ") + " only"
+	if len(names) == 0 || k.Kinds == nil {
+		return ""
+	}
+	return " (for " + strings.Join(names, " and ") + " only)"
 }
 
 func schemaOfType(key Key) schema {
