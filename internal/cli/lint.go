@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -45,14 +46,15 @@ func newLintCommand(env *environment) *cobra.Command {
 
 func (l *lint) run(ctx context.Context, env *environment, files []string) error {
 	all := []fileProblem{}
+	var unread []error // files that could not be read; the others are told all the same
 	for _, file := range files {
 		found, err := l.file(ctx, env, file)
 		if err != nil {
-			return err
+			unread = append(unread, err)
 		}
 		all = append(all, found...)
 	}
-	if err := l.print(env.stdout, all); err != nil {
+	if err := errors.Join(append(unread, l.print(env.stdout, all))...); err != nil {
 		return err
 	}
 	for _, problem := range all {

@@ -33,6 +33,11 @@ func newPlanCommand(env *environment) *cobra.Command {
 		if p.output != "text" && p.output != "json" {
 			return invalidArgument("--output %s is neither text nor json", p.output)
 		}
+		for name, value := range map[string]string{"registry": p.flags.registry, "resource-group": p.group, "as-task": p.task} {
+			if !isName(value) {
+				return invalidArgument("--%s %s is not a name", name, value)
+			}
+		}
 		return p.run(cmd, env, args)
 	}
 	return cmd
@@ -137,6 +142,10 @@ type shownStep struct {
 	RetryOnErrors []string `json:"retryOnErrors,omitempty"`
 	Repeat        int      `json:"repeat,omitempty"`
 	IgnoreErrors  bool     `json:"ignoreErrors,omitempty"`
+	Pull          bool     `json:"pull,omitempty"`
+	PullRetries   int      `json:"cmdDownloadRetries,omitempty"`
+	PullDelay     int      `json:"cmdDownloadRetryDelay,omitempty"`
+	Cache         string   `json:"cache,omitempty"`
 	Fails         string   `json:"fails,omitempty"` // how it will fail, as far as it is known
 	Unknown       string   `json:"unknown,omitempty"`
 }

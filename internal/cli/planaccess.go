@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -181,7 +182,13 @@ func (a *askedServer) identityAccess(ctx context.Context, r *shownRegistry, name
 	r.As = "the identity " + name
 	if principal == "" {
 		r.Rights, r.Missing = rightsMissing, []string{"the identity " + name + ", which the task does not have"}
-		r.Fixes = []string{fmt.Sprintf("az acr task identity assign --name %s --registry %s --identities %s", a.task.id.Name(), a.registry.Name(), name)}
+		fix := fmt.Sprintf("az acr task identity assign --name %s --registry %s --identities ", a.task.id.Name(), a.registry.Name())
+		if strings.EqualFold(strings.Trim(name, "[]"), "system") {
+			fix += "[system]"
+		} else {
+			fix += fmt.Sprintf(`$(az identity list --query "[?clientId=='%s'].id" --output tsv)`, name)
+		}
+		r.Fixes = []string{fix}
 		return nil
 	}
 	r.As += " (principalId " + principal + ")"
@@ -263,10 +270,13 @@ func (r *shownRegistry) judge(roles []rbac.Role, scope arm.ID, principal string)
 	}
 }
 
+var registryName = regexp.MustCompile(`^[a-zA-Z0-9]{5,50}$`)
+
 // find is the registry of the server that has a login server, or nil.
 func (a *askedServer) find(ctx context.Context, server string) (document, error) {
 	name, _, _ := strings.Cut(server, ".")
-	if a.call == nil || !a.same(server, a.call.client.LoginServer(name)) {
+	// The name comes from the task file, and becomes part of a request.
+	if a.call == nil || !registryName.MatchString(name) || !a.same(server, a.call.client.LoginServer(name)) {
 		return nil, nil
 	}
 	doc, err := a.call.getRegistry(ctx, name)

@@ -62,7 +62,8 @@ func (p *previewer) step(step *taskfile.Step) {
 		p.shown.Edges = append(p.shown.Edges, shownEdge{parent, step.ID})
 	}
 	shown := shownStep{ID: step.ID, Kind: string(step.Kind), After: []string{}, Timeout: seconds(step.Timeout), StartDelay: seconds(step.StartDelay),
-		Retries: step.Retries, RetryOnErrors: step.RetryOnErrors, Repeat: step.Repeat, IgnoreErrors: step.IgnoreErrors}
+		Retries: step.Retries, RetryOnErrors: step.RetryOnErrors, Repeat: step.Repeat, IgnoreErrors: step.IgnoreErrors,
+		Pull: step.Pull, PullRetries: step.DownloadRetries, PullDelay: seconds(step.DownloadRetryDelay), Cache: step.Cache}
 	if step.Retries > 0 {
 		shown.RetryDelay = seconds(step.RetryDelay)
 	}

@@ -69,6 +69,9 @@ func (s shownStep) more() string {
 	if s.Repeat > 0 {
 		text += fmt.Sprintf(", repeated %d times", s.Repeat)
 	}
+	if s.Pull {
+		text += fmt.Sprintf(", pulls anew with %d retries every %d s", s.PullRetries, s.PullDelay)
+	}
 	if s.IgnoreErrors {
 		text += ", may fail"
 	}

@@ -110,12 +110,17 @@ func (c *call) checkNames(flags []flag) error {
 			if f.path || strings.HasPrefix(value, "/") && f.name == "registry" {
 				continue // a repository, or a resource ID
 			}
-			if strings.ContainsAny(value, "/?#%\\") || value == "." || value == ".." {
+			if !isName(value) {
 				return invalidArgument("--%s %s is not a name", f.name, value)
 			}
 		}
 	}
 	return nil
+}
+
+// isName reports whether a text stays one part of a path.
+func isName(text string) bool {
+	return !strings.ContainsAny(text, "/?#%\\") && text != "." && text != ".."
 }
 
 // addClientCommands builds the tree of commands from the table.
