@@ -4,7 +4,7 @@
 GO      ?= go
 TAGS    := seccomp netgo osusergo
 LDFLAGS := -s -w -extldflags -static
-# BuildKit's solver has a race of its own; tools/race.txt names it for the detector.
+# BuildKit has two races of its own; tools/race.txt names them for the detector.
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 export CGO_ENABLED := 1
 
