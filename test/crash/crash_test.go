@@ -117,7 +117,8 @@ func (w *world) eventually(what string, done func() bool) {
 			return
 		}
 	}
-	w.t.Fatalf("waited too long for: %s", what)
+	log, _ := os.ReadFile(w.Log) // to tell why
+	w.t.Fatalf("waited too long for: %s; the server's log: %s", what, log)
 }
 
 func (w *world) status(run string) string {
