@@ -144,8 +144,8 @@ func (b *bench) row(table *tabwriter.Writer, l load, servers ...server) error {
 
 // best is the best of some rounds of a load.
 func (b *bench) best(s server, args string) (best result, err error) {
-	for i := range b.rounds {
-		r, err := b.load(s, strings.Fields(args+fmt.Sprintf(" -repo bench/r%d -prefix p%d", i, time.Now().UnixNano()))...)
+	for range b.rounds {
+		r, err := b.load(s, strings.Fields(args+fmt.Sprintf(" -repo bench/load -prefix p%d", time.Now().UnixNano()))...)
 		if err != nil {
 			return best, err
 		}

@@ -48,7 +48,7 @@ func (b *bench) tokens(table *tabwriter.Writer, a *acrux) error {
 	for range workers {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := a.signIn(ctx, client); err != nil && ctx.Err() == nil {
+				if _, err := a.signIn(ctx, client, "bench/load"); err != nil && ctx.Err() == nil {
 					failed.Store(&err)
 					return
 				}
@@ -66,6 +66,10 @@ func (b *bench) tokens(table *tabwriter.Writer, a *acrux) error {
 
 // imports measures an import of 1 GiB between two registries of the server.
 func (b *bench) imports(table *tabwriter.Writer, a *acrux) error {
+	a, err := a.at("bench/large")
+	if err != nil {
+		return err
+	}
 	if err := a.pushLarge("bench/large"); err != nil {
 		return err
 	}
@@ -107,7 +111,7 @@ func at(all []time.Duration, percent int) time.Duration {
 // transfers measures memory while 20 clients fetch 1 GiB.
 func (b *bench) transfers(table *tabwriter.Writer, a *acrux) error {
 	before := memory(a.pid())
-	r, err := b.load(a, "blob", "-size", "1GiB", "-c", "20", "-d", "6s", "-repo", "bench/r0")
+	r, err := b.load(a, "blob", "-size", "1GiB", "-c", "20", "-d", "6s", "-repo", "bench/load")
 	if err != nil {
 		return err
 	}
@@ -124,6 +128,10 @@ func (b *bench) tags(table *tabwriter.Writer, a *acrux) error {
 		n          int
 		promised   string
 	}{{"bench/tags100k", 100_000, "p50 0.5 ms"}, {"bench/tags1m", 1_000_000, "p99 10 ms"}} {
+		a, err := a.at(test.repository)
+		if err != nil {
+			return err
+		}
 		if _, err := b.load(a, "fill", "-n", "1", "-c", "1", "-repo", test.repository, "-prefix", "first"); err != nil {
 			return err
 		}

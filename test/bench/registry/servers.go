@@ -23,14 +23,11 @@ type acrux struct {
 	program  string
 	plain    string // address of the listener without TLS
 	identity string // access token of the directory
-	token    string // access token for the repositories
+	token    string // access token for one repository
 	tls      bool
 }
 
 const registryName, otherName = "benchone", "benchtwo"
-
-// repositories are what the token covers.
-var repositories = []string{"bench/r0", "bench/r1", "bench/r2", "bench/large", "bench/tags100k", "bench/tags1m"}
 
 func (b *bench) startAcrux(program string) (*acrux, error) {
 	wrapper := filepath.Join(b.dir, "pinned")
@@ -60,8 +57,15 @@ func (b *bench) startAcrux(program string) (*acrux, error) {
 		return nil, err
 	}
 	a.identity = strings.TrimSpace(identity)
-	a.token, err = a.signIn(context.Background(), http.DefaultClient)
-	return a, err
+	return a.at("bench/load")
+}
+
+// at is the server with a token for a repository.
+func (a *acrux) at(repository string) (*acrux, error) {
+	other := *a
+	var err error
+	other.token, err = a.signIn(context.Background(), http.DefaultClient, repository)
+	return &other, err
 }
 
 func freeAddress() (string, error) {
@@ -86,9 +90,9 @@ func (a *acrux) az(dir string, args ...string) (string, error) {
 // host is the login server.
 func (a *acrux) host() string { return registryName + ".azurecr." + a.Published.Suffix() }
 
-// signIn exchanges the identity for a refresh token, and that for an access token for the
-// repositories.
-func (a *acrux) signIn(ctx context.Context, client *http.Client) (string, error) {
+// signIn exchanges the identity for a refresh token, and that for an access token for a
+// repository.
+func (a *acrux) signIn(ctx context.Context, client *http.Client, repository string) (string, error) {
 	var refresh struct {
 		Token string `json:"refresh_token"`
 	}
@@ -96,10 +100,7 @@ func (a *acrux) signIn(ctx context.Context, client *http.Client) (string, error)
 	if err != nil {
 		return "", err
 	}
-	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Token}, "service": {a.host()}}
-	for _, repository := range repositories {
-		form.Add("scope", "repository:"+repository+":pull,push,metadata_read")
-	}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Token}, "service": {a.host()}, "scope": {"repository:" + repository + ":pull,push"}}
 	var access struct {
 		Token string `json:"access_token"`
 	}
