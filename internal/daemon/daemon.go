@@ -25,11 +25,9 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/acrux/acrux/internal/access/assertion"
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
-	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/egress"
@@ -43,10 +41,7 @@ import (
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
-	"github.com/acrux/acrux/internal/server/graphapi"
-	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/nameserver"
-	"github.com/acrux/acrux/internal/server/registryapi"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/pool"
@@ -223,7 +218,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	return err
 }
 
-// wire makes the object graph.
+// wire makes the services, and has them served.
 func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.Sealer, now time.Time) error {
 	db, pub := s.db, s.Published
 	documents := sqlstore.Documents{DB: db}
@@ -266,31 +261,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	runs.SourceURL = storage.SourceURL
 	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
-	management := &armapi.Server{Log: s.log, Issuer: issuer, Checker: checker, Directory: directory, Documents: documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
-		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
-			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
-	management.MountAll(s.services)
-	registryHost := &registryapi.Server{Log: s.log, Registries: registries, Content: s.content, Trash: sqlstore.Registry{DB: db}, Purger: s.purger, Pulls: s.pulls, Issuer: issuer, Checker: checker, Directory: directory, Runs: runs,
-		Tokens: tokens, Guesses: signin.NewGuesses(), Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
-
-	signIn := signin.NewService(sqlstore.SignIn{DB: db})
-	assertions := &assertion.Verifier{Directory: directory, Trusts: federated.TrustsOf, Issuer: issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}
-
-	if s.config.RateLimits != "" {
-		if registryHost.Limiter, err = registryapi.NewLimiter(s.config.RateLimits); err != nil {
-			return fmt.Errorf("rateLimits: %w", err)
-		}
+	if err := s.route(parts{issuer, checker, directory, documents, storage}); err != nil {
+		return err
 	}
-	s.router = &edge.Router{Log: s.log, Stall: s.config.Limits.Stall}
-	s.router.Host("management."+pub.Domain, management)
-	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: issuer, Directory: directory, SignIn: signIn, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
-	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: issuer, Directory: directory, Checker: checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
-	s.router.Below("blob."+pub.Domain, storage)
-	s.router.Below("azurecr."+pub.Domain, registryHost)
-	for _, alias := range s.config.LoginServerAliases {
-		s.router.Below(alias, registryHost)
-	}
-
 	if err := ensureAdmin(ctx, documents, directory, checker.Store, s.config.Data, now); err != nil {
 		return err
 	}

@@ -1,0 +1,58 @@
+package daemon
+
+import (
+	"fmt"
+
+	"github.com/acrux/acrux/internal/access/assertion"
+	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
+	"github.com/acrux/acrux/internal/access/signin"
+	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/server/armapi"
+	"github.com/acrux/acrux/internal/server/blobapi"
+	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/server/graphapi"
+	"github.com/acrux/acrux/internal/server/loginapi"
+	"github.com/acrux/acrux/internal/server/registryapi"
+	"github.com/acrux/acrux/internal/store/sqlstore"
+)
+
+// parts are what hosts need beside the services.
+type parts struct {
+	issuer    *token.Issuer
+	checker   *rbac.Checker
+	directory *identity.Directory
+	documents sqlstore.Documents
+	storage   *blobapi.Server
+}
+
+// route makes the hosts, and the router that tells them apart.
+func (s *Server) route(p parts) error {
+	pub := s.Published
+	management := &armapi.Server{Log: s.log, Issuer: p.issuer, Checker: p.checker, Directory: p.directory, Documents: p.documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
+		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
+			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
+	management.MountAll(s.services)
+	registryHost := &registryapi.Server{Log: s.log, Registries: s.services.Registries, Content: s.content, Trash: sqlstore.Registry{DB: s.db}, Purger: s.purger, Pulls: s.pulls, Issuer: p.issuer, Checker: p.checker, Directory: p.directory, Runs: s.services.Runs,
+		Tokens: s.services.Tokens, Guesses: signin.NewGuesses(), Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
+
+	signIn := signin.NewService(sqlstore.SignIn{DB: s.db})
+	assertions := &assertion.Verifier{Directory: p.directory, Trusts: s.services.Federated.TrustsOf, Issuer: p.issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}
+
+	if s.config.RateLimits != "" {
+		var err error
+		if registryHost.Limiter, err = registryapi.NewLimiter(s.config.RateLimits); err != nil {
+			return fmt.Errorf("rateLimits: %w", err)
+		}
+	}
+	s.router = &edge.Router{Log: s.log, Stall: s.config.Limits.Stall}
+	s.router.Host("management."+pub.Domain, management)
+	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, SignIn: signIn, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
+	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
+	s.router.Below("blob."+pub.Domain, p.storage)
+	s.router.Below("azurecr."+pub.Domain, registryHost)
+	for _, alias := range s.config.LoginServerAliases {
+		s.router.Below(alias, registryHost)
+	}
+	return nil
+}
