@@ -76,10 +76,5 @@ func (c *call) restore() error {
 	if err != nil {
 		return err
 	}
-	if m.Tags, err = c.tagsOf(d); err != nil {
-		return err
-	}
-	body := c.about()
-	body["manifest"] = manifestBody(m)
-	return c.json(http.StatusOK, body)
+	return c.describe(m)
 }

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
@@ -157,18 +155,19 @@ func (c *call) showManifest() error {
 	if err != nil {
 		return err
 	}
-	if m.Tags, err = c.tagsOf(d); err != nil {
+	return c.describe(m)
+}
+
+// describe answers with a manifest and its tags.
+func (c *call) describe(m registry.Manifest) error {
+	all, err := c.server.Content.Tags(c.Context(), c.repository(), registry.TagQuery{Digest: m.Digest})
+	if err != nil {
 		return err
+	}
+	for _, t := range all {
+		m.Tags = append(m.Tags, t.Name)
 	}
 	body := c.about()
 	body["manifest"] = manifestBody(m)
 	return c.json(http.StatusOK, body)
-}
-
-func (c *call) tagsOf(d digest.Digest) (names []string, err error) {
-	all, err := c.server.Content.Tags(c.Context(), c.repository(), registry.TagQuery{Digest: d})
-	for _, t := range all {
-		names = append(names, t.Name)
-	}
-	return names, err
 }

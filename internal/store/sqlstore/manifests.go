@@ -56,20 +56,9 @@ func (s Registry) Manifests(ctx context.Context, name registry.Name, q registry.
 	if err != nil {
 		return nil, err
 	}
-	where := `WHERE m.repository = $1 AND m.deleted = 0 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `
-	args := []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled}
-	switch q.Order {
-	case registry.TimeAsc:
-		where += `(m.updated, m.digest) > ($6, $2) ORDER BY m.updated, m.digest`
-		args = append(args, micros(q.After))
-	case registry.TimeDesc:
-		where += `(m.updated, m.digest) < ($6, $2) ORDER BY m.updated DESC, m.digest DESC`
-		args = append(args, before(q.After))
-	default:
-		where += `m.digest > $2 ORDER BY m.digest`
-	}
+	page, args := goOn(q.Order, q.After, `m.updated`, `m.digest`, `$2`, []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled})
 	return collect(ctx, s.DB, scanTagged, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0))
-		FROM manifests m `+where+` LIMIT $3`, args...)
+		FROM manifests m WHERE m.repository = $1 AND m.deleted = 0 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `+page+` LIMIT $3`, args...)
 }
 
 // scanTagged reads a manifest with the names of its tags.

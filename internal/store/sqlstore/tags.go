@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -36,19 +37,21 @@ func (s Registry) Tags(ctx context.Context, name registry.Name, q registry.TagQu
 	if err != nil {
 		return nil, err
 	}
-	where := `WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND t.attributes & $5 <> 0 AND `
-	args := []any{repo, string(q.Digest), q.Last, limit(q.N), registry.ListEnabled}
-	switch q.Order {
+	page, args := goOn(q.Order, q.After, `t.updated`, `t.name`, `$3`, []any{repo, string(q.Digest), q.Last, limit(q.N), registry.ListEnabled})
+	return collect(ctx, s.DB, scanTag, selectTag+`WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND t.attributes & $5 <> 0 AND `+page+` LIMIT $4`, args...)
+}
+
+// goOn is the condition and the order of a listing that goes on after a place: its name is
+// the parameter last, and its time is added to the arguments.
+func goOn(order registry.Order, after time.Time, updated, name, last string, args []any) (string, []any) {
+	at := fmt.Sprint("$", len(args)+1)
+	switch order {
 	case registry.TimeAsc:
-		where += `(t.updated, t.name) > ($6, $3) ORDER BY t.updated, t.name`
-		args = append(args, micros(q.After))
+		return `(` + updated + `, ` + name + `) > (` + at + `, ` + last + `) ORDER BY ` + updated + `, ` + name, append(args, micros(after))
 	case registry.TimeDesc:
-		where += `(t.updated, t.name) < ($6, $3) ORDER BY t.updated DESC, t.name DESC`
-		args = append(args, before(q.After))
-	default:
-		where += `t.name > $3 ORDER BY t.name`
+		return `(` + updated + `, ` + name + `) < (` + at + `, ` + last + `) ORDER BY ` + updated + ` DESC, ` + name + ` DESC`, append(args, before(after))
 	}
-	return collect(ctx, s.DB, scanTag, selectTag+where+` LIMIT $4`, args...)
+	return name + ` > ` + last + ` ORDER BY ` + name, args
 }
 
 // before is the time below which a listing from the newest on goes: at first all.
