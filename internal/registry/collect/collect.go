@@ -18,9 +18,7 @@ package collect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -202,7 +200,7 @@ func (c *Collector) Orphans(ctx context.Context, now time.Time, age time.Duratio
 		if dry {
 			continue
 		}
-		if err := c.Blobs.Delete(ctx, info.Key); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := c.Blobs.Delete(ctx, info.Key); err != nil {
 			return orphans, fmt.Errorf("deleting an orphan: %w", err)
 		}
 	}

@@ -190,6 +190,26 @@ func TestPurge(t *testing.T) {
 	}
 }
 
+// A purge that is refused leaves the locks that it would have taken off.
+func TestPurgeOfLockedRepository(t *testing.T) {
+	w := newWorld(t)
+	ctx, at := t.Context(), name("hello")
+	body := w.simple(t, at, "v1", "one")
+	untagged := w.simple(t, at, "", "two")
+	must(t, w.SetAttributes(ctx, at, "v1", 0, registry.DeleteEnabled))
+	must(t, w.SetAttributes(ctx, at, digestOf(untagged).String(), 0, registry.DeleteEnabled))
+	must(t, w.SetAttributes(ctx, at, "", 0, registry.DeleteEnabled))
+	done, err := w.purger.Purge(ctx, at, collect.Rules{Match: newest, Before: w.now.Add(time.Hour), Untagged: true, Locked: true}, "me", w.now)
+	must(t, err)
+	same(t, []int{len(done.Tags), len(done.Manifests), len(done.Skipped)}, []int{0, 0, 3})
+	tag, err := w.Tag(ctx, at, "v1")
+	must(t, err)
+	m, err := w.Manifest(ctx, at, digestOf(untagged).String())
+	must(t, err)
+	same(t, []registry.Attributes{tag.Attributes & registry.DeleteEnabled, m.Attributes & registry.DeleteEnabled}, []registry.Attributes{0, 0})
+	must(t, w.whole(at, digestOf(body)))
+}
+
 // What was pushed between plan and deletion stays.
 func TestPurgeOfWhatChanged(t *testing.T) {
 	w := newWorld(t)

@@ -219,16 +219,13 @@ func (p *Purger) untag(ctx context.Context, name registry.Name, seen registry.Ta
 		if err != nil || t.Digest != seen.Digest || !t.Updated.Equal(seen.Updated) {
 			return ignore(err, problem.NotFound)
 		}
-		if rules.Locked {
-			if err := p.Content.SetAttributes(ctx, name, seen.Name, mayDelete, 0); err != nil {
-				return err
-			}
+		if err := p.unlock(ctx, name, seen.Name, rules.Locked); err != nil {
+			return err
 		}
-		err = p.Content.DeleteTag(ctx, name, seen.Name, actor, now)
-		gone = err == nil
-		return ignore(err, problem.NotAllowed)
+		gone = true
+		return p.Content.DeleteTag(ctx, name, seen.Name, actor, now)
 	})
-	return gone, err
+	return gone && err == nil, ignore(err, problem.NotAllowed)
 }
 
 // remove deletes a manifest if nothing needs it and the guard lets it go.
@@ -238,16 +235,22 @@ func (p *Purger) remove(ctx context.Context, name registry.Name, d digest.Digest
 		if err != nil || !expendable {
 			return err
 		}
-		if g.Locked {
-			if err := p.Content.SetAttributes(ctx, name, d.String(), mayDelete, 0); err != nil {
-				return err
-			}
+		if err := p.unlock(ctx, name, d.String(), g.Locked); err != nil {
+			return err
 		}
-		err = p.Content.DeleteManifest(ctx, name, d, actor, now)
-		gone = err == nil
-		return ignore(err, problem.NotAllowed)
+		gone = true
+		return p.Content.DeleteManifest(ctx, name, d, actor, now)
 	})
-	return gone, err
+	return gone && err == nil, ignore(err, problem.NotAllowed)
+}
+
+// unlock takes the locks off what is to be deleted, if that is wanted. When the deletion is
+// refused all the same, the transaction puts them back.
+func (p *Purger) unlock(ctx context.Context, name registry.Name, reference string, wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	return p.Content.SetAttributes(ctx, name, reference, mayDelete, 0)
 }
 
 // ignore turns a kind of problem into none.
