@@ -63,6 +63,10 @@ func (r *Run) buildOnce(ctx context.Context, position int, build Build, quiet bo
 		to = io.Discard
 	}
 	result, err := r.Scope.Build(ctx, build, to)
+	r.mu.Lock()
+	r.layers.Total += result.Layers.Total
+	r.layers.Cached += result.Layers.Cached
+	r.mu.Unlock()
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type RunSpec struct {
 	Credentials Credentials
 	// Identity serves the managed-identity endpoint of the run's steps. May be nil.
 	Identity http.Handler
+	// CacheScope is what builds share layers and cache mounts within, over many runs:
+	// no build gets what was made outside of its own. Empty is this run alone.
+	CacheScope string
 }
 
 // Credentials gives a run's credential for a registry host ("name:port" if the
@@ -119,6 +122,13 @@ type BuildResult struct {
 	ImageID  string // digest of the image's configuration
 	Digest   string // digest of the image's manifest, as it will be pushed
 	Bases    []BaseImage
+	Layers   Layers
+}
+
+// Layers counts what a build did: the instructions that make layers, and how many of
+// them were found in the cache.
+type Layers struct {
+	Total, Cached int
 }
 
 // BaseImage is an image that a Dockerfile named and the registry resolved, with

@@ -69,6 +69,7 @@ type Run struct {
 	pushed  map[string]string   // image → digest
 	volumes map[string]fileSet  // contents, for build secrets
 	elapsed map[string]duration // by step
+	layers  Layers              // of all builds
 }
 
 type (
@@ -82,6 +83,7 @@ type Outcome struct {
 	// Message is the reason for people, as it follows "Error: " in the log.
 	Message      string
 	Dependencies []lease.Dependency
+	Layers       Layers // of all builds, also of those that failed
 }
 
 // RunFailed is the message of every run that failed: the exit status is that of
@@ -103,11 +105,11 @@ func (r *Run) Execute(ctx context.Context) (Outcome, error) {
 		return Outcome{}, context.Cause(ctx)
 	case errors.As(err, &failure):
 		r.Log.Plain(failure.Error())
-		return Outcome{Message: RunFailed}, nil
+		return Outcome{Message: RunFailed, Layers: r.layers}, nil
 	case err != nil:
 		return Outcome{}, err
 	}
-	return Outcome{OK: true, Dependencies: r.summary()}, nil
+	return Outcome{OK: true, Dependencies: r.summary(), Layers: r.layers}, nil
 }
 
 func (r *Run) stages(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -197,7 +198,7 @@ func (r *run) prepare(ctx context.Context) (*engine.Run, error) {
 func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engine.Outcome, err error) {
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
-		Identity: r.metadata,
+		Identity: r.metadata, CacheScope: cacheScope(r.job),
 	})
 	if err != nil {
 		return engine.Outcome{}, fmt.Errorf("opening a scope: %w", err)
@@ -209,6 +210,16 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 	}()
 	execution.Scope = scope
 	return execution.Execute(ctx)
+}
+
+// cacheScope is what a job's builds share layers within: its task, or all runs of its
+// registry that are no task's. Whoever could plant something there may also change the
+// task, or what else is run in the registry.
+func cacheScope(job *lease.Job) string {
+	if job.TaskID != "" {
+		return strings.ToLower(job.TaskID)
+	}
+	return "registry:" + strings.ToLower(job.LoginServer)
 }
 
 // token asks for a token for a step.
@@ -229,7 +240,10 @@ func (r *run) cleanup() {
 // conclude writes the last line of the log and returns how the run ended.
 func (r *run) conclude(outcome engine.Outcome, err error) lease.Result {
 	took := time.Since(r.started).Round(time.Second)
-	result := lease.Result{Dependencies: outcome.Dependencies}
+	result := lease.Result{
+		Dependencies: outcome.Dependencies,
+		Layers:       lease.Layers{Total: outcome.Layers.Total, Cached: outcome.Layers.Cached},
+	}
 	switch {
 	case err == nil && outcome.OK:
 		result.Status = lease.Succeeded

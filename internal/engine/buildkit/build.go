@@ -46,6 +46,7 @@ type Request struct {
 	Secrets    map[string][]byte
 	Hide       func(string) string // takes secrets out of the image's history; nil leaves it
 	Plain      bool                // plain BuildKit output instead of the classic one
+	CacheScope string              // what layers and cache mounts are shared within
 }
 
 // Result is how a build ended. If it is not OK, the reason was printed.
@@ -54,6 +55,8 @@ type Result struct {
 	ImageID string // digest of the configuration
 	Digest  string // digest of the manifest
 	Bases   []Base
+	Layers  int // instructions that make layers
+	Cached  int // those of them that the cache had
 }
 
 // Base is an image that the Dockerfile named and a registry resolved.
@@ -157,7 +160,7 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 		return Result{}, err
 	}
 	show := newDisplay(p, out)
-	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}}
+	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}, making: map[string]bool{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, secrets: p.secrets, observer: show, findings: found})
 		if err != nil {
@@ -167,18 +170,17 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	}
 	response, err := b.client.Build(ctx, p.options(), "acrux", run, show.start())
 	show.wait()
+	result := Result{Bases: p.bases(found)}
+	result.Layers, result.Cached = found.layers(show.completed)
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return Result{Bases: p.bases(found)}, show.failed(err, found, p.secrets)
+		return result, show.failed(err, found, p.secrets)
 	}
-	result := Result{
-		OK:      true,
-		ImageID: response.ExporterResponse["containerimage.config.digest"],
-		Digest:  response.ExporterResponse["containerimage.digest"],
-		Bases:   p.bases(found),
-	}
+	result.OK = true
+	result.ImageID = response.ExporterResponse["containerimage.config.digest"]
+	result.Digest = response.ExporterResponse["containerimage.digest"]
 	return result, show.succeeded(result)
 }
 
@@ -251,9 +253,13 @@ func (p *prepared) attributes() map[string]string {
 	if len(hosts) > 0 {
 		attrs["add-hosts"] = strings.Join(hosts, ",")
 	}
-	// After the user's arguments, which must not decide these: cache mounts are a run's
-	// own, and hints about style are not what a build log is read for.
-	attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] = p.RunID
+	// After the user's arguments, which must not decide these: what is kept stays within
+	// its scope, and hints about style are not what a build log is read for. BuildKit knows
+	// the result of a RUN by its line and its files, but not by its proxy or the addresses
+	// of its hosts: who names those could plant a layer that others take for theirs. The
+	// control group is part of what it is known by, and our executor has groups of its own.
+	attrs["cgroup-parent"] = p.CacheScope
+	attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] = p.CacheScope
 	attrs["build-arg:BUILDKIT_DOCKERFILE_CHECK"] = "skip=all"
 	return attrs
 }

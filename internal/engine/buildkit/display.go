@@ -26,10 +26,13 @@ type display struct {
 	classic *buildlog.Classic // one of the two is nil
 	plain   *buildlog.Plain
 	done    chan struct{}
+	// completed are the vertices that ended well, and whether the cache had them. It is
+	// there to read after wait.
+	completed map[string]bool
 }
 
 func newDisplay(p *prepared, out io.Writer) *display {
-	d := &display{prepared: p, out: out, done: make(chan struct{})}
+	d := &display{prepared: p, out: out, done: make(chan struct{}), completed: map[string]bool{}}
 	if p.Plain {
 		d.plain = buildlog.NewPlain(out)
 		return d
@@ -44,10 +47,13 @@ func (d *display) start() chan *client.SolveStatus {
 	reports := make(chan *client.SolveStatus, 16)
 	go func() {
 		defer close(d.done)
-		if d.classic != nil {
-			d.follow(reports)
-		} else {
-			d.followPlain(reports)
+		for report := range reports {
+			d.count(report)
+			if d.classic != nil {
+				d.follow(report)
+			} else {
+				d.followPlain(report)
+			}
 		}
 	}()
 	return reports
@@ -56,41 +62,46 @@ func (d *display) start() chan *client.SolveStatus {
 // wait waits until all reports are printed.
 func (d *display) wait() { <-d.done }
 
+// count notes what has ended.
+func (d *display) count(report *client.SolveStatus) {
+	for _, v := range report.Vertexes {
+		if v.Completed != nil && v.Error == "" {
+			d.completed[v.Digest.String()] = v.Cached
+		}
+	}
+}
+
 // follow passes on what a classic log shows. Output comes before the end of what gave
 // it: both may be in one report.
-func (d *display) follow(reports chan *client.SolveStatus) {
-	for report := range reports {
-		for _, log := range report.Logs {
-			d.classic.Log(log.Vertex.String(), log.Data)
-		}
-		for _, v := range report.Vertexes {
-			if v.Completed != nil && v.Error == "" {
-				d.classic.Done(v.Digest.String(), v.Cached)
-			}
+func (d *display) follow(report *client.SolveStatus) {
+	for _, log := range report.Logs {
+		d.classic.Log(log.Vertex.String(), log.Data)
+	}
+	for _, v := range report.Vertexes {
+		if v.Completed != nil && v.Error == "" {
+			d.classic.Done(v.Digest.String(), v.Cached)
 		}
 	}
 }
 
 // followPlain passes on what BuildKit's own output shows, with the names that people
 // know in place of those of the run.
-func (d *display) followPlain(reports chan *client.SolveStatus) {
-	for report := range reports {
-		for _, v := range report.Vertexes {
-			if v.Completed == nil {
-				d.plain.Vertex(d.vertex(v))
-			}
-		}
-		for _, log := range report.Logs {
-			d.plain.Log(log.Vertex.String(), log.Timestamp, log.Data)
-		}
-		for _, status := range report.Statuses {
-			if status.Completed != nil {
-				d.plain.Status(status.Vertex.String(), d.human(status.ID))
-			}
-		}
-		for _, v := range report.Vertexes {
+func (d *display) followPlain(report *client.SolveStatus) {
+	for _, v := range report.Vertexes {
+		if v.Completed == nil {
 			d.plain.Vertex(d.vertex(v))
 		}
+	}
+	for _, log := range report.Logs {
+		d.plain.Log(log.Vertex.String(), log.Timestamp, log.Data)
+	}
+	for _, status := range report.Statuses {
+		if status.Completed != nil {
+			d.plain.Status(status.Vertex.String(), d.human(status.ID))
+		}
+	}
+	for _, v := range report.Vertexes {
+		d.plain.Vertex(d.vertex(v))
 	}
 }
 

@@ -149,6 +149,7 @@ func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []exec
 	if removeHosts == nil {
 		removeHosts = func() {}
 	}
+	meta.CgroupParent = "" // is the scope of the cache
 	uid, gid, groups, err := oci.GetUser(rootfs, meta.User)
 	if err != nil {
 		removeHosts()

@@ -49,6 +49,7 @@ type findings struct {
 	failed   string                   // normalized name of the base image that could not be had
 	failure  error
 	commands map[string][]string // arguments of RUN by digest of their vertex
+	making   map[string]bool     // digests of the vertices that make layers
 }
 
 // ResolveImageConfig implements gateway.Client.
@@ -148,7 +149,8 @@ func (f *frontend) forward(ctx context.Context, req gateway.SolveRequest) (*gate
 	return dockerfilefrontend.Build(ctx, &inner)
 }
 
-// note remembers the commands for the message of a failing one.
+// note remembers the commands, for the message of a failing one, and which vertices
+// make layers.
 func (f *frontend) note(ops []operation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,7 +158,27 @@ func (f *frontend) note(ops []operation) {
 		if exec := op.GetExec(); exec != nil {
 			f.commands[op.digest.String()] = exec.GetMeta().GetArgs()
 		}
+		if op.GetExec() != nil || op.GetFile() != nil {
+			f.making[op.digest.String()] = true
+		}
 	}
+}
+
+// layers counts the vertices that made layers, and those that the cache had; completed
+// says which ended, and which of them were cached.
+func (f *findings) layers(completed map[string]bool) (total, cached int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for vertex := range f.making {
+		was, ended := completed[vertex]
+		if ended {
+			total++
+		}
+		if was {
+			cached++
+		}
+	}
+	return total, cached
 }
 
 // operation is one vertex of a definition.

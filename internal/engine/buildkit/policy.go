@@ -32,7 +32,7 @@ func collection(bytes int64) []client.PruneInfo {
 	}
 	return []client.PruneInfo{
 		{
-			Filter:       []string{"type==source.local,type==exec.cachemount,type==source.git.checkout"},
+			Filter:       []string{"type==source.local,type==source.git.checkout"},
 			KeepDuration: time.Hour,
 		},
 		{KeepDuration: 30 * 24 * time.Hour, MaxUsedSpace: bytes},

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/engine"
@@ -38,11 +39,15 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 		Workspace: s.spec.Workspace, ContextDir: b.ContextDir, Dockerfile: b.Dockerfile, Tags: b.Tags, Args: b.Args, Labels: b.Labels,
 		Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, AddHosts: b.AddHosts,
 		NoNetwork: b.Network == "none", Secrets: b.Secrets, Hide: hide, Plain: b.BuildKit,
+		CacheScope: s.cacheScope(),
 	}, out)
 	if err != nil {
 		return engine.BuildResult{}, err
 	}
-	built := engine.BuildResult{OK: result.OK, ImageID: result.ImageID, Digest: result.Digest}
+	built := engine.BuildResult{
+		OK: result.OK, ImageID: result.ImageID, Digest: result.Digest,
+		Layers: engine.Layers{Total: result.Layers, Cached: result.Cached},
+	}
 	if !result.OK {
 		built.ExitCode = 1
 	}
@@ -50,6 +55,16 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 		built.Bases = append(built.Bases, engine.BaseImage(base))
 	}
 	return built, nil
+}
+
+// cacheScope names the scope of the run's cache. It is a digest: what the control plane
+// calls the scope may have any form, and no other scope's name may begin like it.
+func (s *Scope) cacheScope() string {
+	name := "run/" + s.spec.ID
+	if s.spec.CacheScope != "" {
+		name = "scope/" + s.spec.CacheScope
+	}
+	return digest.FromString(name).Encoded()
 }
 
 // refuseBuild says what of a build is refused. It replaces the paths by real ones.

@@ -35,7 +35,7 @@ func NewFixtures(t testing.TB) Fixtures {
 // executor of its own and sees to its end; the executor must reach the loopback
 // interface.
 func RunSuite(t *testing.T, open func(t *testing.T) engine.Executor, f Fixtures) {
-	for _, group := range []map[string]func(*suite){commandTests, buildTests, isolationTests} {
+	for _, group := range []map[string]func(*suite){commandTests, buildTests, cacheTests, isolationTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(&suite{T: t, executor: open(t), Fixtures: f, runs: new(atomic.Int64)}) })
 		}

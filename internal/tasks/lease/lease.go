@@ -218,6 +218,13 @@ type Result struct {
 	Status       Status
 	Message      string // the reason, empty for Succeeded
 	Dependencies []Dependency
+	Layers       Layers
+}
+
+// Layers counts what the builds of a run did: instructions that make layers, and how
+// many of those the cache had.
+type Layers struct {
+	Total, Cached int
 }
 
 // Dependency is what one image of a build step was made from.

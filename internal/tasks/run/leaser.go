@@ -238,6 +238,9 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 		if result.Status == lease.Succeeded {
 			row.Properties.OutputImages = outputs(result.Dependencies)
 		}
+		if result.Layers.Total > 0 {
+			row.Properties.LayerCache = &LayerCache{Layers: result.Layers.Total, Cached: result.Layers.Cached}
+		}
 		return nil
 	})
 	if err != nil {

@@ -61,6 +61,14 @@ type Properties struct {
 	UpdateTriggerToken *string                  `json:"updateTriggerToken"`
 	ProvisioningState  string                   `json:"provisioningState"`
 	IsArchiveEnabled   bool                     `json:"isArchiveEnabled"`
+	// LayerCache is an addition of ours. It is there once a run with builds has ended.
+	LayerCache *LayerCache `json:"layerCache,omitempty"`
+}
+
+// LayerCache says what the builds of a run found in the cache.
+type LayerCache struct {
+	Layers int `json:"layers"` // made by the builds' instructions
+	Cached int `json:"cached"`
 }
 
 // Image is an image that a run pushed.
