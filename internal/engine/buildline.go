@@ -9,8 +9,11 @@ import (
 
 // buildLine holds the arguments of docker build.
 type buildLine struct {
-	tags, args, labels, hosts, secrets                        []string
+	tags, args, labels, hosts, secrets, keys                  []string
+	cacheFrom, cacheTo, contexts, ulimits                     []string
+	shmSize                                                   string
 	file, target, platform, network, isolation, progress      string
+	provenance, sbom                                          string
 	noCache, pull, quiet, remove, force, compress, load, push bool
 	context                                                   string
 }
@@ -29,6 +32,8 @@ func parseBuildLine(words []string) (*buildLine, error) {
 		return nil, Failure("the option --push of docker build is not supported: use a push step")
 	case build.isolation != "" && build.isolation != "default":
 		return nil, Failure(fmt.Sprintf("invalid isolation: %q: only default is supported", build.isolation))
+	case build.provenance != "false" || build.sbom != "false":
+		return nil, Failure("attestations of builds are not supported: leave --provenance and --sbom out, or say false")
 	case flags.Arg(0) == "-" || build.file == "-":
 		return nil, Failure("a build context or Dockerfile from standard input is not supported")
 	}
@@ -43,6 +48,14 @@ func (b *buildLine) flags() *pflag.FlagSet {
 	flags.StringArrayVar(&b.labels, "label", nil, "")
 	flags.StringArrayVar(&b.hosts, "add-host", nil, "")
 	flags.StringArrayVar(&b.secrets, "secret", nil, "")
+	flags.StringArrayVar(&b.keys, "ssh", nil, "")
+	flags.StringArrayVar(&b.cacheFrom, "cache-from", nil, "")
+	flags.StringArrayVar(&b.cacheTo, "cache-to", nil, "")
+	flags.StringArrayVar(&b.contexts, "build-context", nil, "")
+	flags.StringArrayVar(&b.ulimits, "ulimit", nil, "")
+	flags.StringVar(&b.shmSize, "shm-size", "", "")
+	flags.StringVar(&b.provenance, "provenance", "false", "")
+	flags.StringVar(&b.sbom, "sbom", "false", "")
 	flags.StringVarP(&b.file, "file", "f", "", "")
 	flags.StringVar(&b.target, "target", "", "")
 	flags.StringVar(&b.platform, "platform", "", "")
@@ -59,10 +72,9 @@ func (b *buildLine) flags() *pflag.FlagSet {
 	flags.BoolVar(&b.load, "load", false, "")
 	flags.BoolVar(&b.push, "push", false, "")
 	flags.Bool("disable-content-trust", true, "")
-	refuse(flags, "docker build", "allow", "annotation", "attest", "build-context", "builder", "cache-from", "cache-to", "call",
-		"cgroup-parent", "!check", "cpu-period", "cpu-quota", "cpu-shares=c", "cpuset-cpus", "cpuset-mems", "!debug=D", "!help",
-		"iidfile", "memory=m", "memory-swap", "metadata-file", "no-cache-filter", "output=o", "provenance", "sbom",
-		"security-opt", "shm-size", "!squash", "ssh", "!stream", "ulimit")
+	refuse(flags, "docker build", "allow", "annotation", "attest", "builder", "call", "cgroup-parent", "!check", "cpu-period", "cpu-quota", "cpu-shares=c", "cpuset-cpus", "cpuset-mems", "!debug=D", "!help",
+		"iidfile", "memory=m", "memory-swap", "metadata-file", "no-cache-filter", "output=o",
+		"security-opt", "!squash", "!stream")
 	return flags
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
+
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 
@@ -177,12 +179,55 @@ func (r *Run) build(step *taskfile.Step, line *runLine, options *buildLine) (Bui
 	if err != nil {
 		return Build{}, err
 	}
-	return Build{
+	build := Build{
 		ContextDir: contextDir, Dockerfile: dockerfile, Tags: options.tags,
 		Args: pairs(options.args, line.env), Labels: pairs(options.labels, line.env), Target: options.target,
 		Platform: options.platform, NoCache: options.noCache, Pull: options.pull, AddHosts: options.hosts,
-		Network: options.network, Secrets: secrets, Mask: r.Log.mask, BuildKit: step.Build.BuildKit,
-	}, nil
+		Network: options.network, Secrets: secrets, Mask: r.Log.mask, BuildKit: step.Build.BuildKit || step.Build.Cached,
+		Ulimits: options.ulimits,
+	}
+	return build, r.buildKitOptions(&build, step, line, options)
+}
+
+// buildKitOptions sets what came with BuildKit.
+func (r *Run) buildKitOptions(build *Build, step *taskfile.Step, line *runLine, options *buildLine) (err error) {
+	if build.Keys, err = r.keys(step, line, options); err != nil {
+		return err
+	}
+	if build.CacheFrom, err = caches("--cache-from", options.cacheFrom); err != nil {
+		return err
+	}
+	if build.CacheTo, err = caches("--cache-to", options.cacheTo); err != nil {
+		return err
+	}
+	// Docker's client takes this argument for a wish of the same kind.
+	if build.Args["BUILDKIT_INLINE_CACHE"] == "1" {
+		build.CacheTo = append(build.CacheTo, Cache{Kind: "inline"})
+	}
+	if build.Contexts, err = r.contexts(buildDir(step), options.contexts); err != nil {
+		return err
+	}
+	if options.shmSize != "" {
+		if build.ShmSize, err = units.RAMInBytes(options.shmSize); err != nil {
+			return Failure(fmt.Sprintf("invalid argument %q for \"--shm-size\" flag", options.shmSize))
+		}
+	}
+	return nil
+}
+
+// keys reads the private keys of --ssh.
+func (r *Run) keys(step *taskfile.Step, line *runLine, options *buildLine) (map[string][]byte, error) {
+	found := map[string][]byte{}
+	for _, option := range options.keys {
+		id, file, err := keySource(option)
+		if err != nil {
+			return nil, err
+		}
+		if found[id], err = r.secret(step, line, file, ""); err != nil {
+			return nil, Failure(fmt.Sprintf("could not read the key %s: %s", id, reason(err)))
+		}
+	}
+	return found, nil
 }
 
 // secrets reads the sources of --secret: a variable of the step, a file of a

@@ -110,9 +110,24 @@ type Build struct {
 	AddHosts   []string          // "name:address"
 	Network    string            // "", "default", "none" or "host" (refused unless the executor allows it)
 	Secrets    map[string][]byte // id → content, for RUN --mount=type=secret
+	Keys       map[string][]byte // id → private key in PEM, for RUN --mount=type=ssh
 	Mask       *secret.Mask      // what the image's history must not tell; nil is nothing
+	// CacheFrom and CacheTo are caches in registries, with the options that docker has for
+	// them; a cache of the kind inline goes into the image itself.
+	CacheFrom, CacheTo []Cache
+	// Contexts are images ("docker-image://…") and directories on this machine that the
+	// Dockerfile may name.
+	Contexts map[string]string
+	ShmSize  int64    // bytes of /dev/shm in RUN; 0 is docker's default
+	Ulimits  []string // "nofile=1024:2048"
 	// BuildKit selects plain BuildKit output instead of the classic "Step i/N".
 	BuildKit bool
+}
+
+// Cache is a build cache outside of this machine.
+type Cache struct {
+	Kind    string            // "registry", or "inline"
+	Options map[string]string // "ref", "mode", …
 }
 
 // BuildResult is how a build ended.

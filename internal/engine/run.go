@@ -2,8 +2,11 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,7 +119,7 @@ func (r *Run) stages(ctx context.Context) error {
 	for _, warning := range r.Plan.Warnings {
 		r.Log.Printf("%s", warning)
 	}
-	for _, stage := range []func(context.Context) error{r.networks, r.logins, r.makeVolumes, r.steps} {
+	for _, stage := range []func(context.Context) error{r.networks, r.logins, r.cacheBuilder, r.makeVolumes, r.steps} {
 		if err := stage(ctx); err != nil {
 			return err
 		}
@@ -168,6 +171,20 @@ func (r *Run) logins(ctx context.Context) error {
 		}
 		r.Log.Printf("Successfully logged into %s", login.Registry)
 	}
+	return nil
+}
+
+// cacheBuilder tells what Azure's runner tells when it starts the builder that can use a
+// cache elsewhere. Ours always can, and runs already.
+func (r *Run) cacheBuilder(context.Context) error {
+	if !slices.ContainsFunc(r.Plan.Steps, func(s taskfile.Step) bool { return s.Build.Cached }) {
+		return nil
+	}
+	r.Log.Printf("Task will use build cache, initializing buildkitd container")
+	r.Log.Printf("Launching container with name: acrbuildkitdcontainer")
+	id := sha256.Sum256([]byte(r.Plan.SharedVolume)) // what names the builder in this run
+	r.Log.Plain(hex.EncodeToString(id[:]))
+	r.Log.Printf("Successfully executed container: acrbuildkitdcontainer")
 	return nil
 }
 

@@ -203,8 +203,12 @@ func TestWhatIsNotSupportedFailsByName(t *testing.T) {
 		{"cmd: --no-such x", "unknown flag: --no-such"}, {"cmd: docker stop web", "container daemon"}, {`cmd: "-t"`, "names no image"},
 		{"cmd: -m lots x", "--memory"}, {"{cmd: x, isolation: hyperv}", "isolation"}, {"{cmd: x, cpus: many}", "--cpus"},
 		{"build: --squash .", "--squash"}, {"build: --push .", "--push"}, {"build: -t a -", "standard input"}, {"build: . .", "requires exactly 1 argument"},
-		{"build: -t a -f Dockerfile nowhere", `unable to prepare context: path "nowhere" not found`}, {"{build: -t a ., cache: enabled}", "--cache-to"},
-		{"build: --ssh default .", "--ssh"}, {"{id: a/b, cmd: x}", "invalid container name"},
+		{"build: -t a -f Dockerfile nowhere", `unable to prepare context: path "nowhere" not found`},
+		{"build: --cache-to type=local,dest=x .", "--cache-to type=local,dest=x"}, {"build: --cache-from type=inline .", "--cache-from type=inline"},
+		{"build: --cache-from type=registry,ref=a,mode=max .", `unexpected key "mode"`}, {"build: --cache-to type=registry .", "needs ref="},
+		{"build: --ssh default .", "--ssh default"}, {"build: --ssh default=/no/key .", "could not read the key default"}, {"build: --provenance=true .", "attestations"},
+		{"build: --build-context a=https://x/y.git .", "--build-context a=https://x/y.git"}, {"build: --build-context a=nowhere .", "no such directory"},
+		{"build: --shm-size lots .", "--shm-size"}, {"{id: a/b, cmd: x}", "invalid container name"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.step, func(t *testing.T) {
@@ -250,7 +254,7 @@ func TestBuildLine(t *testing.T) {
 env: ["FROM_ENV=1", "DOCKER_BUILDKIT=1"]
 steps:
   - id: a
-    build: -t a:1 --tag=a:2 --build-arg X=1 --build-arg FROM_ENV=1 --build-arg=Y='two words' --label l=1 --target t --platform linux/arm64 --no-cache --pull --add-host h:1.2.3.4 --network none --secret id=tok,src=/run/s/tok --secret id=e,env=FROM_ENV -f Dockerfile .
+    build: -t a:1 --tag=a:2 --build-arg X=1 --build-arg FROM_ENV=1 --build-arg=Y='two words' --label l=1 --target t --platform linux/arm64 --no-cache --pull --add-host h:1.2.3.4 --network none --secret id=tok,src=/run/s/tok --secret id=e,env=FROM_ENV --ssh k=/run/s/tok --cache-from a:0 --cache-to type=registry,ref=c,mode=max --build-context up=. --build-context i=docker-image://x --shm-size 1m --ulimit nofile=9 -f Dockerfile .
     volumeMounts: [{name: v, mountPath: /run/s}]
 `
 	if outcome, log, err := execute(t, t.Context(), fake, steps, map[string]string{"Dockerfile": "FROM scratch\n"}); err != nil || !outcome.OK {
@@ -262,10 +266,15 @@ steps:
 		t.Error("the build does not know what to hide")
 	}
 	got.Mask = nil
+	got.Contexts["up"] = filepath.Base(got.Contexts["up"])
 	want := engine.Build{
 		ContextDir: "workspace", Dockerfile: "Dockerfile", Tags: []string{"a:1", "a:2"}, Args: map[string]string{"X": "1", "FROM_ENV": "1", "Y": "two words"},
 		Labels: map[string]string{"l": "1"}, Target: "t", Platform: "linux/arm64", NoCache: true, Pull: true, AddHosts: []string{"h:1.2.3.4"},
 		Network: "none", Secrets: map[string][]byte{"tok": []byte("a\n"), "e": []byte("1")}, BuildKit: true,
+		Keys: map[string][]byte{"k": []byte("a\n")}, ShmSize: 1 << 20, Ulimits: []string{"nofile=9"},
+		CacheFrom: []engine.Cache{{Kind: "registry", Options: map[string]string{"ref": "a:0"}}},
+		CacheTo:   []engine.Cache{{Kind: "registry", Options: map[string]string{"ref": "c", "mode": "max"}}},
+		Contexts:  map[string]string{"up": "workspace", "i": "docker-image://x"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -48,6 +48,7 @@ var normalise = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`), "<uuid>"},
 	{regexp.MustCompile(`(elapsed time in seconds: )\d+\.\d{6}\)`), "${1}<sec>)"},
 	{regexp.MustCompile(`((successful|failed|canceled) after )[0-9hms]+`), "${1}<dur>"},
+	{regexp.MustCompile(`(?m)^[0-9a-f]{64}$`), "<container>"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "<server>"},
 }
 
@@ -134,11 +135,9 @@ func stage(t *testing.T, rig *rig, name, task string) (job_ lease.Job, commit st
 		j.Logins = []lease.Login{{Registry: "bad.azurecr.io", Username: secret.New("u"), Password: secret.New("wrong")}}
 		return j, ""
 	case "11":
-		address := tarServer(t, map[string]string{"Dockerfile": twoStages, "acb.yaml": task})
-		j = withContext(t, j, address+"/src.tar.gz")
-		j.Step.Kind, j.Step.Task = lease.EncodedTask, []byte(strings.Replace(task, " .\n", " "+address+"/src.tar.gz\n", 1))
-		j.Step.Context = ""
-		return j, ""
+		address, commit := gitServer(t, map[string]string{"Dockerfile": twoStages, "acb.yaml": task})
+		rig.fake.OnBuild = builds(engine.BaseImage{Reference: "golang:1.22", Digest: enginetest.Digest("4")}, engine.BaseImage{Reference: "alpine:3.19", Digest: enginetest.Digest("3")})
+		return withContext(t, j, address+"/web.git#main"), commit
 	case "12":
 		address, _ := gitServer(t, map[string]string{"acb.yaml": task})
 		return withContext(t, j, address+"/gone.git"), ""

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -47,6 +48,18 @@ type Request struct {
 	Hide       func(string) string // takes secrets out of the image's history; nil leaves it
 	Plain      bool                // plain BuildKit output instead of the classic one
 	CacheScope string              // what layers and cache mounts are shared within
+	CacheFrom  []Cache
+	CacheTo    []Cache
+	Keys       map[string][]byte // private keys by the IDs of RUN --mount=type=ssh
+	Contexts   map[string]string // images ("docker-image://…") and directories by name
+	ShmSize    int64
+	Ulimits    []string
+}
+
+// Cache is a cache in a registry, or inline in the image.
+type Cache struct {
+	Kind    string
+	Options map[string]string
 }
 
 // Result is how a build ended. If it is not OK, the reason was printed.
@@ -96,6 +109,8 @@ type prepared struct {
 	context  *rootedFS
 	beside   *rootedFS // the Dockerfile's directory
 	secrets  secrets
+	agents   *agents
+	folders  map[string]*rootedFS // contexts by name
 }
 
 // close lets go of the directories.
@@ -105,10 +120,13 @@ func (p *prepared) close() {
 			dir.root.Close()
 		}
 	}
+	for _, dir := range p.folders {
+		dir.root.Close()
+	}
 }
 
 func prepare(r Request) (_ *prepared, err error) {
-	p := &prepared{Request: r, secrets: newSecrets(r.Secrets)}
+	p := &prepared{Request: r, secrets: newSecrets(r.Secrets), folders: map[string]*rootedFS{}}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -128,6 +146,18 @@ func prepare(r Request) (_ *prepared, err error) {
 		}
 		platform = platforms.Normalize(platform)
 		p.platform = &platform
+	}
+	if p.agents, err = newAgents(p.secrets.prefix, r.Keys); err != nil {
+		return nil, userError{err.Error()}
+	}
+	for name, source := range r.Contexts {
+		if strings.Contains(source, "://") {
+			continue
+		}
+		if p.folders[name], err = openDir(r.Workspace, source); err != nil {
+			delete(p.folders, name)
+			return nil, userError{fmt.Sprintf("failed to get build context %s: path %q not found", name, source)}
+		}
 	}
 	if p.context, err = openDir(r.Workspace, r.ContextDir); err != nil {
 		return nil, userError{fmt.Sprintf("unable to prepare context: path %q not found", r.ContextDir)}
@@ -205,12 +235,18 @@ func (p *prepared) options() client.SolveOpt {
 	for _, tag := range p.tags {
 		names = append(names, p.Images.Name(tag))
 	}
+	mounts := map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside}
+	for name, folder := range p.folders {
+		mounts[folderPrefix+name] = folder
+	}
 	return client.SolveOpt{
 		Exports: []client.ExportEntry{{
 			Type:  client.ExporterImage,
 			Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
 		}},
-		LocalMounts: map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside},
+		CacheImports: cacheEntries(p.CacheFrom),
+		CacheExports: cacheEntries(p.CacheTo),
+		LocalMounts:  mounts,
 		// What was sent before under the same key is sent again only if its size or time
 		// differ. So runs must not share a key, or one could hand its files to another.
 		SharedKey:     p.RunID,
@@ -218,8 +254,20 @@ func (p *prepared) options() client.SolveOpt {
 		Session: []session.Attachable{
 			&logins{login: p.Login},
 			secretsprovider.NewSecretProvider(p.secrets),
+			p.agents,
 		},
 	}
+}
+
+// folderPrefix sets the folders that a Dockerfile names apart from its own.
+const folderPrefix = "folder-"
+
+func cacheEntries(caches []Cache) []client.CacheOptionsEntry {
+	var entries []client.CacheOptionsEntry
+	for _, cache := range caches {
+		entries = append(entries, client.CacheOptionsEntry{Type: cache.Kind, Attrs: cache.Options})
+	}
+	return entries
 }
 
 // attributes are the frontend's options.
@@ -235,6 +283,18 @@ func (p *prepared) attributes() map[string]string {
 	}
 	if p.NoCache {
 		attrs["no-cache"] = ""
+	}
+	for name, source := range p.Contexts {
+		if !strings.Contains(source, "://") {
+			source = "local:" + folderPrefix + name
+		}
+		attrs["context:"+name] = source
+	}
+	if p.ShmSize > 0 {
+		attrs["shm-size"] = strconv.FormatInt(p.ShmSize, 10)
+	}
+	if len(p.Ulimits) > 0 {
+		attrs["ulimit"] = strings.Join(p.Ulimits, ",")
 	}
 	if p.NoNetwork {
 		attrs["force-network-mode"] = "none"

@@ -15,6 +15,9 @@ import (
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
 	"github.com/containerd/platforms"
 	cachemetadata "github.com/moby/buildkit/cache/metadata"
+	"github.com/moby/buildkit/cache/remotecache"
+	inlinecache "github.com/moby/buildkit/cache/remotecache/inline"
+	registrycache "github.com/moby/buildkit/cache/remotecache/registry"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/control"
@@ -73,7 +76,7 @@ func Open(ctx context.Context, o Options) (_ *Builder, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the build worker: %w", err)
 	}
-	if b.controller, err = newController(o.Root, w); err != nil {
+	if b.controller, err = newController(o, w); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the build controller: %w", err), w.Close())
 	}
 	listener := bufconn.Listen(1 << 20)
@@ -143,7 +146,7 @@ func newWorker(ctx context.Context, o Options) (*base.Worker, error) {
 	return w, guardSources(w, o.Dialer)
 }
 
-func newController(root string, w *base.Worker) (*control.Controller, error) {
+func newController(o Options, w *base.Worker) (*control.Controller, error) {
 	workers := &worker.Controller{}
 	if err := workers.Add(w); err != nil {
 		return nil, err
@@ -152,16 +155,17 @@ func newController(root string, w *base.Worker) (*control.Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := bboltcachestorage.NewStore(filepath.Join(root, "cache.db"))
+	cache, err := bboltcachestorage.NewStore(filepath.Join(o.Root, "cache.db"))
 	if err != nil {
 		return nil, err
 	}
 	options := &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true}
-	history, err := boltutil.SafeOpen(filepath.Join(root, "history.db"), 0o600, options)
+	history, err := boltutil.SafeOpen(filepath.Join(o.Root, "history.db"), 0o600, options)
 	if err != nil {
 		return nil, errors.Join(err, cache.Close())
 	}
 	noHistory := int64(0) // runs keep their own logs
+	hosts := o.Registries.Hosts(nil)
 	return control.NewController(control.Opt{
 		SessionManager:   sessions,
 		WorkerController: workers,
@@ -169,8 +173,15 @@ func newController(root string, w *base.Worker) (*control.Controller, error) {
 		HistoryDB:        history,
 		HistoryConfig:    &config.HistoryConfig{MaxEntries: &noHistory},
 		CacheStore:       cache,
-		LeaseManager:     w.LeaseManager(),
-		ContentStore:     w.ContentStore(),
-		GarbageCollect:   w.GarbageCollect,
+		ResolveCacheImporterFuncs: map[string]remotecache.ResolveCacheImporterFunc{
+			"registry": registrycache.ResolveCacheImporterFunc(sessions, w.ContentStore(), hosts),
+		},
+		ResolveCacheExporterFuncs: map[string]remotecache.ResolveCacheExporterFunc{
+			"registry": registrycache.ResolveCacheExporterFunc(sessions, hosts),
+			"inline":   inlinecache.ResolveCacheExporterFunc(),
+		},
+		LeaseManager:   w.LeaseManager(),
+		ContentStore:   w.ContentStore(),
+		GarbageCollect: w.GarbageCollect,
 	})
 }

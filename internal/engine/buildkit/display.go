@@ -66,7 +66,8 @@ func (d *display) wait() { <-d.done }
 func (d *display) count(report *client.SolveStatus) {
 	for _, v := range report.Vertexes {
 		if v.Completed != nil && v.Error == "" {
-			d.completed[v.Digest.String()] = v.Cached
+			// What comes from a cache elsewhere is told of again when it was fetched.
+			d.completed[v.Digest.String()] = v.Cached || d.completed[v.Digest.String()]
 		}
 	}
 }

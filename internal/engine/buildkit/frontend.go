@@ -74,7 +74,7 @@ func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		defer f.mu.Unlock()
 		f.granted[own.Target.Digest.String()] = true
 		f.observer.base(named, own, true)
-		return f.run.Name(named), own.Target.Digest, own.JSON, nil
+		return pinned(f.run.Name(named), own.Target.Digest), own.Target.Digest, own.JSON, nil
 	}
 	image, err := f.run.Resolve(ctx, named, platform)
 	f.mu.Lock()
@@ -88,7 +88,16 @@ func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 	f.resolved[named.String()] = image.Target.Digest
 	f.granted[image.Target.Digest.String()] = true
 	f.observer.base(named, image, false)
-	return ref, image.Target.Digest, image.JSON, nil
+	return pinned(ref, image.Target.Digest), image.Target.Digest, image.JSON, nil
+}
+
+// pinned adds the digest to a name. For an image of a FROM the frontend does so itself,
+// for one that --build-context names it does not.
+func pinned(name string, d digest.Digest) string {
+	if strings.Contains(name, "@") {
+		return name
+	}
+	return name + "@" + d.String()
 }
 
 // ResolveSourceMetadata implements gateway.Client. Images are resolved here only by

@@ -139,11 +139,15 @@ func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process)
 // ends.
 func process(p Process) (*libcontainer.Process, func(), error) {
 	sp := p.Spec.Process
+	limits, err := rlimits(sp.Rlimits)
+	if err != nil {
+		return nil, nil, err
+	}
 	proc := &libcontainer.Process{
 		Args: sp.Args, Env: sp.Env, Cwd: sp.Cwd,
 		UID: int(sp.User.UID), GID: int(sp.User.GID),
 		Stdout: p.Stdout, Stderr: p.Stderr,
-		Init: true, LogLevel: "2",
+		Init: true, LogLevel: "2", Rlimits: limits,
 	}
 	for _, gid := range sp.User.AdditionalGids {
 		proc.AdditionalGroups = append(proc.AdditionalGroups, int(gid))

@@ -39,7 +39,8 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 		Workspace: s.spec.Workspace, ContextDir: b.ContextDir, Dockerfile: b.Dockerfile, Tags: b.Tags, Args: b.Args, Labels: b.Labels,
 		Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, AddHosts: b.AddHosts,
 		NoNetwork: b.Network == "none", Secrets: b.Secrets, Hide: hide, Plain: b.BuildKit,
-		CacheScope: s.cacheScope(),
+		CacheScope: s.cacheScope(), CacheFrom: caches(b.CacheFrom), CacheTo: caches(b.CacheTo),
+		Keys: b.Keys, Contexts: b.Contexts, ShmSize: b.ShmSize, Ulimits: b.Ulimits,
 	}, out)
 	if err != nil {
 		return engine.BuildResult{}, err
@@ -55,6 +56,14 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 		built.Bases = append(built.Bases, engine.BaseImage(base))
 	}
 	return built, nil
+}
+
+func caches(from []engine.Cache) []buildkit.Cache {
+	var to []buildkit.Cache
+	for _, cache := range from {
+		to = append(to, buildkit.Cache(cache))
+	}
+	return to
 }
 
 // cacheScope names the scope of the run's cache. It is a digest: what the control plane
