@@ -102,9 +102,9 @@ type AgentConfig struct {
 	// StepNetwork is whether steps may reach the network outside: "nat" or "none".
 	// Default nat.
 	StepNetwork string `yaml:"stepNetwork"`
-	// Privileged is whether steps may ask for privileged containers, which control the
-	// machine and with it this server. Default false.
-	Privileged bool `yaml:"privileged"`
+	// Privileged is in which registries' runs steps may ask for privileged containers,
+	// which control the machine and with it this server. Default none.
+	Privileged PrivilegedConfig `yaml:"privileged"`
 }
 
 // DefaultDomain and DefaultListen are what Config fills in.

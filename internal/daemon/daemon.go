@@ -371,7 +371,7 @@ func (b *builtinAgent) Run(ctx context.Context) error {
 		return b.execute(ctx, s.config.Executor)
 	}
 	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
-		Egress: s.config.Agent.StepNetwork == "nat", Privileged: s.config.Agent.Privileged, OwnPorts: s.ownPorts()})
+		Egress: s.config.Agent.StepNetwork == "nat", OwnPorts: s.ownPorts()})
 	if err != nil {
 		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err)
 		<-ctx.Done()
@@ -395,5 +395,6 @@ const httpsPort = 443
 func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) error {
 	s := b.server
 	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
-		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log}).Run(ctx)
+		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log,
+		Privileged: s.config.Agent.Privileged.Allows}).Run(ctx)
 }

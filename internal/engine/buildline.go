@@ -16,6 +16,7 @@ type buildLine struct {
 	provenance, sbom                                          string
 	noCache, pull, quiet, remove, force, compress, load, push bool
 	context                                                   string
+	from, to                                                  []Cache
 }
 
 // parseBuildLine reads the words after "docker build".
@@ -38,7 +39,16 @@ func parseBuildLine(words []string) (*buildLine, error) {
 		return nil, Failure("a build context or Dockerfile from standard input is not supported")
 	}
 	build.context = flags.Arg(0)
-	return build, nil
+	return build, build.caches()
+}
+
+// caches reads the options that name caches.
+func (b *buildLine) caches() (err error) {
+	if b.from, err = caches("--cache-from", b.cacheFrom); err != nil {
+		return err
+	}
+	b.to, err = caches("--cache-to", b.cacheTo)
+	return err
 }
 
 func (b *buildLine) flags() *pflag.FlagSet {

@@ -194,12 +194,7 @@ func (r *Run) buildKitOptions(build *Build, step *taskfile.Step, line *runLine, 
 	if build.Keys, err = r.keys(step, line, options); err != nil {
 		return err
 	}
-	if build.CacheFrom, err = caches("--cache-from", options.cacheFrom); err != nil {
-		return err
-	}
-	if build.CacheTo, err = caches("--cache-to", options.cacheTo); err != nil {
-		return err
-	}
+	build.CacheFrom, build.CacheTo = options.from, options.to
 	// Docker's client takes this argument for a wish of the same kind.
 	if build.Args["BUILDKIT_INLINE_CACHE"] == "1" {
 		build.CacheTo = append(build.CacheTo, Cache{Kind: "inline"})

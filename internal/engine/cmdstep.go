@@ -16,7 +16,9 @@ func (r *Run) prepareCmd(ctx context.Context, position int) (attempt, error) {
 	if err != nil {
 		return nil, err
 	}
-	command, err := line.command(r.Plan)
+	command, err := line.command(r.Plan, func(file string) ([]byte, error) {
+		return workspace(r.Workspace).read(inStep(buildDir(step), file))
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,9 @@ type RunSpec struct {
 	// CacheScope is what builds share layers and cache mounts within, over many runs:
 	// no build gets what was made outside of its own. Empty is this run alone.
 	CacheScope string
+	// Privileged lets its steps ask for privileged containers. Such a step controls the
+	// machine, and with it whatever this process knows.
+	Privileged bool
 }
 
 // Credentials gives a run's credential for a registry host ("name:port" if the
@@ -169,18 +172,30 @@ type Command struct {
 	Keep          bool // keep the container until Close, so that its name stays taken
 	TTY           bool // docker run -t; nobody types, so an executor may do without
 	Pull          bool // ask the registry even if the run has the image
+	NoPull        bool // do not ask it if the run does not
 	CPUs          float64
 	Memory        int64 // bytes
 	Ports, Expose []string
 	Hosts         []string // "name:address"
+	Aliases       []string // more names on its network
 	Stdin         io.Reader
+	Options       Options
 }
 
-// Mount puts a volume of the run into a container, read-only.
+// Mount puts a volume of the run into a container. Those of CreateVolume are read-only.
+// Another that does not exist yet is made, with what the image has at the place, and
+// stays until the run's end.
 type Mount struct {
-	Volume string
-	Path   string
+	Volume   string // its name, or one of the two below
+	Path     string
+	ReadOnly bool
 }
+
+// What every step sees may be mounted at other places, too.
+const (
+	WorkspaceVolume = "/workspace"
+	HomeVolume      = "/acb/home"
+)
 
 // CommandResult is how a container ended; for a detached one, that it started.
 type CommandResult struct {

@@ -18,7 +18,8 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 		return Outlook{}, err
 	}
 	if step.Kind == taskfile.KindCmd {
-		_, err := line.command(plan)
+		unread := func(string) ([]byte, error) { return nil, nil } // files come with the run
+		_, err := line.command(plan, unread)
 		return Outlook{Image: line.image}, err
 	}
 	if _, err := parseBuildLine(line.args[1:]); err != nil || step.Build.Context.Remote() {

@@ -199,7 +199,11 @@ func TestWhatIsNotSupportedFailsByName(t *testing.T) {
 	tests := []struct{ step, want string }{
 		{"cmd: bash echo a | tr a b", "|"}, {"cmd: bash a && b", "&&"}, {"cmd: bash a; b", ";"}, {"cmd: bash a > f", ">"},
 		{"cmd: bash a &", "&"}, {`cmd: "bash $(date)"`, "$(…)"}, {"cmd: bash `date`", "$(…)"}, {`cmd: "bash a\nb"`, "line break"},
-		{"cmd: --init bash", "the option --init of docker run"}, {"cmd: --cap-add ALL x", "--cap-add"}, {"cmd: -v /:/host x", "--volume /:/host"},
+		{"cmd: --device /dev/kvm bash", "the option --device of docker run"}, {"cmd: --pid host x", "--pid"}, {"cmd: -v /:/host x", "--volume /:/host"},
+		{"cmd: -v ../x:/host x", "--volume ../x:/host"}, {"cmd: -v v:relative x", "absolute path"}, {"cmd: -v v:/v:rshared x", `mode "rshared"`},
+		{"cmd: --mount type=bind,source=/,target=/host x", "may be volume or tmpfs"}, {"cmd: --mount source=v,target=/v,volume-driver=x x", `unexpected key "volume-driver"`},
+		{"cmd: --platform linux/s390x x", "--platform linux/s390x"}, {"cmd: --restart always x", "--restart always"}, {"cmd: --security-opt seccomp=unconfined x", "--security-opt seccomp=unconfined"},
+		{"cmd: --env-file nowhere x", "--env-file: open nowhere: no such file"}, {"cmd: --pull sometimes x", "invalid pull option"},
 		{"cmd: --no-such x", "unknown flag: --no-such"}, {"cmd: docker stop web", "container daemon"}, {`cmd: "-t"`, "names no image"},
 		{"cmd: -m lots x", "--memory"}, {"{cmd: x, isolation: hyperv}", "isolation"}, {"{cmd: x, cpus: many}", "--cpus"},
 		{"build: --squash .", "--squash"}, {"build: --push .", "--push"}, {"build: -t a -", "standard input"}, {"build: . .", "requires exactly 1 argument"},
@@ -231,8 +235,10 @@ volumes: [{name: v, secret: {f: YQ==}}]
 steps:
   - {id: a, cmd: "-t --memory 256m -e MODE=fast --add-host h:1.2.3.4 img 'two words' $HOME \"$NONE\" x$NONE", cpus: 1.5, ports: ["80:80"], user: "1:2", privileged: true, keep: true, volumeMounts: [{name: v, mountPath: /s}], network: host, expose: [90]}
   - {id: b, cmd: img, entryPoint: /bin/sh, detach: true, disableWorkingDirectoryOverride: true}
+  - {id: c, network: host, cmd: "--init --read-only -h name --cap-drop ALL --cap-add CHOWN --group-add 7 --ulimit nofile=9 --shm-size 1m --tmpfs /t --memory-swap -1 --memory-reservation 2m -c 3 --cpuset-cpus 0 --pids-limit 5 --security-opt no-new-privileges --network-alias other --env-file vars --pull never -v vol:/again:ro -v data:/data -v /anonymous --mount type=tmpfs,target=/u,tmpfs-size=9 --mount src=data,dst=/more,readonly -v home:/h --quiet img"}
 `
-	if outcome, log, err := execute(t, t.Context(), fake, steps, nil); err != nil || !outcome.OK {
+	vars := map[string]string{"vars": "# no\n\n E=from the file\r\nG=1=2\nUNSET\n"}
+	if outcome, log, err := execute(t, t.Context(), fake, steps, vars); err != nil || !outcome.OK {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	want := []engine.Command{{
@@ -242,6 +248,16 @@ steps:
 	}, {
 		Name: "b", Image: "img", Args: []string{}, Entrypoint: []string{"/bin/sh"}, Env: []string{"HOME=/acb/home", "E=x y", "F="},
 		Network: taskfile.DefaultNetwork, Detach: true,
+	}, {
+		Name: "c", Image: "img", Args: []string{}, Env: []string{"E=from the file", "G=1=2", "HOME=/acb/home", "E=x y", "F="},
+		WorkingDir: "/workspace", Network: "host", Aliases: []string{"other"}, NoPull: true,
+		Mounts: []engine.Mount{{Volume: engine.WorkspaceVolume, Path: "/again", ReadOnly: true}, {Volume: "data", Path: "/data"},
+			{Volume: engine.HomeVolume, Path: "/h"}, {Volume: "data", Path: "/more", ReadOnly: true}},
+		Options: engine.Options{
+			Hostname: "name", Init: true, ReadOnly: true, NoNewPrivileges: true, Tmpfs: []string{"/t", "/u:size=9"}, ShmSize: 1 << 20,
+			Ulimits: []string{"nofile=9"}, CapAdd: []string{"CHOWN"}, CapDrop: []string{"ALL"}, Groups: []string{"7"},
+			CPUSet: "0", CPUShares: 3, Pids: 5, Reservation: 2 << 20, Swap: -1,
+		},
 	}}
 	if d := cmp.Diff(want, fake.Scopes()[0].Commands()); d != "" {
 		t.Error(d)

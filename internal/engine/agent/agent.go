@@ -44,6 +44,8 @@ type Options struct {
 	Agent lease.Agent
 	// Slots is how many runs are executed at the same time; 0 is 1.
 	Slots int
+	// Privileged says whether steps of a registry's runs may be privileged; nil is never.
+	Privileged func(registry string) bool
 	// ImageAliases are the short names of images in task files; nil is Azure's list.
 	ImageAliases map[string]string
 	// MaxContextBytes bounds one build context; 0 is 4 GiB.
@@ -62,6 +64,9 @@ type Agent struct {
 func New(o Options) *Agent {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Privileged == nil {
+		o.Privileged = func(string) bool { return false }
 	}
 	if o.Slots < 1 {
 		o.Slots = 1

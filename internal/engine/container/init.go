@@ -15,6 +15,7 @@ import (
 
 // The second half of starting a container: see the package comment.
 func init() {
+	beReaper()
 	if len(os.Args) > 1 && os.Args[1] == "init" && os.Getenv("_LIBCONTAINER_INITTYPE") != "" {
 		libcontainer.Init()
 	}

@@ -34,6 +34,7 @@ type Command struct {
 	Privileged bool
 	CPUs       float64 // 0 is no limit
 	Memory     int64   // bytes; 0 is no limit
+	Options    Options
 }
 
 // ErrNoCommand says that neither image nor caller named a program.
@@ -90,8 +91,9 @@ func NewSpec(ctx context.Context, c Command) (*specs.Spec, error) {
 	if c.Memory > 0 {
 		opts = append(opts, oci.WithMemoryLimit(uint64(c.Memory)), noSwap(c.Memory))
 	}
-	opts = append(opts, confinement(c.Privileged)...)
-	ctx = namespaces.WithNamespace(ctx, "acrux") // demanded by GenerateSpec; the path above replaces its use
+	opts = append(opts, c.Options.specOpts()...)
+	opts = append(opts, confinement(c.Privileged)...) // its seccomp profile follows the capabilities
+	ctx = namespaces.WithNamespace(ctx, "acrux")      // demanded by GenerateSpec; the path above replaces its use
 	spec, err := oci.GenerateSpec(ctx, nil, &containers.Container{ID: c.ID}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("building the container's spec: %w", err)
@@ -122,7 +124,12 @@ func (c Command) directory() string {
 }
 
 // hostname is what docker gives: the first twelve digits of the ID.
-func (c Command) hostname() string { return c.ID[:min(12, len(c.ID))] }
+func (c Command) hostname() string {
+	if c.Options.Hostname != "" {
+		return c.Options.Hostname
+	}
+	return c.ID[:min(12, len(c.ID))]
+}
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -26,9 +26,10 @@ type bundle struct {
 	id      string
 	dir     string
 
-	rootfs   *imagestore.Rootfs
-	endpoint *runnet.Endpoint // nil if it uses another's network
-	spec     *specs.Spec
+	rootfs    *imagestore.Rootfs
+	endpoint  *runnet.Endpoint // nil if it uses another's network
+	published []*runnet.Published
+	spec      *specs.Spec
 }
 
 // prepare makes everything but the process.
@@ -45,6 +46,9 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	if err != nil {
 		return err
 	}
+	if err := b.publish(); err != nil {
+		return err
+	}
 	mounts, err := b.mounts(hosts)
 	if err != nil {
 		return err
@@ -55,7 +59,7 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 		ID: b.id, Rootfs: rootfs, Image: b.rootfs.Config,
 		Args: c.Args, Entrypoint: c.Entrypoint, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User,
 		Mounts: mounts, NetworkNS: namespace, CgroupPath: b.scope.executor.runtime.CgroupPath(b.id),
-		Privileged: c.Privileged, CPUs: c.CPUs, Memory: c.Memory,
+		Privileged: c.Privileged, CPUs: c.CPUs, Memory: c.Memory, Options: container.Options(c.Options),
 	})
 	if err != nil {
 		return daemonError("%v", err) // an unknown user, no command: the image's or the caller's mistake
@@ -79,9 +83,9 @@ func (s *Scope) note(name, id, namespace, hosts string) {
 // its hosts.
 func (b *bundle) connect() (namespace, hosts string, err error) {
 	s, c := b.scope, b.command
-	self := runnet.Container{ID: b.id, Hostname: b.id[:12], Hosts: c.Hosts}
+	self := runnet.Container{ID: b.id, Hostname: b.hostname(), Hosts: c.Hosts, Names: c.Aliases}
 	if c.Name != "" {
-		self.Names = []string{c.Name}
+		self.Names = append([]string{c.Name}, c.Aliases...)
 	}
 	switch other, joins := strings.CutPrefix(c.Network, "container:"); {
 	case joins:
@@ -131,7 +135,7 @@ func (s *Scope) network(name string) (*runnet.Network, error) {
 // mounts are the run's directories, the command's volumes, and the files that a
 // container engine provides.
 func (b *bundle) mounts(hosts string) ([]specs.Mount, error) {
-	hostname, err := b.writeFile("hostname", b.id[:12]+"\n")
+	hostname, err := b.writeFile("hostname", b.hostname()+"\n")
 	if err != nil {
 		return nil, err
 	}
@@ -146,19 +150,21 @@ func (b *bundle) mounts(hosts string) ([]specs.Mount, error) {
 	if b.scope.spec.Home != "" {
 		mounts = append(mounts, bind(b.scope.spec.Home, "/acb/home", "rw"))
 	}
-	b.scope.mu.Lock()
-	defer b.scope.mu.Unlock()
 	for _, m := range b.command.Mounts {
-		dir := b.scope.volumes[m.Volume]
-		if dir == "" {
-			return nil, daemonError("get %s: no such volume", m.Volume)
+		mount, err := b.volume(m)
+		if err != nil {
+			return nil, err
 		}
-		if !filepath.IsAbs(m.Path) {
-			return nil, daemonError("invalid mount path: '%s' mount path must be absolute", m.Path)
-		}
-		mounts = append(mounts, bind(dir, m.Path, "ro"))
+		mounts = append(mounts, mount)
 	}
 	return mounts, nil
+}
+
+func (b *bundle) hostname() string {
+	if b.command.Options.Hostname != "" {
+		return b.command.Options.Hostname
+	}
+	return b.id[:12]
 }
 
 // run runs the process to its end.
@@ -174,6 +180,9 @@ func (b *bundle) run(ctx context.Context, stdout, stderr io.Writer, started func
 func (b *bundle) remove() error {
 	b.scope.note(b.command.Name, b.id, "", "")
 	var errs []error
+	for _, published := range b.published {
+		published.Close()
+	}
 	if b.endpoint != nil {
 		errs = append(errs, b.endpoint.Close())
 	}

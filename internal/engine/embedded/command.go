@@ -38,7 +38,7 @@ func daemonError(format string, args ...any) error {
 
 // noPrivilege is why a privileged step is not run.
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
-	"hint: where everybody who may start runs is trusted with that, set agent.privileged: true in acrux.yaml"
+	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [REGISTRY] in acrux.yaml"
 
 // running is a container of the run, as long as its name is taken.
 type running struct {
@@ -76,8 +76,8 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 	if err := check(c); err != nil {
 		return engine.CommandResult{}, err
 	}
-	if c.Privileged && !s.executor.privileged {
-		return engine.CommandResult{}, daemonError("%s", noPrivilege)
+	if err := s.permit(c); err != nil {
+		return engine.CommandResult{}, err
 	}
 	id := newID()
 	release, err := s.takeName(c.Name, id)
@@ -109,6 +109,22 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 		err = e
 	}
 	return engine.CommandResult{ExitCode: exit.Code, OOMKilled: exit.OOM, ContainerID: id}, err
+}
+
+// permit refuses what would give a step more than its own container.
+func (s *Scope) permit(c engine.Command) error {
+	powers, err := container.Options(c.Options).Powers()
+	switch {
+	case err != nil:
+		return daemonError("%v", err)
+	case s.spec.Privileged:
+		return nil
+	case c.Privileged:
+		return daemonError("%s", noPrivilege)
+	case len(powers) > 0:
+		return daemonError("the capability %s: %s", powers[0], noPrivilege)
+	}
+	return nil
 }
 
 // detach starts the container and leaves it to the scope.
@@ -148,16 +164,19 @@ var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 // check refuses what cannot be done, before anything is.
 func check(c engine.Command) error {
 	switch {
-	case len(c.Ports) > 0:
-		return daemonError("publishing ports on the host is not supported yet: %s", strings.Join(c.Ports, ", "))
 	case c.Name != "" && !containerName.MatchString(c.Name):
 		return daemonError("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed.", c.Name)
+	case len(c.Options.Hostname) > 63:
+		return daemonError("invalid hostname: %s", c.Options.Hostname)
 	case c.WorkingDir != "" && !filepath.IsAbs(c.WorkingDir):
 		return daemonError("the working directory '%s' is invalid, it needs to be an absolute path.", c.WorkingDir)
 	case c.CPUs < 0:
 		return daemonError("range of CPUs is from 0.01 up: %v", c.CPUs)
 	case c.Memory < 0:
 		return daemonError("Minimum memory limit allowed is 6MB")
+	}
+	if _, err := parsePorts(c.Ports); err != nil {
+		return err
 	}
 	for _, host := range c.Hosts {
 		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {
@@ -201,6 +220,9 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (ima
 	image, ok, err := s.images.Read(ctx, named, nil)
 	if err != nil || ok && !c.Pull {
 		return image, err
+	}
+	if !ok && c.NoPull {
+		return image, daemonError("No such image: %s", reference.FamiliarString(named))
 	}
 	if !ok && !c.Pull {
 		fmt.Fprintf(out, "Unable to find image '%s' locally\n", reference.FamiliarString(named))

@@ -32,7 +32,7 @@ func needRoot(t testing.TB) {
 func openIn(t testing.TB, root string) *Executor {
 	t.Helper()
 	needRoot(t)
-	e, err := Open(t.Context(), Options{Root: root, Dialer: loopback(), Privileged: true})
+	e, err := Open(t.Context(), Options{Root: root, Dialer: loopback()})
 	if err != nil {
 		t.Fatal(err)
 	}

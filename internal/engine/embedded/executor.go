@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -27,7 +28,7 @@ var _ engine.Executor = (*Executor)(nil)
 // Executor runs the steps of runs in this process. It is safe for concurrent use.
 type Executor struct {
 	root       string
-	privileged bool // see Options.Privileged
+	publishAt  netip.Addr
 	log        *slog.Logger
 	lock       *os.File
 	runtime    *container.Runtime
@@ -61,7 +62,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	quiet(o.Log)
-	e := &Executor{log: o.Log, privileged: o.Privileged, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e := &Executor{log: o.Log, publishAt: o.PublishAt, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

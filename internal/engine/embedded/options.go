@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"log/slog"
+	"net/netip"
 
 	"github.com/acrux/acrux/internal/egress"
 )
@@ -19,9 +20,10 @@ type Options struct {
 	// Egress lets steps and RUN instructions reach the machine's networks, translated
 	// to the machine's address. Without it they reach their run only.
 	Egress bool
-	// Privileged lets steps ask for privileged containers. Such a step controls the
-	// machine, and with it whatever this process knows.
-	Privileged bool
+	// PublishAt is the address of this machine where ports that steps publish are to be
+	// reached from outside of the run. The zero value is nowhere: then they are published
+	// on what is the host to the run, as if it had a machine of its own.
+	PublishAt netip.Addr
 	// OwnPorts are the ports on which steps find the installation's own hosts, those
 	// that Dialer.Own knows, by their names. Nil is 443.
 	OwnPorts []uint16

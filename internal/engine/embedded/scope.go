@@ -10,12 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
@@ -47,8 +44,8 @@ type Scope struct {
 
 	mu         sync.Mutex
 	networks   map[string]*runnet.Network // "" is the one without names
-	volumes    map[string]string          // directory by name
-	containers map[string]*running        // by name
+	volumes    map[string]*volume
+	containers map[string]*running // by name
 	closed     bool
 	closeOnce  sync.Once
 	closeErr   error
@@ -63,7 +60,7 @@ func (e *Executor) Open(ctx context.Context, spec engine.RunSpec) (_ engine.Scop
 	}
 	s := &Scope{
 		executor: e, spec: spec, dir: e.path("runs", spec.ID),
-		networks: map[string]*runnet.Network{}, volumes: map[string]string{}, containers: map[string]*running{},
+		networks: map[string]*runnet.Network{}, volumes: map[string]*volume{}, containers: map[string]*running{},
 	}
 	s.login = func(host string) (string, secret.String, bool) {
 		if spec.Credentials == nil {
@@ -162,43 +159,6 @@ func (s *Scope) CreateNetwork(ctx context.Context, network engine.Network) error
 	return nil
 }
 
-// CreateVolume implements engine.Scope. The files lie in a file system in memory that
-// is mounted for as long as the run lives.
-func (s *Scope) CreateVolume(ctx context.Context, name string, files map[string][]byte) error {
-	_, done, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.volumes[name] != "" {
-		return fmt.Errorf("volume %s already exists", name)
-	}
-	dir := filepath.Join(s.dir, fmt.Sprintf("volume%d", len(s.volumes)))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("making volume %s: %w", name, err)
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
-		return fmt.Errorf("mounting volume %s: %w", name, err)
-	}
-	s.volumes[name] = dir
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("opening volume %s: %w", name, err)
-	}
-	defer root.Close()
-	for file, content := range files {
-		if err := root.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return fmt.Errorf("filling volume %s: %w", name, err)
-		}
-		if err := root.WriteFile(file, content, 0o444); err != nil {
-			return fmt.Errorf("filling volume %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
 // Close implements engine.Scope. It waits for what it ends.
 func (s *Scope) Close() error {
 	s.closeOnce.Do(func() { s.closeErr = s.close() })
@@ -218,10 +178,8 @@ func (s *Scope) close() error {
 	if s.router != nil {
 		errs = append(errs, s.router.Close())
 	}
-	for name, dir := range s.volumes {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			errs = append(errs, fmt.Errorf("unmounting volume %s: %w", name, err))
-		}
+	for _, v := range s.volumes {
+		errs = append(errs, v.close())
 	}
 	ctx := context.Background()
 	if s.images != nil {

@@ -35,7 +35,7 @@ func NewFixtures(t testing.TB) Fixtures {
 // executor of its own and sees to its end; the executor must reach the loopback
 // interface.
 func RunSuite(t *testing.T, open func(t *testing.T) engine.Executor, f Fixtures) {
-	for _, group := range []map[string]func(*suite){commandTests, buildTests, cacheTests, isolationTests} {
+	for _, group := range []map[string]func(*suite){commandTests, optionTests, buildTests, cacheTests, isolationTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(&suite{T: t, executor: open(t), Fixtures: f, runs: new(atomic.Int64)}) })
 		}
@@ -69,7 +69,7 @@ func (s *suite) open(credentials engine.Credentials) *run {
 	s.Helper()
 	spec := engine.RunSpec{
 		ID:        fmt.Sprintf("run%d", s.runs.Add(1)),
-		Workspace: s.TempDir(), Home: s.TempDir(), Credentials: credentials,
+		Workspace: s.TempDir(), Home: s.TempDir(), Credentials: credentials, Privileged: true,
 	}
 	return s.openSpec(spec)
 }

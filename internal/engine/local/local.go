@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -58,7 +59,7 @@ func (o Options) Run(ctx context.Context, job lease.Job, out io.Writer) (lease.R
 		return o.execute(ctx, o.Executor, job, out)
 	}
 	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer, Log: o.Logger,
-		Egress: o.StepNetwork, Privileged: o.Privileged, OwnPorts: o.OwnPorts})
+		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, PublishAt: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
 	if err != nil {
 		return lease.Result{}, fmt.Errorf("the engine cannot work here: %w", err)
 	}
@@ -72,7 +73,8 @@ func (o Options) execute(ctx context.Context, executor engine.Executor, job leas
 	defer done()
 	c := &control{job: job, out: out, user: ctx, ended: done}
 	a := agent.New(agent.Options{Leaser: c, Executor: executor, Dialer: o.Dialer, Root: filepath.Join(o.Root, "agent"),
-		Agent: lease.Agent{Name: "local", OS: "linux", Arch: runtime.GOARCH}, Slots: 1, Logger: o.Logger})
+		Agent: lease.Agent{Name: "local", OS: "linux", Arch: runtime.GOARCH}, Slots: 1, Logger: o.Logger,
+		Privileged: func(string) bool { return o.Privileged }})
 	if err := a.Run(working); err != nil {
 		return lease.Result{}, err
 	}

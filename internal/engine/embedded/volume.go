@@ -1,0 +1,142 @@
+//go:build linux && cgo
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/continuity/fs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/acrux/acrux/internal/engine"
+)
+
+// volume is a volume of the run.
+type volume struct {
+	dir    string
+	secret bool // in memory, and read-only to steps
+}
+
+// CreateVolume implements engine.Scope. The files lie in a file system in memory that
+// is mounted for as long as the run lives.
+func (s *Scope) CreateVolume(ctx context.Context, name string, files map[string][]byte) error {
+	_, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.volumes[name] != nil {
+		return fmt.Errorf("volume %s already exists", name)
+	}
+	v, err := s.makeVolume(name)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", v.dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
+		return fmt.Errorf("mounting volume %s: %w", name, err)
+	}
+	v.secret = true
+	return v.fill(name, files)
+}
+
+// makeVolume makes an empty directory for a volume. The caller holds the lock.
+func (s *Scope) makeVolume(name string) (*volume, error) {
+	v := &volume{dir: filepath.Join(s.dir, fmt.Sprintf("volume%d", len(s.volumes)))}
+	if err := os.Mkdir(v.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making volume %s: %w", name, err)
+	}
+	s.volumes[name] = v
+	return v, nil
+}
+
+func (v *volume) fill(name string, files map[string][]byte) error {
+	root, err := os.OpenRoot(v.dir)
+	if err != nil {
+		return fmt.Errorf("opening volume %s: %w", name, err)
+	}
+	defer root.Close()
+	for file, content := range files {
+		if err := root.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return fmt.Errorf("filling volume %s: %w", name, err)
+		}
+		if err := root.WriteFile(file, content, 0o444); err != nil {
+			return fmt.Errorf("filling volume %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// close unmounts what is mounted; directories go with the scope's.
+func (v *volume) close() error {
+	if !v.secret {
+		return nil
+	}
+	if err := unix.Unmount(v.dir, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmounting a volume: %w", err)
+	}
+	return nil
+}
+
+// volume is the mount of a volume into the container, whose root file system is there
+// already. One that nobody has made is made with what the image has at the place, as
+// docker does.
+func (b *bundle) volume(m engine.Mount) (specs.Mount, error) {
+	if !filepath.IsAbs(m.Path) {
+		return specs.Mount{}, daemonError("invalid mount path: '%s' mount path must be absolute", m.Path)
+	}
+	mode := "rw"
+	if m.ReadOnly {
+		mode = "ro"
+	}
+	switch m.Volume {
+	case engine.WorkspaceVolume:
+		return bind(b.scope.spec.Workspace, m.Path, mode), nil
+	case engine.HomeVolume:
+		return bind(b.scope.spec.Home, m.Path, mode), nil
+	}
+	b.scope.mu.Lock()
+	defer b.scope.mu.Unlock()
+	v := b.scope.volumes[m.Volume]
+	if v == nil {
+		var err error
+		if v, err = b.scope.makeVolume(m.Volume); err != nil {
+			return specs.Mount{}, err
+		}
+		if err := b.seed(v, m.Path); err != nil {
+			return specs.Mount{}, err
+		}
+	}
+	if v.secret {
+		mode = "ro"
+	}
+	return bind(v.dir, m.Path, mode), nil
+}
+
+// seed copies what the image has at a path. The path may lead through links of the
+// image's, never out of it.
+func (b *bundle) seed(v *volume, path string) error {
+	source, err := fs.RootPath(filepath.Join(b.dir, "rootfs"), path)
+	if err != nil {
+		return fmt.Errorf("filling a volume: %w", err)
+	}
+	info, err := os.Lstat(source)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("filling a volume: %w", err)
+	case !info.IsDir():
+		return daemonError("the volume cannot be mounted at %s: the image has a file there", path)
+	}
+	if err := fs.CopyDir(v.dir, source); err != nil {
+		return fmt.Errorf("filling a volume: %w", err)
+	}
+	return nil
+}
