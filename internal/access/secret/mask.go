@@ -26,13 +26,21 @@ func NewMask(secrets ...String) *Mask {
 }
 
 // Add puts more secrets in: each as it is, without the blanks around it, and line
-// by line, since programs print a key with many lines one at a time. Texts shorter
-// than four bytes are left out.
+// by line, since programs print a key with many lines one at a time; and each in the
+// forms that encoded lists. Texts shorter than four bytes are left out.
 func (m *Mask) Add(secrets ...String) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, secret := range secrets {
 		m.add(secret.text)
+		for _, text := range []string{secret.text, strings.TrimSpace(secret.text)} {
+			if len(text) < minMasked {
+				continue
+			}
+			for _, form := range encoded(text) {
+				m.add(form)
+			}
+		}
 		for line := range strings.Lines(secret.text) {
 			m.add(strings.TrimSpace(line))
 		}
