@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -27,6 +26,7 @@ import (
 // localRun are the flags of acrux run.
 type localRun struct {
 	file, values, registry, root, network string
+	task                                  string
 	set, setSecret                        []string
 	timeout                               time.Duration
 	privileged                            bool
@@ -35,13 +35,14 @@ type localRun struct {
 func newRunCommand(env *environment) *cobra.Command {
 	var r localRun
 	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
-		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. It takes root, as steps are\ncontainers. Runs here have no identities; with --registry they may pull from and push to a\nregistry of the server where you are signed in, with your rights."}
+		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. It takes root, as steps are\ncontainers. With --registry a run may pull from and push to a registry of the server where\nyou are signed in, with your rights; with --as-task as well it has the identities and the\ncredentials of a task of that registry, if you may change that task."}
 	f := cmd.Flags()
 	f.StringVarP(&r.file, "file", "f", "", "task file, - is the standard input (default acb.yaml in the folder)")
 	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
 	f.StringArrayVar(&r.setSecret, "set-secret", nil, "the same, masked in the log")
 	f.StringVar(&r.values, "values", "", "file with values")
 	f.StringVarP(&r.registry, "registry", "r", "", "registry of the server: what $Registry means")
+	f.StringVar(&r.task, "as-task", "", "task of the registry whose identities and credentials the run has")
 	f.StringVar(&r.root, "root", "", "directory for images and caches (default acrux in the user's cache)")
 	f.StringVar(&r.network, "step-network", "nat", "nat: steps reach the machine's networks; none: only each other")
 	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
@@ -51,7 +52,7 @@ func newRunCommand(env *environment) *cobra.Command {
 		if len(args) == 1 {
 			source = args[0]
 		}
-		return r.run(cmd.Context(), env, source)
+		return r.run(cmd, env, source)
 	}
 	return cmd
 }
@@ -59,7 +60,8 @@ func newRunCommand(env *environment) *cobra.Command {
 // errRunFailed is the end of a run whose log says why.
 var errRunFailed = errors.New("the run failed")
 
-func (r *localRun) run(ctx context.Context, env *environment, source string) error {
+func (r *localRun) run(cmd *cobra.Command, env *environment, source string) error {
+	ctx := cmd.Context()
 	if r.network != "nat" && r.network != "none" {
 		return invalidArgument("--step-network %s is neither nat nor none", r.network)
 	}
@@ -77,8 +79,11 @@ func (r *localRun) run(ctx context.Context, env *environment, source string) err
 		o.Root = filepath.Join(cache, "acrux")
 	}
 	o.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}}
+	if r.task != "" && r.registry == "" {
+		return invalidArgument("--as-task goes with --registry")
+	}
 	if r.registry != "" {
-		if err := r.signIn(ctx, env, &job, &o); err != nil {
+		if err := r.signIn(cmd, env, &job, &o); err != nil {
 			return err
 		}
 	}
@@ -156,18 +161,23 @@ func offer(job *lease.Job, folder string) (forget func(), err error) {
 }
 
 // signIn lets the run use a registry of the server with the rights of who is signed in.
-func (r *localRun) signIn(ctx context.Context, env *environment, job *lease.Job, o *local.Options) error {
+func (r *localRun) signIn(cmd *cobra.Command, env *environment, job *lease.Job, o *local.Options) error {
 	c, err := env.newClient()
 	if err != nil {
 		return err
 	}
 	server := c.LoginServer(strings.SplitN(r.registry, ".", 2)[0])
-	token, err := c.RefreshToken(ctx, server)
+	token, err := c.RefreshToken(cmd.Context(), server)
 	if err != nil {
 		return err
 	}
 	job.LoginServer, job.RegistryName = server, strings.SplitN(server, ".", 2)[0]
 	job.Logins = append(job.Logins, lease.Login{Registry: server, Username: secret.New(tokenUser), Password: secret.New(token), Own: true})
+	if r.task != "" {
+		if err := r.asTask(cmd.Context(), &call{environment: env, client: c, cmd: cmd}, job, o); err != nil {
+			return err
+		}
+	}
 	return reach(c.Profile, o)
 }
 

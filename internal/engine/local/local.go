@@ -4,7 +4,7 @@
 //
 //	Run ─ archive of the folder on loopback ─ agent ─ lease.Leaser (here) ─ log to a writer
 //
-// There are no identities: those of a task are given to runs of a server only.
+// The identities of a server's task are there if Options.Token asks that server for them.
 package local
 
 import (
@@ -40,6 +40,8 @@ type Options struct {
 	// OwnPorts are where steps find the hosts that Dialer.Own knows.
 	OwnPorts []uint16
 	Logger   *slog.Logger
+	// Token asks for a token of one of the job's identities. Nil is a run without any.
+	Token func(ctx context.Context, request lease.TokenRequest) (lease.AccessToken, error)
 	// Executor replaces the embedded engine; the caller closes it. For tests.
 	Executor engine.Executor
 }
@@ -71,7 +73,7 @@ func (o Options) execute(ctx context.Context, executor engine.Executor, job leas
 	job.OS, job.Arch = "linux", runtime.GOARCH
 	working, done := context.WithCancel(context.WithoutCancel(ctx))
 	defer done()
-	c := &control{job: job, out: out, user: ctx, ended: done}
+	c := &control{job: job, out: out, user: ctx, ended: done, token: o.Token}
 	a := agent.New(agent.Options{Leaser: c, Executor: executor, Dialer: o.Dialer, Root: filepath.Join(o.Root, "agent"),
 		Agent: lease.Agent{Name: "local", OS: "linux", Arch: runtime.GOARCH}, Slots: 1, Logger: o.Logger,
 		Privileged: func(string) bool { return o.Privileged }})
@@ -87,6 +89,7 @@ type control struct {
 	out   io.Writer
 	user  context.Context // ends when the user cancels
 	ended func()
+	token func(context.Context, lease.TokenRequest) (lease.AccessToken, error)
 
 	given  bool
 	offset int64
@@ -152,8 +155,12 @@ func withoutReturns(p []byte) []byte {
 }
 
 // Token implements lease.Leaser.
-func (c *control) Token(context.Context, lease.Key, lease.TokenRequest) (lease.AccessToken, error) {
-	return lease.AccessToken{}, problem.New(problem.Invalid, "IdentityNotFound", "a run on this machine has no identities: those of a task are there in runs of its registry")
+func (c *control) Token(ctx context.Context, _ lease.Key, request lease.TokenRequest) (lease.AccessToken, error) {
+	if c.token == nil {
+		return lease.AccessToken{}, problem.New(problem.Invalid, "IdentityNotFound", "a run on this machine has no identities but those of a server's task").
+			Hint("acrux run --registry NAME --as-task TASK")
+	}
+	return c.token(ctx, request)
 }
 
 // Complete implements lease.Leaser.

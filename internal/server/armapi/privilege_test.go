@@ -1,6 +1,7 @@
 package armapi_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -137,6 +138,40 @@ func TestReaderSeesNoSecrets(t *testing.T) {
 	allowed(t, w.ARM(p, http.MethodGet, w.Registry.String()+"/tasks/mytask", ""))
 	denied(t, w.ARM(p, http.MethodPost, w.Registry.String()+"/tasks/mytask/listDetails", ""), "Microsoft.ContainerRegistry/registries/tasks/listDetails/action")
 	denied(t, w.ARM(p, http.MethodPost, w.Registry.String()+"/runs/"+run+"/listLogSasUrl", ""), "Microsoft.ContainerRegistry/registries/runs/listLogSasUrl/action")
+}
+
+// A token of a task's identity is for who may change the task, and says for whom and for
+// what it is.
+func TestTaskTokens(t *testing.T) {
+	w := servertest.New(t)
+	path := w.Registry.String() + "/tasks/mytask"
+	task := w.ARMOK(w.Admin, http.MethodPut, path, encoded("", `,"identity":{"type":"SystemAssigned"}`))
+	w.ARMOK(w.Admin, http.MethodPut, w.Registry.String()+"/tasks/plain", encoded("", ""))
+	const ask = `{"audience":"https://management.azure.com/"}`
+	given := w.ARMOK(w.Admin, http.MethodPost, path+"/getIdentityToken", ask)
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(given.At("token").(string), ".")[1])
+	if err != nil || !strings.Contains(string(claims), task.At("identity", "principalId").(string)) || !strings.Contains(string(claims), "https://management.azure.com/") {
+		t.Errorf("the token says %s, %v", claims, err)
+	}
+	for _, role := range []string{"Reader", "AcrPush"} {
+		p := w.Person("one with "+role, role, w.Registry)
+		denied(t, w.ARM(p, http.MethodPost, path+"/getIdentityToken", ask), "Microsoft.ContainerRegistry/registries/tasks/getIdentityToken/action")
+	}
+	allowed(t, w.ARM(w.Person("contributor", "Contributor", w.Registry), http.MethodPost, path+"/getIdentityToken", ask))
+	for name, test := range map[string]struct {
+		path, body string
+		status     int
+	}{
+		"no audience":           {path, `{}`, 400},
+		"an identity unknown":   {path, `{"audience":"x","clientId":"11111111-2222-3333-4444-555555555555"}`, 400},
+		"a task without":        {w.Registry.String() + "/tasks/plain", ask, 400},
+		"a task that is not":    {w.Registry.String() + "/tasks/nothere", ask, 404},
+		"a body that is a text": {path, `"x"`, 400},
+	} {
+		if a := w.ARM(w.Admin, http.MethodPost, test.path+"/getIdentityToken", test.body); a.Status != test.status || strings.Contains(a.Body, "eyJ") {
+			t.Errorf("%s: status %d, want %d: %s", name, a.Status, test.status, a.Body)
+		}
+	}
 }
 
 // A list shows what may be read of it; who may read nothing learns nothing, not even

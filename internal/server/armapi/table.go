@@ -15,6 +15,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/registry/repotoken"
+	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
@@ -71,6 +72,7 @@ func (s *Server) MountAll(services Services) {
 
 	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
 	Action(s, task.Kind, "listDetails", h.taskDetails)
+	Action(s, task.Kind, "getIdentityToken", h.taskToken)
 
 	s.add(&kind{Kind: run.Kind, oldest: "2018-02-01", actions: map[string]action{}, get: h.run, list: h.runs, patch: h.patchRun})
 	Action(s, run.Kind, "cancel", h.cancelRun)
@@ -187,6 +189,29 @@ func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {
 	t, err := h.Tasks.Details(ctx, c.ID)
 	c.tag(t.ETag)
 	return t, err
+}
+
+// taskToken gives a token of a task's identity to who executes the task's steps himself:
+// who may change them could have them send it to him.
+func (h handlers) taskToken(ctx context.Context, c *Call) (any, error) {
+	var req struct {
+		Audience    string `json:"audience"`
+		ClientID    string `json:"clientId"`
+		PrincipalID string `json:"principalId"`
+		ResourceID  string `json:"resourceId"`
+	}
+	if err := c.Decode(&req); err != nil {
+		return nil, err
+	}
+	if req.Audience == "" {
+		return nil, problem.New(problem.Invalid, "InvalidParameter", "The audience of the token is missing.").On("audience")
+	}
+	token, err := h.Runs.TaskToken(ctx, c.ID, lease.TokenRequest(req))
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"token": token.Token.Reveal(), "clientId": token.ClientID,
+		"notBefore": arm.Time(token.NotBefore), "expiresAt": arm.Time(token.ExpiresAt)}, nil
 }
 
 func (h handlers) taskRunDetails(ctx context.Context, c *Call) (any, error) {

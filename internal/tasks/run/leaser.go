@@ -184,7 +184,29 @@ func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenReque
 	if err != nil {
 		return lease.AccessToken{}, err
 	}
-	chosen, err := choose(job.Identities, req)
+	return s.issue(ctx, job.Identities, req, time.Until(row.Started.Add(job.Timeout+time.Minute)))
+}
+
+// elsewhereTTL is how long a token lives that is given out for a run elsewhere.
+const elsewhereTTL = time.Hour
+
+// TaskToken returns a token of one of a task's identities, for a run of the task that is
+// executed by whoever asks. The caller has checked that he may.
+func (s *Service) TaskToken(ctx context.Context, taskID arm.ID, req lease.TokenRequest) (lease.AccessToken, error) {
+	t, err := s.Tasks.Get(ctx, taskID)
+	if err != nil {
+		return lease.AccessToken{}, err
+	}
+	var job lease.Job
+	if err := s.identities(ctx, &job, t.Identity); err != nil {
+		return lease.AccessToken{}, err
+	}
+	return s.issue(ctx, job.Identities, req, elsewhereTTL)
+}
+
+// issue makes a token of the identity that is meant, for at most so long.
+func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, most time.Duration) (lease.AccessToken, error) {
+	chosen, err := choose(all, req)
 	if err != nil {
 		return lease.AccessToken{}, err
 	}
@@ -196,7 +218,7 @@ func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenReque
 		return lease.AccessToken{}, err
 	}
 	now := time.Now()
-	ttl := min(token.ManagedTTL, time.Until(row.Started.Add(job.Timeout+time.Minute)))
+	ttl := min(token.ManagedTTL, most)
 	text, err := s.Issuer.Identity(p, req.Audience, now, ttl)
 	return lease.AccessToken{Token: secret.New(text), ClientID: chosen.ClientID, NotBefore: now, ExpiresAt: now.Add(ttl)}, err
 }
