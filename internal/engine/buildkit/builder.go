@@ -106,6 +106,15 @@ func (b *Builder) Close() error {
 	return errors.Join(err, b.controller.Close())
 }
 
+// Forget lets go of the contexts of builds, which were sent for one run each. Those of
+// builds under way stay.
+func (b *Builder) Forget(ctx context.Context) error {
+	if err := b.client.Prune(ctx, nil, client.WithFilter([]string{"type==" + string(client.UsageRecordTypeLocalSource)})); err != nil {
+		return fmt.Errorf("removing the contexts of builds: %w", err)
+	}
+	return nil
+}
+
 // newWorker makes the part of BuildKit that knows images, layers and containers. It
 // follows BuildKit's own worker for runc, with an executor and an image store of ours.
 func newWorker(ctx context.Context, o Options) (*base.Worker, error) {

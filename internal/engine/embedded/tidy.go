@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"time"
 )
@@ -16,8 +17,8 @@ const (
 	busyTime = time.Minute
 )
 
-// tidy waits for the ends of runs and then gives back what they leave: images that
-// only they had, with what their configurations tell of arguments, and memory.
+// tidy waits for the ends of runs and then gives back what they leave: contexts of
+// builds, images that only they had, with what their configurations tell of arguments, and memory.
 func (e *Executor) tidy(ctx context.Context) {
 	for {
 		select {
@@ -28,7 +29,7 @@ func (e *Executor) tidy(ctx context.Context) {
 		if !e.waitForQuiet(ctx) {
 			return
 		}
-		if err := e.store.Collect(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(e.builder.Forget(ctx), e.store.Collect(ctx)); err != nil && ctx.Err() == nil {
 			e.log.Warn("what runs have left could not be removed", "error", err)
 		}
 		e.registries.Close() // connections that nobody uses; there will be others
