@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
@@ -52,6 +54,26 @@ func BenchmarkCommand(b *testing.B) {
 	for b.Loop() {
 		mustRun(b, s, engine.Command{Image: base, Args: []string{"true"}})
 	}
+}
+
+// BenchmarkOverProcess runs the same program as a step and as a bare process, in turns.
+func BenchmarkOverProcess(b *testing.B) {
+	e := openIn(b, b.TempDir())
+	base := enginetest.NewFixtures(b).Base
+	s := openScope(b, e, "run")
+	mustRun(b, s, engine.Command{Image: base, Args: []string{"true"}})
+	var step, process []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		mustRun(b, s, engine.Command{Image: base, Args: []string{"true"}})
+		step = append(step, time.Since(began))
+		began = time.Now()
+		if err := exec.CommandContext(b.Context(), "busybox", "true").Run(); err != nil {
+			b.Fatal(err)
+		}
+		process = append(process, time.Since(began))
+	}
+	enginetest.ReportOver(b, step, process)
 }
 
 func mustRun(b *testing.B, s engine.Scope, c engine.Command) {
