@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/engine/rootless"
 )
 
 // environment is what a command may touch besides its arguments.
@@ -25,7 +26,8 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	started        bool // the arguments were understood and a command runs
+	args           []string // all, with the program's name
+	started        bool     // the arguments were understood and a command runs
 }
 
 // Exit statuses, those of the Azure CLI.
@@ -37,7 +39,10 @@ const (
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv}
+	if code, was := rootless.Child(); was {
+		return code
+	}
+	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, args: args}
 	root := newRoot(env)
 	root.Use = filepath.Base(args[0])
 	root.SetArgs(spread(commands(), args[1:]))

@@ -35,7 +35,7 @@ type localRun struct {
 func newRunCommand(env *environment) *cobra.Command {
 	var r localRun
 	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
-		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. It takes root, as steps are\ncontainers. With --registry a run may pull from and push to a registry of the server where\nyou are signed in, with your rights; with --as-task as well it has the identities and the\ncredentials of a task of that registry, if you may change that task."}
+		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. Steps are containers: it\ntakes root, or newuidmap and subordinate IDs for who runs it. With --registry a run may pull from and push to a registry of the server where\nyou are signed in, with your rights; with --as-task as well it has the identities and the\ncredentials of a task of that registry, if you may change that task."}
 	f := cmd.Flags()
 	f.StringVarP(&r.file, "file", "f", "", "task file, - is the standard input (default acb.yaml in the folder)")
 	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
@@ -64,6 +64,9 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	ctx := cmd.Context()
 	if r.network != "nat" && r.network != "none" {
 		return invalidArgument("--step-network %s is neither nat nor none", r.network)
+	}
+	if os.Geteuid() != 0 {
+		return insideUserNamespace(env)
 	}
 	job, err := r.job(env, source)
 	if err != nil {

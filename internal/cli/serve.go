@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acrux/acrux/internal/daemon"
+	"github.com/acrux/acrux/internal/engine/rootless"
 )
 
 // serverFlags are those of the commands that start from a server's configuration.
@@ -62,7 +63,7 @@ func (e *environment) dataDir(given string) (string, error) {
 		return given, nil
 	case e.getenv("ACRUX_DATA") != "":
 		return e.getenv("ACRUX_DATA"), nil
-	case os.Geteuid() == 0:
+	case os.Geteuid() == 0 && !rootless.Inside():
 		return "/var/lib/acrux", nil
 	}
 	home, err := os.UserHomeDir()
@@ -78,6 +79,12 @@ func newServeCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if !config.Agent.Off && os.Geteuid() != 0 {
+			// Without what it takes the server works all the same, and says why it runs nothing.
+			if rootless.Available() == nil {
+				return insideUserNamespace(env)
+			}
+		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		return daemon.Run(ctx, config, newLogger(env.stderr, config.LogLevel), func(p daemon.Published) {
@@ -85,6 +92,16 @@ func newServeCommand(env *environment) *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// insideUserNamespace runs this very command again as root of a user namespace, where it
+// may run steps.
+func insideUserNamespace(env *environment) error {
+	code, err := rootless.Run(env.args)
+	if err == nil && code != 0 {
+		err = exitError(code)
+	}
+	return err
 }
 
 // newDNSCommand answers for the names of a server that was started without a name

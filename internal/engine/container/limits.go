@@ -4,6 +4,7 @@ package container
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -25,10 +26,7 @@ const (
 // limit sets bounds where the spec has none, so that a step which forks or grows
 // without end ends itself and not the machine.
 func limit(spec *specs.Spec) {
-	if spec.Process.OOMScoreAdj == nil {
-		score := oomScore
-		spec.Process.OOMScoreAdj = &score
-	}
+	setScore(spec)
 	if spec.Linux == nil {
 		return
 	}
@@ -48,6 +46,23 @@ func limit(spec *specs.Spec) {
 			most := bytes - bytes/memoryParts
 			r.Memory.Limit = &most
 		}
+	}
+}
+
+// unlimited takes out of a spec what only root of the machine can have: control groups.
+func unlimited(spec *specs.Spec) {
+	setScore(spec)
+	isControlGroups := func(m specs.Mount) bool { return m.Type == "cgroup" || m.Type == "cgroup2" }
+	spec.Mounts = slices.DeleteFunc(spec.Mounts, isControlGroups)
+	if spec.Linux != nil {
+		spec.Linux.CgroupsPath, spec.Linux.Resources = "", nil
+	}
+}
+
+func setScore(spec *specs.Spec) {
+	if spec.Process.OOMScoreAdj == nil {
+		score := oomScore
+		spec.Process.OOMScoreAdj = &score
 	}
 }
 

@@ -22,36 +22,40 @@ func beReaper() {
 	if len(os.Args) < 3 || os.Args[0] != initPath || os.Args[1] != "--" {
 		return
 	}
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
-	child, err := startChild(os.Args[2:])
+	code, err := Reap(os.Args[2], os.Args[2:], os.Environ())
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", path.Base(initPath), err)
-		os.Exit(childCode(err))
+		code = childCode(err)
+	}
+	os.Exit(code)
+}
+
+// Reap runs a program as the first process of a namespace has to: it passes signals on,
+// waits for whatever is left an orphan, and returns the program's exit status once that
+// has ended. An error says that it could not be started.
+func Reap(program string, args, env []string) (code int, err error) {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	file, err := exec.LookPath(program)
+	if err != nil {
+		return 0, err
+	}
+	child, err := os.StartProcess(file, args, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	if err != nil {
+		return 0, err
 	}
 	for s := range signals {
 		switch s {
 		case unix.SIGCHLD:
-			if code, ended := reap(child); ended {
-				os.Exit(code)
+			if code, ended := reap(child.Pid); ended {
+				return code, nil
 			}
 		case unix.SIGURG: // the Go runtime's own
 		default:
-			_ = unix.Kill(child, s.(syscall.Signal)) // fails only if it is just gone
+			_ = unix.Kill(child.Pid, s.(syscall.Signal)) // fails only if it is just gone
 		}
 	}
-}
-
-func startChild(args []string) (pid int, err error) {
-	program, err := exec.LookPath(args[0])
-	if err != nil {
-		return 0, err
-	}
-	process, err := os.StartProcess(program, args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
-	if err != nil {
-		return 0, err
-	}
-	return process.Pid, nil
+	return 0, nil // the channel is never closed
 }
 
 // childCode is what a shell exits with if it cannot start a program.

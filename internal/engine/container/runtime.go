@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/moby/sys/userns"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -26,6 +27,9 @@ import (
 type Runtime struct {
 	state  string // directory of libcontainer's own state, one entry for each container
 	cgroup string // name of the control group that all containers are below
+	// rootless is whether root is that of a user namespace, who may not make control
+	// groups: then nothing is limited.
+	rootless bool
 }
 
 // New returns a runtime that keeps its state in root, which it makes if need be.
@@ -34,8 +38,11 @@ func New(root string) (*Runtime, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of container states: %w", err)
 	}
-	return &Runtime{state: root, cgroup: CgroupName(root)}, nil
+	return &Runtime{state: root, cgroup: CgroupName(root), rootless: userns.RunningInUserNS()}, nil
 }
+
+// Limits reports whether processors, memory and processes of containers can be limited.
+func (r *Runtime) Limits() bool { return !r.rootless }
 
 // CgroupName is the name of the control group of the runtime at root: it differs
 // from root to root, and is the same again after a restart.
@@ -88,8 +95,12 @@ func (r *Runtime) Run(ctx context.Context, p Process) (_ Exit, err error) {
 	if ctx.Err() != nil {
 		return Exit{}, context.Cause(ctx)
 	}
-	limit(p.Spec)
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: p.ID, Spec: p.Spec})
+	if r.rootless {
+		unlimited(p.Spec)
+	} else {
+		limit(p.Spec)
+	}
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: p.ID, Spec: p.Spec, RootlessCgroups: r.rootless})
 	if err != nil {
 		return Exit{}, fmt.Errorf("reading the container's spec: %w", err)
 	}

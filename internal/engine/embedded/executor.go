@@ -15,11 +15,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/buildkit"
 	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/engine/rootless"
 	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
@@ -53,7 +55,7 @@ type Executor struct {
 // caller closes it.
 func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("the embedded executor needs root, for namespaces and mounts")
+		return nil, needsRoot()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -74,6 +76,9 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if err := e.clean(); err != nil {
 		return nil, fmt.Errorf("removing what a former process left: %w", err)
 	}
+	if !e.Limits() {
+		e.log.Warn("processors, memory and processes of steps are not limited: only root of the machine may do that")
+	}
 	if err := e.openNetworks(o); err != nil {
 		return nil, err
 	}
@@ -91,6 +96,22 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	e.startTidy()
 	return e, nil
 }
+
+// needsRoot says what an ordinary user lacks.
+func needsRoot() error {
+	err := rootless.Available()
+	if err == nil {
+		err = errors.New("this process is not root in one")
+	}
+	var p *problem.Error
+	if errors.As(err, &p) && len(p.Hints) > 0 {
+		err = fmt.Errorf("%w; hint: %s", err, p.Hints[0])
+	}
+	return fmt.Errorf("steps take root, for namespaces and mounts, or a user namespace: %w", err)
+}
+
+// Limits reports whether processors, memory and processes of containers can be limited.
+func (e *Executor) Limits() bool { return e.runtime.Limits() }
 
 // startTidy begins to tidy up beside the runs.
 func (e *Executor) startTidy() {

@@ -42,6 +42,13 @@ func RunSuite(t *testing.T, open func(t *testing.T) engine.Executor, f Fixtures)
 	}
 }
 
+// limits reports whether the executor can limit what containers take. One that cannot says
+// so by a method.
+func (s *suite) limits() bool {
+	limiter, ok := s.executor.(interface{ Limits() bool })
+	return !ok || limiter.Limits()
+}
+
 // suite is one test of the suite.
 type suite struct {
 	*testing.T

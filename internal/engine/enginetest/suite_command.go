@@ -90,6 +90,9 @@ func (s *suite) testCommandOptions() {
 }
 
 func (s *suite) testCommandMemory() {
+	if !s.limits() {
+		return // whoever runs the executor may not limit memory
+	}
 	r := s.open(nil)
 	r.pull()
 	result, out := r.command(engine.Command{

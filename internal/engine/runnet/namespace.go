@@ -16,11 +16,19 @@ const own = "/proc/thread-self/ns/net"
 
 // detour runs enter and then do on a thread of its own, and takes the thread back
 // to where it was. A thread that cannot go back is given up: the runtime ends it
-// with its goroutine, which stays locked to it.
+// with its goroutine, which stays locked to it. That is so for root of a user namespace,
+// who may not enter the machine's own network.
 func detour(enter, do func() error) error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The runtime does not end the first thread, and others look at its namespaces
+			// for the process's. While it is held here, the detour gets another.
+			result <- detour(enter, do)
+			runtime.UnlockOSThread()
+			return
+		}
 		home, err := os.Open(own)
 		if err != nil {
 			runtime.UnlockOSThread()
@@ -32,7 +40,12 @@ func detour(enter, do func() error) error {
 		if err == nil {
 			err = do()
 		}
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET)
+		if errors.Is(back, unix.EPERM) {
+			result <- err
+			return
+		}
+		if back != nil {
 			result <- errors.Join(err, fmt.Errorf("leaving a network namespace: %w", back))
 			return
 		}

@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // MetadataAddr is where programs on Azure look for the managed-identity endpoint.
@@ -101,14 +101,13 @@ func (m *Manager) Open(id string) (_ *Router, err error) {
 	return r, r.setLoopback()
 }
 
-// handle opens a netlink socket in the namespace behind file.
-func handle(file string) (*netlink.Handle, error) {
-	ns, err := netns.GetFromPath(file)
-	if err != nil {
-		return nil, fmt.Errorf("opening a network namespace: %w", err)
-	}
-	defer ns.Close()
-	h, err := netlink.NewHandleAt(ns)
+// handle opens a netlink socket in the namespace behind file. The library would enter the
+// namespace itself, and let go of a thread that cannot leave it.
+func handle(file string) (h *netlink.Handle, err error) {
+	err = inside(file, func() (err error) {
+		h, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket: %w", err)
 	}
