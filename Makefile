@@ -43,7 +43,7 @@ bench-registry: build ## measure the registry beside a peer; takes some minutes
 	$(GO) run -tags "$(TAGS)" ./test/bench/registry
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
-deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql
+deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql uidmap util-linux
 # Other people's clients, for test/compat, whose tests say what is missing.
 deps-clients: ; -@bash tools/install.sh azure-cli podman skopeo
 deps: deps-build deps-test deps-clients

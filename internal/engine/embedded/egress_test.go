@@ -37,6 +37,15 @@ func TestEgressChild(t *testing.T) {
 	if os.Getenv("ACRUX_TEST_EGRESS") == "" {
 		t.Skip("runs as a part of TestEgress")
 	}
+	alone(t)
+	root := t.TempDir()
+	reachOutside(t, root, outside(t))
+	enginetest.NoLeaks(t, append(marks(root), "acx")...)
+}
+
+// alone gets a namespace going that this process alone is in.
+func alone(t *testing.T) {
+	t.Helper()
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		t.Fatal(err)
@@ -44,24 +53,41 @@ func TestEgressChild(t *testing.T) {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		t.Fatal(err)
 	}
-	address := outside(t)
-	root := t.TempDir()
+}
+
+// reachOutside opens an executor in root whose steps and builds must reach an address,
+// and must not reach the machine itself.
+func reachOutside(t *testing.T, root, address string) {
+	t.Helper()
 	e, err := Open(t.Context(), Options{Root: root, Dialer: loopback(), Egress: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	fixtures := enginetest.NewFixtures(t)
 	s := openScope(t, e, "run1").(*Scope)
-	var out bytes.Buffer
+	run := func(network, script string) (engine.CommandResult, string) {
+		var out bytes.Buffer
+		result, err := s.Command(t.Context(), engine.Command{Image: fixtures.Base, Network: network, Args: []string{"sh", "-c", script}}, &out)
+		if err != nil {
+			t.Error(err)
+		}
+		return result, out.String()
+	}
 	fetch := "wget -q -O - http://" + address
-	result, err := s.Command(t.Context(), engine.Command{Image: fixtures.Base, Args: []string{"sh", "-c", fetch}}, &out)
-	if err != nil || result.ExitCode != 0 || !strings.HasSuffix(out.String(), "hello from outside") {
-		t.Errorf("result %+v, error %v\n%s", result, err, out.String())
+	for _, network := range []string{"", "host"} {
+		if result, out := run(network, fetch); result.ExitCode != 0 || !strings.HasSuffix(out, "hello from outside") {
+			t.Errorf("network %q: result %+v\n%s", network, result, out)
+		}
+	}
+	_, port, _ := strings.Cut(fixtures.Public.Host, ":")
+	if result, out := run("", "wget -T 2 -q -O - http://198.51.100.1:"+port+"/v2/"); result.ExitCode == 0 {
+		t.Errorf("a step reaches the machine itself:\n%s", out)
 	}
 	dockerfile := s.spec.Workspace + "/Dockerfile"
 	if err := os.WriteFile(dockerfile, []byte("FROM "+fixtures.Base+"\nRUN "+fetch+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	var out bytes.Buffer
 	built, err := s.Build(t.Context(), engine.Build{ContextDir: s.spec.Workspace, Dockerfile: dockerfile}, &out)
 	if err != nil || !built.OK {
 		t.Errorf("result %+v, error %v\n%s", built, err, out.String())
@@ -69,7 +95,6 @@ func TestEgressChild(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
-	enginetest.NoLeaks(t, append(marks(root), "acx")...)
 }
 
 // outside is a web server on a machine that is not this one, played by a namespace.

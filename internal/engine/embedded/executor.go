@@ -37,6 +37,7 @@ type Executor struct {
 	networks   *runnet.Manager
 	services   runnet.Services // of every router
 	uplink     *runnet.Uplink  // nil without Options.Egress
+	outside    runnet.Dial     // instead of an uplink, for who is not root of the machine
 	buildNet   *runnet.Network // shared by all RUN instructions, which cannot see each other
 	buildRoute *router
 	store      *imagestore.Store

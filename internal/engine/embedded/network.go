@@ -7,10 +7,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/moby/sys/userns"
+
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
@@ -39,6 +44,9 @@ func (e *Executor) openNetworks(o Options) error {
 // openUplink opens the way out, if there is to be one. A file tells the next process
 // that the machine holds something of ours.
 func (e *Executor) openUplink(o Options) (err error) {
+	if userns.RunningInUserNS() {
+		return e.openOutside(o)
+	}
 	marker := e.path("uplink")
 	if _, err := os.Stat(marker); err != nil && !o.Egress {
 		return nil
@@ -56,6 +64,40 @@ func (e *Executor) openUplink(o Options) (err error) {
 	}
 	e.services.Upstream, err = nameServers("/etc/resolv.conf")
 	return err
+}
+
+// openOutside opens the way out of an ordinary user.
+func (e *Executor) openOutside(o Options) (err error) {
+	if !o.Egress {
+		return nil
+	}
+	e.log.Warn("steps reach the machine's networks by TCP only: other ways out are for root of the machine to make")
+	e.outside = dialOutside(egress.Policy{Deny: o.Dialer.Policy.Deny})
+	e.services.Upstream, err = nameServers("/etc/resolv.conf")
+	return err
+}
+
+// dialTimeout is how long an address outside has to answer.
+const dialTimeout = 10 * time.Second
+
+// dialOutside connects where an uplink would lead: neither to the machine itself nor to
+// what its configuration denies.
+func dialOutside(policy egress.Policy) runnet.Dial {
+	return func(addr netip.AddrPort) (net.Conn, error) {
+		if err := policy.Check(addr.Addr()); err != nil {
+			return nil, err
+		}
+		own, err := net.InterfaceAddrs()
+		if err != nil {
+			return nil, fmt.Errorf("listing the machine's addresses: %w", err)
+		}
+		for _, one := range own {
+			if prefix, ok := one.(*net.IPNet); ok && prefix.IP.Equal(addr.Addr().AsSlice()) {
+				return nil, fmt.Errorf("%s is the machine itself", addr.Addr())
+			}
+		}
+		return net.DialTimeout("tcp", addr.String(), dialTimeout)
+	}
 }
 
 func (e *Executor) closeUplink() error {
@@ -96,6 +138,11 @@ func (e *Executor) openRouter(id string) (_ *router, err error) {
 	}
 	if err := r.Serve(e.services); err != nil {
 		return nil, errors.Join(err, r.Close())
+	}
+	if e.outside != nil {
+		if err := r.Redirect(e.outside); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
 	}
 	if e.uplink != nil {
 		release, err := e.uplink.Connect(r.Router)

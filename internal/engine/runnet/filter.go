@@ -10,18 +10,17 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
 // rules writes one table of packet rules in the namespace behind file.
 func rules(file, name string, write func(c *nftables.Conn, table *nftables.Table)) error {
-	ns, err := netns.GetFromPath(file)
-	if err != nil {
-		return fmt.Errorf("opening a network namespace: %w", err)
-	}
-	defer ns.Close()
-	c, err := nftables.New(nftables.WithNetNSFd(int(ns)))
+	return inside(file, func() error { return rulesHere(name, write) })
+}
+
+// rulesHere writes a table in the namespace of the calling thread.
+func rulesHere(name string, write func(c *nftables.Conn, table *nftables.Table)) error {
+	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("opening the packet filter: %w", err)
 	}
