@@ -180,3 +180,21 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+// A cache in a registry is read and written there.
+func TestPlanCache(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "acb.yaml")
+	if err := os.WriteFile(file, []byte("version: v1.1.0\nsteps:\n- id: b\n  build: -t $Registry/web:1 .\n  cache: enabled\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, errs := offline(t, "", "plan", file, "-o", "json")
+	var plan shownPlan
+	if err := json.Unmarshal([]byte(out), &plan); err != nil {
+		t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	for what, images := range map[string][]shownImage{"pulls": plan.Pulls, "pushes": plan.Pushes} {
+		if len(images) != 1 || !strings.HasSuffix(images[0].Image, "/web:cache_quickrun_b") {
+			t.Errorf("%s %+v", what, images)
+		}
+	}
+}

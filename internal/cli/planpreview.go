@@ -91,6 +91,12 @@ func (p *previewer) step(step *taskfile.Step) {
 		shown.Command = step.CommandLine(p.plan.SharedVolume)
 		shown.Images, shown.Context, shown.Dockerfile = step.Build.Tags, step.Build.Context.Text, outlook.Dockerfile
 		p.bases(&shown, step)
+		for _, image := range outlook.CacheFrom {
+			p.pulls.add(image, step.ID)
+		}
+		for _, image := range outlook.CacheTo {
+			p.pushes.add(image, step.ID)
+		}
 	}
 	p.shown.Steps = append(p.shown.Steps, shown)
 }

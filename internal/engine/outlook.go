@@ -6,6 +6,8 @@ import "github.com/acrux/acrux/internal/tasks/taskfile"
 type Outlook struct {
 	Image      string // of a cmd step
 	Dockerfile string // of a build step whose context is local: its path as steps see it
+	// CacheFrom and CacheTo are the images of caches that a build step reads and writes.
+	CacheFrom, CacheTo []string
 }
 
 // Foresee reads a step as a run will. An error says how the step will fail.
@@ -22,9 +24,23 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 		_, err := line.command(plan, unread)
 		return Outlook{Image: line.image}, err
 	}
-	if _, err := parseBuildLine(line.args[1:]); err != nil || step.Build.Context.Remote() {
+	options, err := parseBuildLine(line.args[1:])
+	if err != nil {
 		return Outlook{}, err
 	}
-	name, _ := dockerfilePath(step)
-	return Outlook{Dockerfile: name}, nil
+	outlook := Outlook{CacheFrom: cacheImages(options.from), CacheTo: cacheImages(options.to)}
+	if !step.Build.Context.Remote() {
+		outlook.Dockerfile, _ = dockerfilePath(step)
+	}
+	return outlook, nil
+}
+
+func cacheImages(caches []Cache) []string {
+	var images []string
+	for _, cache := range caches {
+		if ref := cache.Options["ref"]; ref != "" {
+			images = append(images, ref)
+		}
+	}
+	return images
 }
