@@ -98,6 +98,9 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 		defer forget()
 	}
 	result, err := o.Run(ctx, job, env.stdout)
+	if result.Layers.Total > 0 {
+		fmt.Fprintf(env.stderr, "%d of %d layers came from the cache\n", result.Layers.Cached, result.Layers.Total)
+	}
 	switch {
 	case err != nil:
 		return err
