@@ -22,7 +22,7 @@ func TestRootless(t *testing.T) {
 		t.Skip("it runs the suite once more")
 	}
 	needRoot(t)
-	enginetest.AsUser(t, "^(TestSuite|TestEndsLeaveNothing|TestKilledProcess)$")
+	enginetest.AsUser(t, "^(TestSuite|TestKilledProcess)$")
 }
 
 // TestRootlessEgress makes a network with somebody outside, in a namespace of its own, and

@@ -2,5 +2,5 @@
 
 package enginetest
 
-// raceDetector is whether the race detector watches.
-const raceDetector = false
+// RaceDetector is whether the race detector watches.
+const RaceDetector = false

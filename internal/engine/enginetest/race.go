@@ -2,8 +2,8 @@
 
 package enginetest
 
-// raceDetector is whether the race detector watches. It also watches BuildKit, which
+// RaceDetector is whether the race detector watches. It also watches BuildKit, which
 // writes one and the same value from several goroutines when a Dockerfile names several
 // images, and reads whether a request was canceled without a lock when one of several
 // vertices fails. What provokes that is left out then.
-const raceDetector = true
+const RaceDetector = true

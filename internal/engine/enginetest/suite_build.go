@@ -99,8 +99,8 @@ func (s *suite) testBuildThenUse() {
 	if _, out := r.command(engine.Command{Image: "own2", Args: []string{"cat", "/own", "/two"}}); out != "own\ntwo\n" {
 		s.Errorf("got %q", out)
 	}
-	if raceDetector {
-		return // two images at once: see raceDetector
+	if RaceDetector {
+		return // two images at once: see RaceDetector
 	}
 	r.mustBuild("FROM "+s.Base+"\nCOPY --from=own2 /two /there\nRUN cat /there\n", "own3")
 }
@@ -161,8 +161,8 @@ func (s *suite) testBuildFailures() {
 		"no workload": {"FROM " + s.Base + "\nRUN [\"/no/such\"]\n", []string{"returned a non-zero code: 127"}},
 	} {
 		s.Run(name, func(t *testing.T) {
-			if raceDetector && name == "web" {
-				t.Skip("fails while the base image is looked at: see raceDetector")
+			if RaceDetector && name == "web" {
+				t.Skip("fails while the base image is looked at: see RaceDetector")
 			}
 			s := s.on(t)
 			result, out := s.open(nil).build(test.dockerfile, nil)
