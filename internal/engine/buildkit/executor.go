@@ -89,7 +89,7 @@ func (e *runExecutor) Run(ctx context.Context, id string, root executor.Mount, m
 		spec.Root.Readonly = true
 	}
 	exit, err := e.runtime.Run(ctx, container.Process{
-		ID: id, Spec: spec, Started: start,
+		ID: id, Spec: spec, Started: func(*container.Handle) { start() },
 		Stdin: process.Stdin, Stdout: process.Stdout, Stderr: process.Stderr,
 	})
 	return nil, exitError(ctx, exit, err, process.Meta.ValidExitCodes)

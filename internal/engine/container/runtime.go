@@ -65,7 +65,7 @@ type Process struct {
 	// its deadline. A ctx that was cancelled kills at once.
 	Grace time.Duration
 	// Started is called once the process runs. May be nil.
-	Started func()
+	Started func(*Handle)
 }
 
 // Exit is how a container ended.
@@ -131,7 +131,7 @@ func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process)
 		return Exit{}, startError(err)
 	}
 	if p.Started != nil {
-		p.Started()
+		p.Started(&Handle{c: c, own: proc})
 	}
 	ended := make(chan struct{})
 	killed := make(chan struct{})
@@ -163,19 +163,25 @@ func process(p Process) (*libcontainer.Process, func(), error) {
 	for _, gid := range sp.User.AdditionalGids {
 		proc.AdditionalGroups = append(proc.AdditionalGroups, int(gid))
 	}
-	if p.Stdin == nil {
-		return proc, func() {}, nil
+	release, err := feed(proc, p.Stdin)
+	return proc, release, err
+}
+
+// feed gives a process its standard input, which may be nil.
+func feed(proc *libcontainer.Process, stdin io.Reader) (release func(), err error) {
+	if stdin == nil {
+		return func() {}, nil
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, nil, fmt.Errorf("making the pipe for standard input: %w", err)
+		return nil, fmt.Errorf("making the pipe for standard input: %w", err)
 	}
 	go func() {
 		defer write.Close()
-		io.Copy(write, p.Stdin) // ends with the reader, or with the process: then writing fails
+		io.Copy(write, stdin) // ends with the reader, or with the process: then writing fails
 	}()
 	proc.Stdin = read
-	return proc, func() { read.Close() }, nil
+	return func() { read.Close() }, nil
 }
 
 // kill ends a container: politely first if its time was up, at once otherwise.

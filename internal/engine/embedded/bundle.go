@@ -22,6 +22,7 @@ import (
 // bundle is a container with all that is made for it.
 type bundle struct {
 	scope   *Scope
+	box     *box
 	command engine.Command
 	id      string
 	dir     string
@@ -53,7 +54,7 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	if err != nil {
 		return err
 	}
-	b.scope.note(b.command.Name, b.id, namespace, hosts)
+	b.note(image, namespace, hosts)
 	c := b.command
 	b.spec, err = container.NewSpec(ctx, container.Command{
 		ID: b.id, Rootfs: rootfs, Image: b.rootfs.Config,
@@ -67,16 +68,15 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	return nil
 }
 
-// note keeps where a container's network is, for others that want to join it.
-func (s *Scope) note(name, id, namespace, hosts string) {
-	if name == "" {
-		name = id
+// note keeps what others may want to know of the container.
+func (b *bundle) note(image imagestore.Image, namespace, hosts string) {
+	b.scope.mu.Lock()
+	defer b.scope.mu.Unlock()
+	b.box.namespace, b.box.hosts, b.box.imageID = namespace, hosts, image.Config.String()
+	if b.endpoint != nil {
+		b.box.addr = b.endpoint.Addr
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.containers[name]; c != nil {
-		c.namespace, c.hosts = namespace, hosts
-	}
+	b.box.stopSignal = stopSignal(b.rootfs.Config.StopSignal)
 }
 
 // connect gives the container its network: the file of the namespace and the one of
@@ -89,12 +89,16 @@ func (b *bundle) connect() (namespace, hosts string, err error) {
 	}
 	switch other, joins := strings.CutPrefix(c.Network, "container:"); {
 	case joins:
+		target, err := s.box(other)
+		if err != nil {
+			return "", "", daemonError("No such container: %s", other)
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if target := s.containers[other]; target != nil && target.namespace != "" {
-			return target.namespace, target.hosts, nil
+		if target.namespace == "" {
+			return "", "", daemonError("cannot join network of a non running container: %s", target.id)
 		}
-		return "", "", daemonError("No such container: %s", other)
+		return target.namespace, target.hosts, nil
 	case c.Network == "none":
 		b.endpoint, err = s.router.Detached(self)
 	case c.Network == "host":
@@ -144,10 +148,10 @@ func (b *bundle) mounts(hosts string) ([]specs.Mount, error) {
 		bind(hostname, "/etc/hostname", "ro"),
 		bind(b.scope.executor.resolvConf, "/etc/resolv.conf", "ro"),
 	}
-	if b.scope.spec.Workspace != "" {
+	if b.scope.spec.Workspace != "" && !b.box.bare {
 		mounts = append(mounts, bind(b.scope.spec.Workspace, "/workspace", "rw"))
 	}
-	if b.scope.spec.Home != "" {
+	if b.scope.spec.Home != "" && !b.box.bare {
 		mounts = append(mounts, bind(b.scope.spec.Home, "/acb/home", "rw"))
 	}
 	for _, m := range b.command.Mounts {
@@ -168,9 +172,13 @@ func (b *bundle) hostname() string {
 }
 
 // run runs the process to its end.
-func (b *bundle) run(ctx context.Context, stdout, stderr io.Writer, started func()) (container.Exit, error) {
+func (b *bundle) run(ctx context.Context, stdout, stderr io.Writer, started func(*container.Handle)) (container.Exit, error) {
+	stdin := b.command.Stdin
+	if b.box.input != nil {
+		stdin = b.box.input
+	}
 	exit, err := b.scope.executor.runtime.Run(ctx, container.Process{
-		ID: b.id, Spec: b.spec, Stdin: b.command.Stdin, Stdout: stdout, Stderr: stderr,
+		ID: b.id, Spec: b.spec, Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		Grace: engine.KillGrace, Started: started,
 	})
 	return exit, startError(err)
@@ -178,7 +186,6 @@ func (b *bundle) run(ctx context.Context, stdout, stderr io.Writer, started func
 
 // remove takes away what was made.
 func (b *bundle) remove() error {
-	b.scope.note(b.command.Name, b.id, "", "")
 	var errs []error
 	for _, published := range b.published {
 		published.Close()

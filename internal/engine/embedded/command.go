@@ -19,6 +19,7 @@ import (
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/dockerapi"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 )
 
@@ -39,13 +40,6 @@ func daemonError(format string, args ...any) error {
 // noPrivilege is why a privileged step is not run.
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
 	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [REGISTRY] in acrux.yaml"
-
-// running is a container of the run, as long as its name is taken.
-type running struct {
-	id        string
-	namespace string // of its network; empty once it has ended
-	hosts     string
-}
 
 // Command implements engine.Scope.
 func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
@@ -79,36 +73,57 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 	if err := s.permit(c); err != nil {
 		return engine.CommandResult{}, err
 	}
-	id := newID()
-	release, err := s.takeName(c.Name, id)
-	if err != nil {
+	x := &box{name: c.Name, spec: dockerapi.Spec{Command: c, AutoRemove: !c.Keep}}
+	if err := s.take(x); err != nil {
 		return engine.CommandResult{}, err
-	}
-	b := &bundle{scope: s, command: c, id: id, dir: filepath.Join(s.dir, id)}
-	image, err := s.image(ctx, c, out)
-	if err == nil {
-		err = b.prepare(ctx, image)
-	}
-	if err != nil {
-		err = errors.Join(err, b.remove())
-		release()
-		return engine.CommandResult{}, err
-	}
-	finish := func() error {
-		err := b.remove()
-		if !c.Keep {
-			release()
-		}
-		return err
 	}
 	if c.Detach {
-		return s.detach(ctx, b, finish)
+		return s.detach(ctx, x, out)
 	}
-	exit, err := b.run(ctx, out, out, func() {})
-	if e := finish(); err == nil {
+	b, err := s.prepare(ctx, x, out)
+	if err != nil {
+		return engine.CommandResult{}, errors.Join(err, b.remove(), s.release(x))
+	}
+	exit, err := s.run(ctx, x, b, out, out, func() {})
+	if e := s.finish(x, b); err == nil {
 		err = e
 	}
-	return engine.CommandResult{ExitCode: exit.Code, OOMKilled: exit.OOM, ContainerID: id}, err
+	return engine.CommandResult{ExitCode: exit.Code, OOMKilled: exit.OOM, ContainerID: x.id}, err
+}
+
+// prepare finds the image and makes everything but the process. What was made is
+// returned also with an error.
+func (s *Scope) prepare(ctx context.Context, x *box, out io.Writer) (*bundle, error) {
+	b := &bundle{scope: s, box: x, command: x.spec.Command, id: x.id, dir: filepath.Join(s.dir, x.id)}
+	image, err := s.image(ctx, x.spec.Command, out)
+	if err != nil {
+		return b, err
+	}
+	return b, b.prepare(ctx, image)
+}
+
+// finish takes away what was made for a container that has ended, and the container
+// itself unless it is kept.
+func (s *Scope) finish(x *box, b *bundle) error {
+	err := b.remove()
+	if x.spec.AutoRemove {
+		err = errors.Join(err, s.release(x))
+	}
+	return err
+}
+
+// detach starts the container and leaves it to the scope.
+func (s *Scope) detach(ctx context.Context, x *box, out io.Writer) (engine.CommandResult, error) {
+	var err error
+	if x.journal, err = newJournal(filepath.Join(s.dir, x.id+".journal")); err != nil {
+		return engine.CommandResult{}, errors.Join(err, s.release(x))
+	}
+	err = s.launch(ctx, x, func() (*bundle, error) { return s.prepare(ctx, x, out) }, func(b *bundle) error { return s.finish(x, b) })
+	if err != nil {
+		// A container that never started is not kept: its step may be tried again.
+		return engine.CommandResult{}, errors.Join(err, s.release(x))
+	}
+	return engine.CommandResult{ContainerID: x.id}, nil
 }
 
 // permit refuses what would give a step more than its own container.
@@ -125,38 +140,6 @@ func (s *Scope) permit(c engine.Command) error {
 		return daemonError("the capability %s: %s", powers[0], noPrivilege)
 	}
 	return nil
-}
-
-// detach starts the container and leaves it to the scope.
-func (s *Scope) detach(ctx context.Context, b *bundle, finish func() error) (engine.CommandResult, error) {
-	started := make(chan struct{})
-	ended := make(chan error, 1)
-	// The caller's context ends with the call; the container lives as long as the scope.
-	life, cancel := context.WithCancelCause(s.life)
-	s.work.Go(func() {
-		defer cancel(nil)
-		_, err := b.run(life, nil, nil, func() { close(started) })
-		if e := finish(); e != nil && err == nil {
-			err = e
-		}
-		select {
-		case <-started:
-			if err != nil && !errors.Is(err, ErrClosed) {
-				s.executor.log.Warn("a detached container ended badly", "run", s.spec.ID, "container", b.id, "error", err)
-			}
-		default:
-			ended <- err
-		}
-	})
-	select {
-	case <-started:
-		return engine.CommandResult{ContainerID: b.id}, nil
-	case err := <-ended:
-		return engine.CommandResult{}, err
-	case <-ctx.Done():
-		cancel(context.Cause(ctx))
-		return engine.CommandResult{}, context.Cause(ctx)
-	}
 }
 
 var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
@@ -191,24 +174,6 @@ func newID() string {
 	var b [32]byte
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
-}
-
-// takeName reserves the container's name. A container without one takes its ID.
-func (s *Scope) takeName(name, id string) (release func(), err error) {
-	if name == "" {
-		name = id
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if other := s.containers[name]; other != nil {
-		return nil, daemonError("Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove (or rename) that container to be able to reuse that name.", name, other.id)
-	}
-	s.containers[name] = &running{id: id}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.containers, name)
-	}, nil
 }
 
 // image finds the command's image and pulls it if need be.

@@ -42,13 +42,13 @@ type Scope struct {
 	end  context.CancelCauseFunc
 	work sync.WaitGroup // calls under way and detached containers
 
-	mu         sync.Mutex
-	networks   map[string]*runnet.Network // "" is the one without names
-	volumes    map[string]*volume
-	containers map[string]*running // by name
-	closed     bool
-	closeOnce  sync.Once
-	closeErr   error
+	mu        sync.Mutex
+	networks  map[string]*runnet.Network // "" is the one without names
+	volumes   map[string]*volume
+	boxes     map[string]*box // containers by name
+	closed    bool
+	closeOnce sync.Once
+	closeErr  error
 }
 
 var runID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
@@ -60,7 +60,7 @@ func (e *Executor) Open(ctx context.Context, spec engine.RunSpec) (_ engine.Scop
 	}
 	s := &Scope{
 		executor: e, spec: spec, dir: e.path("runs", spec.ID),
-		networks: map[string]*runnet.Network{}, volumes: map[string]*volume{}, containers: map[string]*running{},
+		networks: map[string]*runnet.Network{}, volumes: map[string]*volume{}, boxes: map[string]*box{},
 	}
 	s.login = func(host string) (string, secret.String, bool) {
 		if spec.Credentials == nil {
@@ -175,6 +175,11 @@ func (s *Scope) close() error {
 		errs = append(errs, s.identity.Close())
 	}
 	s.work.Wait()
+	for _, x := range s.boxes {
+		if x.journal != nil {
+			errs = append(errs, x.journal.remove())
+		}
+	}
 	if s.router != nil {
 		errs = append(errs, s.router.Close())
 	}
