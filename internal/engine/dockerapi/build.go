@@ -1,0 +1,97 @@
+package dockerapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/source"
+)
+
+// build is docker build of the classic builder's client: the context comes as a tar.
+func (h *Handler) build(w http.ResponseWriter, r *http.Request) error {
+	build, err := readBuild(r)
+	if err != nil {
+		return err
+	}
+	dir, remove, err := h.engine.Directory()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if err := source.Unpack(http.MaxBytesReader(w, r.Body, maxContext), dir, maxContext); err != nil {
+		var failure engine.Failure
+		if errors.As(err, &failure) {
+			return problem.New(problem.Invalid, "BadContext", "the build context cannot be unpacked: %s", failure)
+		}
+		return fmt.Errorf("unpacking a build context: %w", err)
+	}
+	build.ContextDir = dir
+	build.Dockerfile = filepath.Join(dir, filepath.FromSlash(build.Dockerfile))
+	var result engine.BuildResult
+	return stream(w, "stream", func(out io.Writer) (bool, error) {
+		result, err = h.engine.Build(r.Context(), build, out)
+		if lines, ok := out.(*lineStream); ok && err == nil && result.OK {
+			lines.aux(map[string]string{"ID": result.ImageID})
+		}
+		return result.OK, err
+	})
+}
+
+// readBuild reads the options of a build.
+func readBuild(r *http.Request) (engine.Build, error) {
+	query := r.URL.Query()
+	for _, name := range []string{"remote", "outputs", "cgroupparent", "isolation", "cpusetcpus", "cpusetmems", "cpushares", "cpuperiod", "cpuquota", "memory", "memswap", "squash", "securityopt"} {
+		if value := query.Get(name); value != "" && value != "0" && value != "default" && value != "null" && value != "[]" && value != "false" {
+			return engine.Build{}, notOffered("the build option " + name)
+		}
+	}
+	if query.Get("version") == "2" {
+		return engine.Build{}, problem.New(problem.Unsupported, "NotOffered", "BuildKit's own protocol is not offered to steps").
+			Hint("DOCKER_BUILDKIT=0 docker build …, or a build step")
+	}
+	dockerfile := query.Get("dockerfile")
+	if dockerfile == "" {
+		dockerfile = "Dockerfile"
+	}
+	if !filepath.IsLocal(filepath.FromSlash(dockerfile)) {
+		return engine.Build{}, problem.New(problem.Invalid, "BadDockerfile", "the Dockerfile (%s) must be within the build context", dockerfile)
+	}
+	build := engine.Build{
+		Tags: query["t"], Dockerfile: dockerfile, Target: query.Get("target"), Platform: query.Get("platform"), NoCache: flag(r, "nocache"), Pull: flag(r, "pull"),
+	}
+	if mode := query.Get("networkmode"); mode != "default" {
+		build.Network = mode
+	}
+	if hosts := query.Get("extrahosts"); hosts != "" {
+		// A list in JSON, or one after the other.
+		if json.Unmarshal([]byte(hosts), &build.AddHosts) != nil {
+			build.AddHosts = strings.Split(hosts, ",")
+		}
+	}
+	if size := query.Get("shmsize"); size != "" {
+		build.ShmSize, _ = strconv.ParseInt(size, 10, 64) // what is no number is docker's default
+	}
+	var args map[string]*string
+	for name, into := range map[string]any{"buildargs": &args, "labels": &build.Labels} {
+		if text := query.Get(name); text != "" {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
+				return engine.Build{}, problem.New(problem.Invalid, "BadOption", "the build option %s cannot be read: %v", name, err)
+			}
+		}
+	}
+	build.Args = map[string]string{}
+	for name, value := range args {
+		if value != nil {
+			build.Args[name] = *value
+		}
+	}
+	return build, nil
+}
