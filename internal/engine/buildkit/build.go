@@ -1,5 +1,3 @@
-//go:build linux && cgo
-
 package buildkit
 
 import (
@@ -67,13 +65,22 @@ type userError struct{ text string }
 
 func (e userError) Error() string { return e.text }
 
-// Build builds an image, prints its progress to out and keeps it under its tags for
+// service is the BuildKit that builds.
+type service struct {
+	client *client.Client
+	place  Place // where a remote one has its images; nil has them in the store of the run's
+}
+
+// build builds an image, prints its progress to out and keeps it under its tags for
 // the run. An error is not the user's fault, or ctx's cause.
-func (b *Builder) Build(ctx context.Context, r Request, out io.Writer) (Result, error) {
+func (s service) build(ctx context.Context, r Request, out io.Writer) (Result, error) {
 	p, err := prepare(r)
 	if err == nil {
 		defer p.close()
-		return b.build(ctx, p, out)
+		if s.place != nil {
+			p.remoteName = s.place.NewName()
+		}
+		return s.solve(ctx, p, out)
 	}
 	var user userError
 	if errors.As(err, &user) {
@@ -93,6 +100,8 @@ type prepared struct {
 	context  *rootedFS
 	beside   *rootedFS // the Dockerfile's directory
 	secrets  secrets
+
+	remoteName string // under which a remote BuildKit exports the image
 }
 
 // close lets go of the directories.
@@ -143,7 +152,7 @@ func prepare(r Request) (_ *prepared, err error) {
 	return p, nil
 }
 
-func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result, error) {
+func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result, error) {
 	if !p.Plain {
 		size, err := p.contextSize(ctx)
 		if err != nil {
@@ -159,13 +168,13 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	show := newDisplay(p, out)
 	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, secrets: p.secrets, observer: show, findings: found})
+		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, place: s.place, secrets: p.secrets, observer: show, findings: found})
 		if err != nil {
 			return nil, err
 		}
 		return res, hideHistory(res, p.Hide)
 	}
-	response, err := b.client.Build(ctx, p.options(), "acrux", run, show.start())
+	response, err := s.client.Build(ctx, p.options(s.export(p)), "acrux", run, show.start())
 	show.wait()
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
@@ -173,13 +182,42 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	if err != nil {
 		return Result{Bases: p.bases(found)}, show.failed(err, found, p.secrets)
 	}
-	result := Result{
-		OK:      true,
-		ImageID: response.ExporterResponse["containerimage.config.digest"],
-		Digest:  response.ExporterResponse["containerimage.digest"],
-		Bases:   p.bases(found),
+	result, err := s.result(ctx, p, response)
+	if err != nil {
+		return Result{}, err
 	}
+	result.OK, result.Bases = true, p.bases(found)
 	return result, show.succeeded(result)
+}
+
+// export says where the image goes.
+func (s service) export(p *prepared) client.ExportEntry {
+	if s.place != nil {
+		return client.ExportEntry{Type: s.place.Exporter(), Attrs: map[string]string{"name": p.remoteName}}
+	}
+	var names []string
+	for _, tag := range p.tags {
+		names = append(names, p.Images.Name(tag))
+	}
+	return client.ExportEntry{
+		Type:  client.ExporterImage,
+		Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
+	}
+}
+
+// result finds out what was built.
+func (s service) result(ctx context.Context, p *prepared, response *client.SolveResponse) (Result, error) {
+	if s.place == nil {
+		return Result{
+			ImageID: response.ExporterResponse["containerimage.config.digest"],
+			Digest:  response.ExporterResponse["containerimage.digest"],
+		}, nil
+	}
+	image, err := s.place.Take(ctx, p.remoteName, p.tags)
+	if ctx.Err() != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	return Result{ImageID: image.Config.String(), Digest: image.Target.Digest.String()}, err
 }
 
 // bases lists the images that the registry resolved, by the names in the file.
@@ -198,16 +236,9 @@ func (p *prepared) bases(found *findings) []Base {
 }
 
 // options puts the request in BuildKit's terms.
-func (p *prepared) options() client.SolveOpt {
-	var names []string
-	for _, tag := range p.tags {
-		names = append(names, p.Images.Name(tag))
-	}
+func (p *prepared) options(export client.ExportEntry) client.SolveOpt {
 	return client.SolveOpt{
-		Exports: []client.ExportEntry{{
-			Type:  client.ExporterImage,
-			Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
-		}},
+		Exports:     []client.ExportEntry{export},
 		LocalMounts: map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside},
 		// What was sent before under the same key is sent again only if its size or time
 		// differ. So runs must not share a key, or one could hand its files to another.
