@@ -165,6 +165,9 @@ func (s *suite) testBuildFailures() {
 				t.Skip("fails while the base image is looked at: see raceDetector")
 			}
 			s := s.on(t)
+			if name == "no workload" {
+				s.needs(RunExitCode)
+			}
 			result, out := s.open(nil).build(test.dockerfile, nil)
 			if result.OK || result.ExitCode != 1 {
 				s.Errorf("result %+v", result)
