@@ -27,6 +27,7 @@ import (
 // localRun are the flags of acrux run.
 type localRun struct {
 	file, values, registry, root, network string
+	dockerHost                            string
 	set, setSecret                        []string
 	timeout                               time.Duration
 	privileged                            bool
@@ -35,7 +36,7 @@ type localRun struct {
 func newRunCommand(env *environment) *cobra.Command {
 	var r localRun
 	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
-		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. It takes root, as steps are\ncontainers. Runs here have no identities; with --registry they may pull from and push to a\nregistry of the server where you are signed in, with your rights."}
+		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. Steps are containers: that takes\nLinux and root, or a Docker Engine, see --docker-host. Runs here have no identities; with\n--registry they may pull from and push to a registry of the server where you are signed in, with\nyour rights."}
 	f := cmd.Flags()
 	f.StringVarP(&r.file, "file", "f", "", "task file, - is the standard input (default acb.yaml in the folder)")
 	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
@@ -44,6 +45,7 @@ func newRunCommand(env *environment) *cobra.Command {
 	f.StringVarP(&r.registry, "registry", "r", "", "registry of the server: what $Registry means")
 	f.StringVar(&r.root, "root", "", "directory for images and caches (default acrux in the user's cache)")
 	f.StringVar(&r.network, "step-network", "nat", "nat: steps reach the machine's networks; none: only each other")
+	f.StringVar(&r.dockerHost, "docker-host", "", "socket of a Docker Engine of this machine to run on, such as unix:///var/run/docker.sock")
 	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
 	f.BoolVar(&r.privileged, "privileged", false, "let steps that ask for it control this machine")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -67,7 +69,7 @@ func (r *localRun) run(ctx context.Context, env *environment, source string) err
 	if err != nil {
 		return err
 	}
-	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged,
+	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged, DockerHost: r.dockerHost,
 		Logger: slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if o.Root == "" {
 		cache, err := os.UserCacheDir()
