@@ -193,7 +193,11 @@ func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result,
 // export says where the image goes.
 func (s service) export(p *prepared) client.ExportEntry {
 	if s.place != nil {
-		return client.ExportEntry{Type: s.place.Exporter(), Attrs: map[string]string{"name": p.remoteName}}
+		attrs := map[string]string{"name": p.remoteName}
+		if s.place.Exporter() == client.ExporterImage {
+			attrs["unpack"] = "true" // the engine runs it next
+		}
+		return client.ExportEntry{Type: s.place.Exporter(), Attrs: attrs}
 	}
 	var names []string
 	for _, tag := range p.tags {

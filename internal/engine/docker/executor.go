@@ -36,6 +36,7 @@ type Executor struct {
 	registries *imagestore.Registries
 	builder    *buildkit.Remote
 	exporter   string // of the engine's BuildKit
+	rootless   bool   // the engine's root is this user
 
 	mu     sync.Mutex
 	scopes map[string]*Scope
@@ -113,6 +114,7 @@ func (e *Executor) connect(ctx context.Context) (err error) {
 		return fmt.Errorf("asking the Docker Engine what it is: %w", err)
 	}
 	e.exporter = exporter(info.Info)
+	e.rootless = slices.Contains(info.Info.SecurityOptions, "name=rootless")
 	return nil
 }
 

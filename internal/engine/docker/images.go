@@ -130,7 +130,13 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (str
 		}
 	}
 	name, err := place{s}.Offer(ctx, named, image)
-	return name, pullError(err)
+	if err != nil {
+		return "", pullError(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.anyImage = name
+	return name, nil
 }
 
 // pullError makes an outcome of a pull that the registry would not or could not serve:

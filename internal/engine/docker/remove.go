@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -76,8 +77,10 @@ func (e *Executor) removeImages(ctx context.Context, repositories string) error 
 	}
 	var errs []error
 	for _, image := range all.Items {
-		for _, name := range image.RepoTags { // the filter leaves out others' names of the same image
-			errs = append(errs, e.removeImage(ctx, name))
+		for _, name := range image.RepoTags {
+			if strings.HasPrefix(name, imageDomain(e.id)+"/") { // others may have names for the same image
+				errs = append(errs, e.removeImage(ctx, name))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -2,12 +2,15 @@ package docker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"sync"
 	"time"
 
+	dockernetwork "github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"github.com/acrux/acrux/internal/engine"
@@ -43,6 +46,7 @@ type Scope struct {
 	mu        sync.Mutex
 	networks  map[string]bool
 	volumes   map[string]*volume
+	anyImage  string // in the engine
 	closed    bool
 	closeOnce sync.Once
 	closeErr  error
@@ -113,14 +117,24 @@ func (s *Scope) CreateNetwork(ctx context.Context, network engine.Network) error
 
 // addNetwork makes a network in the engine. The caller holds s.mu.
 func (s *Scope) addNetwork(ctx context.Context, network engine.Network) error {
-	_, err := s.executor.engine.NetworkCreate(ctx, s.names.network(network.Name), client.NetworkCreateOptions{
-		Driver: "bridge", EnableIPv6: &network.IPv6, Internal: !s.executor.options.Egress, Labels: s.names.labels(),
-	})
+	o := client.NetworkCreateOptions{Driver: "bridge", EnableIPv6: &network.IPv6, Internal: !s.executor.options.Egress, Labels: s.names.labels()}
+	if network.IPv6 { // engines before 27 choose no addresses themselves
+		o.IPAM = &dockernetwork.IPAM{Config: []dockernetwork.IPAMConfig{{Subnet: localNetwork()}}}
+	}
+	_, err := s.executor.engine.NetworkCreate(ctx, s.names.network(network.Name), o)
 	if err != nil {
 		return fmt.Errorf("making network %s: %w", network.Name, err)
 	}
 	s.networks[network.Name] = true
 	return nil
+}
+
+// localNetwork is a network of unique local addresses (RFC 4193) that most likely nobody
+// else has.
+func localNetwork() netip.Prefix {
+	addr := [16]byte{0: 0xfd}
+	rand.Read(addr[1:8]) // never fails
+	return netip.PrefixFrom(netip.AddrFrom16(addr), 64)
 }
 
 // Close implements engine.Scope. It waits for what it ends.
@@ -137,7 +151,7 @@ func (s *Scope) close() error {
 	s.work.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	errs := []error{s.executor.remove(ctx, s.names.filters(), s.names.repository())}
+	errs := []error{s.reclaimAll(ctx), s.executor.remove(ctx, s.names.filters(), s.names.repository())}
 	if s.images != nil {
 		errs = append(errs, s.images.Close(ctx))
 	}

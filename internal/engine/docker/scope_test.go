@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -42,7 +43,7 @@ func TestScopes(t *testing.T) {
 	f.engine = connect(t, f.host)
 	f.base = f.registry.Push(t, "base:1", enginetest.Busybox(t))
 	for name, test := range map[string]func(*testing.T, *fixture){
-		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut,
+		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -312,5 +313,37 @@ func testNoWayOut(t *testing.T, f *fixture) {
 	result, err := s.Build(t.Context(), engine.Build{ContextDir: s.spec.Workspace, Dockerfile: dockerfile}, &out)
 	if err != nil || !result.OK || strings.Contains(out.String(), "eth0\n") || !strings.Contains(out.String(), "\nlo\n") {
 		t.Errorf("result %+v, error %v\n%s", result, err, out.String())
+	}
+}
+
+// Directories that steps make, however closed, can be given to who runs the agent.
+func testReclaim(t *testing.T, f *fixture) {
+	s := begin(t, open(t, f.host, t.TempDir()), engine.RunSpec{})
+	const script = "mkdir -p /workspace/a/b/c /workspace/d && touch /workspace/a/b/f && chmod 700 /workspace/a /workspace/a/b"
+	if code, out := run(t, s, engine.Command{Image: f.base, Args: []string{"sh", "-c", script}}); code != 0 {
+		t.Fatal(out)
+	}
+	const someone = 12345
+	if err := s.reclaim(t.Context(), s.anyImage, s.spec.Workspace, someone, someone); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"a", "a/b", "a/b/c", "d"} {
+		info, err := os.Stat(filepath.Join(s.spec.Workspace, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != someone || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s belongs to %d, and is %v", dir, uid, info.Mode())
+		}
+	}
+}
+
+func testIPv6(t *testing.T, f *fixture) {
+	s := begin(t, open(t, f.host, t.TempDir()), engine.RunSpec{})
+	if err := s.CreateNetwork(t.Context(), engine.Network{Name: "six", IPv6: true}); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := run(t, s, engine.Command{Image: f.base, Network: "six", Args: []string{"sh", "-c", "ip addr | grep 'inet6 fd'"}}); code != 0 {
+		t.Errorf("exit code %d\n%s", code, out)
 	}
 }
