@@ -22,6 +22,7 @@ import (
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/buildkit"
 	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/engine/runimages"
 )
 
 var _ engine.Executor = (*Executor)(nil)
@@ -55,6 +56,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if o.Dialer == nil {
 		o.Dialer = &egress.Dialer{}
 	}
+	runimages.Quiet(o.Log)
 	e := &Executor{options: o, log: o.Log, scopes: map[string]*Scope{}}
 	defer func() {
 		if err != nil {

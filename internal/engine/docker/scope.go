@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
@@ -59,6 +60,9 @@ func (e *Executor) Open(ctx context.Context, spec engine.RunSpec) (_ engine.Scop
 	if !runID.MatchString(spec.ID) {
 		return nil, fmt.Errorf("%q is no name for a run", spec.ID)
 	}
+	if err := absolute(&spec.Workspace, &spec.Home); err != nil {
+		return nil, err
+	}
 	s := &Scope{executor: e, spec: spec, names: names{e.id, spec.ID}, networks: map[string]bool{}, volumes: map[string]*volume{}}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	if err := e.add(s); err != nil {
@@ -68,6 +72,19 @@ func (e *Executor) Open(ctx context.Context, spec engine.RunSpec) (_ engine.Scop
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// absolute makes paths of directories ones that the engine understands.
+func absolute(dirs ...*string) (err error) {
+	for _, dir := range dirs {
+		if *dir == "" {
+			continue
+		}
+		if *dir, err = filepath.Abs(*dir); err != nil {
+			return fmt.Errorf("finding the run's directories: %w", err)
+		}
+	}
+	return nil
 }
 
 func (e *Executor) add(s *Scope) error {

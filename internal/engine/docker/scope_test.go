@@ -66,12 +66,26 @@ func beginLost(t *testing.T, e *Executor, spec engine.RunSpec) *Scope {
 	if spec.ID == "" {
 		spec.ID = "Run-1"
 	}
-	spec.Workspace, spec.Home = t.TempDir(), t.TempDir()
+	spec.Workspace, spec.Home = relative(t, t.TempDir()), t.TempDir()
 	s, err := e.Open(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s.(*Scope)
+}
+
+// relative is how a server may have been told where its data is.
+func relative(t *testing.T, dir string) string {
+	t.Helper()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := filepath.Rel(here, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // run runs a command and returns its exit code and what it printed.

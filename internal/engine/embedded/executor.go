@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/engine/buildkit"
 	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
@@ -60,7 +61,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if o.Dialer == nil {
 		o.Dialer = &egress.Dialer{}
 	}
-	quiet(o.Log)
+	runimages.Quiet(o.Log)
 	e := &Executor{log: o.Log, privileged: o.Privileged, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
