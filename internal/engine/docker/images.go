@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/moby/client"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/buildkit"
@@ -94,21 +95,35 @@ func (p place) receive(ctx context.Context, archive io.Reader) error {
 	}
 }
 
-// Take implements buildkit.Place.
+// Take implements buildkit.Place. An image that was taken before, since the cache had all
+// of it, is not taken again.
 func (p place) Take(ctx context.Context, name string, tags []reference.Named) (imagestore.Image, error) {
 	engine := p.executor.engine
-	archive, err := engine.ImageSave(ctx, []string{name})
+	built, err := engine.ImageInspect(ctx, name)
 	if err != nil {
-		return imagestore.Image{}, fmt.Errorf("taking an image out of the Docker Engine: %w", err)
+		return imagestore.Image{}, fmt.Errorf("looking at an image that was built: %w", err)
 	}
-	image, err := p.images.Import(ctx, archive, tags)
-	if err = errors.Join(err, archive.Close()); err != nil {
+	image, ok, err := p.images.Imported(ctx, digest.Digest(built.ID), tags)
+	if err == nil && !ok {
+		image, err = p.save(ctx, name, tags)
+	}
+	if err != nil {
 		return imagestore.Image{}, err
 	}
 	if _, err := engine.ImageTag(ctx, client.ImageTagOptions{Source: name, Target: p.names.image(image.Config)}); err != nil {
 		return imagestore.Image{}, fmt.Errorf("naming an image in the Docker Engine: %w", err)
 	}
 	return image, p.executor.removeImage(ctx, name)
+}
+
+// save has the engine send an image.
+func (p place) save(ctx context.Context, name string, tags []reference.Named) (imagestore.Image, error) {
+	archive, err := p.executor.engine.ImageSave(ctx, []string{name})
+	if err != nil {
+		return imagestore.Image{}, fmt.Errorf("taking an image out of the Docker Engine: %w", err)
+	}
+	image, err := p.images.Import(ctx, archive, tags)
+	return image, errors.Join(err, archive.Close())
 }
 
 // image finds a command's image, pulls it if need be, and has the engine hold it.

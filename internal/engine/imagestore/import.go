@@ -34,10 +34,42 @@ func (r *Run) Import(ctx context.Context, archive io.Reader, names []reference.N
 	if err != nil {
 		return Image{}, fmt.Errorf("taking an image over: %w", err)
 	}
-	target, err := r.store.writeJSON(ctx, manifest.MediaType, manifest)
+	target, err := r.store.writeManifest(ctx, manifest)
 	if err != nil {
 		return Image{}, fmt.Errorf("taking an image over: %w", err)
 	}
+	if err := r.store.record(ctx, images.Image{Name: builtName(manifest.Config.Digest), Target: target}); err != nil {
+		return Image{}, err
+	}
+	return r.keep(ctx, target, names)
+}
+
+// Imported keeps an image for this run under names if it has been taken over before, by
+// this run or another. The run must have the image: the digest of its configuration
+// alone is no right to it.
+func (r *Run) Imported(ctx context.Context, config digest.Digest, names []reference.Named) (Image, bool, error) {
+	ctx = r.within(ctx)
+	record, err := r.store.images.Get(ctx, builtName(config))
+	if errdefs.IsNotFound(err) {
+		return Image{}, false, nil
+	}
+	if err != nil {
+		return Image{}, false, fmt.Errorf("looking for an image: %w", err)
+	}
+	if err := r.store.record(ctx, record); err != nil { // it was used
+		return Image{}, false, err
+	}
+	image, err := r.keep(ctx, record.Target, names)
+	return image, err == nil, err
+}
+
+// builtName is where an image that was taken over is found again, for as long as those
+// that were pulled are kept.
+func builtName(config digest.Digest) string {
+	return cachePrefix + "built-" + config.Encoded()
+}
+
+func (r *Run) keep(ctx context.Context, target ocispec.Descriptor, names []reference.Named) (Image, error) {
 	for _, name := range names {
 		if err := r.store.record(ctx, images.Image{Name: r.Name(name), Target: target}); err != nil {
 			return Image{}, err
@@ -175,15 +207,20 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *Store) writeJSON(ctx context.Context, mediaType string, value any) (ocispec.Descriptor, error) {
-	text, err := json.Marshal(value)
+// writeManifest writes a manifest that keeps the collector away from what it names.
+func (s *Store) writeManifest(ctx context.Context, manifest ocispec.Manifest) (ocispec.Descriptor, error) {
+	text, err := json.Marshal(manifest)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return s.writeBlob(ctx, mediaType, text)
+	names := map[string]string{"containerd.io/gc.ref.content.config": manifest.Config.Digest.String()}
+	for i, layer := range manifest.Layers {
+		names[fmt.Sprintf("containerd.io/gc.ref.content.l.%d", i)] = layer.Digest.String()
+	}
+	return s.writeBlob(ctx, manifest.MediaType, text, content.WithLabels(names))
 }
 
-func (s *Store) writeBlob(ctx context.Context, mediaType string, text []byte) (ocispec.Descriptor, error) {
+func (s *Store) writeBlob(ctx context.Context, mediaType string, text []byte, options ...content.Opt) (ocispec.Descriptor, error) {
 	blob := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
-	return blob, content.WriteBlob(ctx, s.content, "import-"+blob.Digest.String(), bytes.NewReader(text), blob)
+	return blob, content.WriteBlob(ctx, s.content, "import-"+blob.Digest.String(), bytes.NewReader(text), blob, options...)
 }

@@ -115,6 +115,29 @@ func TestImport(t *testing.T) {
 	if err := r.Verify(t.Context(), name, image); err != nil {
 		t.Error(err)
 	}
+	outliving(t, r, image)
+}
+
+// outliving looks for an image in a later run, after the collector was there.
+func outliving(t *testing.T, r *Run, image Image) {
+	t.Helper()
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := r.store.OpenRun(t.Context(), "next", r.registries, r.login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, ok, err := next.Imported(t.Context(), image.Config, nil)
+	if err != nil || !ok || again.Target.Digest != image.Target.Digest || !again.Complete {
+		t.Errorf("image %+v, found %v, error %v", again, ok, err)
+	}
+	if _, ok, err := next.Imported(t.Context(), digest.FromString("another"), nil); ok || err != nil {
+		t.Errorf("found %v, error %v", ok, err)
+	}
 }
 
 // What does not fit together is refused, and nothing unpacked is left.
