@@ -174,7 +174,7 @@ func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result,
 		}
 		return res, hideHistory(res, p.Hide)
 	}
-	response, err := s.client.Build(ctx, p.options(s.export(p)), "acrux", run, show.start())
+	response, err := s.client.Build(ctx, p.options(s.export(p), s.session(p)), "acrux", run, show.start())
 	show.wait()
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
@@ -209,6 +209,15 @@ func (s service) export(p *prepared) client.ExportEntry {
 	}
 }
 
+// session is what BuildKit may ask for. A remote one asks no registry.
+func (s service) session(p *prepared) []session.Attachable {
+	offered := []session.Attachable{secretsprovider.NewSecretProvider(p.secrets)}
+	if s.place == nil {
+		offered = append(offered, &logins{login: p.Login})
+	}
+	return offered
+}
+
 // result finds out what was built.
 func (s service) result(ctx context.Context, p *prepared, response *client.SolveResponse) (Result, error) {
 	if s.place == nil {
@@ -240,7 +249,7 @@ func (p *prepared) bases(found *findings) []Base {
 }
 
 // options puts the request in BuildKit's terms.
-func (p *prepared) options(export client.ExportEntry) client.SolveOpt {
+func (p *prepared) options(export client.ExportEntry, offered []session.Attachable) client.SolveOpt {
 	return client.SolveOpt{
 		Exports:     []client.ExportEntry{export},
 		LocalMounts: map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside},
@@ -248,10 +257,7 @@ func (p *prepared) options(export client.ExportEntry) client.SolveOpt {
 		// differ. So runs must not share a key, or one could hand its files to another.
 		SharedKey:     p.RunID,
 		FrontendAttrs: p.attributes(),
-		Session: []session.Attachable{
-			&logins{login: p.Login},
-			secretsprovider.NewSecretProvider(p.secrets),
-		},
+		Session:       offered,
 	}
 }
 
