@@ -43,7 +43,7 @@ func TestScopes(t *testing.T) {
 	f.engine = connect(t, f.host)
 	f.base = f.registry.Push(t, "base:1", enginetest.Busybox(t))
 	for name, test := range map[string]func(*testing.T, *fixture){
-		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6,
+		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6, "User": testUser,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -337,7 +337,6 @@ func testReclaim(t *testing.T, f *fixture) {
 	if code, out := run(t, s, engine.Command{Image: f.base, Args: []string{"sh", "-c", script}}); code != 0 {
 		t.Fatal(out)
 	}
-	const someone = 12345
 	if err := s.reclaim(t.Context(), s.anyImage, s.spec.Workspace, someone, someone); err != nil {
 		t.Fatal(err)
 	}
