@@ -3,11 +3,14 @@ package docker
 import (
 	"log/slog"
 
+	"github.com/moby/moby/client"
+
 	"github.com/acrux/acrux/internal/egress"
 )
 
-// DefaultHost is where a Docker Engine listens on most machines.
-const DefaultHost = "unix:///var/run/docker.sock"
+// DefaultHost is where a Docker Engine listens on most machines: unix:///var/run/docker.sock,
+// and on Windows a pipe.
+const DefaultHost = client.DefaultDockerHost
 
 // Options say how an Executor works.
 type Options struct {

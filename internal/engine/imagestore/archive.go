@@ -29,10 +29,14 @@ type archivedImage struct {
 // maxJSON bounds what is read of an archive into memory.
 const maxJSON = 8 << 20
 
-// unpackArchive unpacks an archive into a directory of its own below root, which remove
-// takes away.
+// unpackArchive unpacks an archive into a directory of its own below root, the
+// store's. It is taken away by remove.
 func unpackArchive(root string, archive io.Reader) (_ *archiveFiles, err error) {
-	dir, err := os.MkdirTemp(root, archivePrefix)
+	root = filepath.Join(root, archives)
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(root, "")
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +67,8 @@ func unpackArchive(root string, archive io.Reader) (_ *archiveFiles, err error) 
 	}
 }
 
-// archivePrefix begins the names of directories that archives are unpacked into.
-const archivePrefix = "archive-"
+// archives is the directory of a store that archives are unpacked in.
+const archives = "archives"
 
 func (a *archiveFiles) keep(name string, content io.Reader) error {
 	p := filepath.Join(a.dir, strconv.Itoa(len(a.files)))

@@ -159,7 +159,7 @@ func TestImportRefuses(t *testing.T) {
 		if _, err := r.Import(t.Context(), archiveOf(t, entries...), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
-		if left, _ := filepath.Glob(filepath.Join(r.store.root, archivePrefix+"*")); len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(r.store.root, archives, "*")); len(left) > 0 {
 			t.Errorf("%s: %q is left", want, left)
 		}
 	}

@@ -66,9 +66,9 @@ func open(ctx context.Context, root string, files snapshots.Snapshotter) (_ *Sto
 	}
 	options := *bolt.DefaultOptions
 	options.FreelistType, options.NoFreelistSync = bolt.FreelistMapType, true
-	options.Timeout = time.Second // another process has it, and keeps it
+	options.Timeout = time.Second // another process that has it keeps it
 	if s.db, err = bolt.Open(filepath.Join(root, "metadata.db"), 0o600, &options); err != nil {
-		return nil, fmt.Errorf("opening the image database: %w", err)
+		return nil, fmt.Errorf("opening the image database, which one process at a time has: %w", err)
 	}
 	layers := map[string]snapshots.Snapshotter{}
 	if files != nil {
@@ -116,11 +116,8 @@ const runLabel = "acrux.run"
 
 // cleanup ends what the runs of a former process held.
 func (s *Store) cleanup(ctx context.Context) error {
-	unpacked, _ := filepath.Glob(filepath.Join(s.root, archivePrefix+"*")) // fails for a bad pattern only
-	for _, dir := range unpacked {
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("removing an unpacked archive: %w", err)
-		}
+	if err := os.RemoveAll(filepath.Join(s.root, archives)); err != nil {
+		return fmt.Errorf("removing unpacked archives: %w", err)
 	}
 	left, err := s.leases.List(ctx, `labels."`+runLabel+`"`)
 	if err != nil {
