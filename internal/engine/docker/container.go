@@ -62,13 +62,11 @@ func (s *Scope) mounts(ctx context.Context, c engine.Command, image string) ([]m
 		if !path.IsAbs(m.Path) {
 			return nil, daemonError("invalid mount path: '%s' mount path must be absolute", m.Path)
 		}
-		if err := v.make(ctx, s, image); err != nil {
+		mounted, err := v.mount(ctx, s, image, m.Path)
+		if err != nil {
 			return nil, err
 		}
-		mounts = append(mounts, mount.Mount{
-			Type: mount.TypeVolume, Source: v.name, Target: m.Path, ReadOnly: true,
-			VolumeOptions: &mount.VolumeOptions{NoCopy: true},
-		})
+		mounts = append(mounts, mounted)
 	}
 	return mounts, nil
 }

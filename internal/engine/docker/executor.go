@@ -38,6 +38,8 @@ type Executor struct {
 	builder    *buildkit.Remote
 	exporter   string // of the engine's BuildKit
 	rootless   bool   // the engine's root is this user
+	desktop    bool   // the engine is in a virtual machine
+	secrets    string // directory of volumes, in memory; empty keeps them in the engine
 
 	mu     sync.Mutex
 	scopes map[string]*Scope
@@ -78,6 +80,9 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if err := e.remove(ctx, filters(e.id), imageDomain(e.id)+"/*"); err != nil {
 		return nil, fmt.Errorf("removing what a former process left in the Docker Engine: %w", err)
 	}
+	if err := e.openSecrets(); err != nil {
+		return nil, fmt.Errorf("making a directory in memory: %w", err)
+	}
 	e.registries = imagestore.NewRegistries(o.Dialer)
 	e.builder, err = buildkit.OpenRemote(ctx, buildkit.Dialers{
 		Service: func(ctx context.Context) (net.Conn, error) { return e.engine.DialHijack(ctx, "/grpc", "h2c", nil) },
@@ -117,7 +122,22 @@ func (e *Executor) connect(ctx context.Context) (err error) {
 	}
 	e.exporter = exporter(info.Info)
 	e.rootless = slices.Contains(info.Info.SecurityOptions, "name=rootless")
+	e.desktop = strings.Contains(info.Info.OperatingSystem, "Docker Desktop")
 	return nil
+}
+
+// openSecrets makes the directory of volumes, anew, where the engine sees what this
+// process has in memory.
+func (e *Executor) openSecrets() error {
+	dir := memory()
+	if dir == "" || e.desktop {
+		return nil
+	}
+	e.secrets = filepath.Join(dir, "acrux-"+e.id)
+	if err := os.RemoveAll(e.secrets); err != nil {
+		return err
+	}
+	return os.Mkdir(e.secrets, 0o700)
 }
 
 // atLeast compares versions of the API.
@@ -175,6 +195,9 @@ func (e *Executor) Close() error {
 	}
 	if e.engine != nil {
 		errs = append(errs, e.engine.Close())
+	}
+	if e.secrets != "" {
+		errs = append(errs, os.RemoveAll(e.secrets))
 	}
 	return errors.Join(errs...)
 }

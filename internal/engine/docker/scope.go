@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -169,6 +170,9 @@ func (s *Scope) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	errs := []error{s.reclaimAll(ctx), s.executor.remove(ctx, s.names.filters(), s.names.repository())}
+	if s.executor.secrets != "" {
+		errs = append(errs, os.RemoveAll(s.secrets()))
+	}
 	if s.images != nil {
 		errs = append(errs, s.images.Close(ctx))
 	}

@@ -43,7 +43,7 @@ func TestScopes(t *testing.T) {
 	f.engine = connect(t, f.host)
 	f.base = f.registry.Push(t, "base:1", enginetest.Busybox(t))
 	for name, test := range map[string]func(*testing.T, *fixture){
-		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6, "User": testUser,
+		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6, "User": testUser, "Volumes": testVolumes,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -225,6 +225,10 @@ func testRefusals(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
+	if second, err := Open(t.Context(), Options{Root: e.options.Root, Host: f.host}); err == nil {
+		second.Close()
+		t.Error("two executors have one directory")
+	}
 	s := begin(t, e, engine.RunSpec{})
 	for _, c := range []engine.Command{{Privileged: true}, {Network: "host"}, {Network: "container:others"}} {
 		c.Image, c.Args = f.base, []string{"true"}
@@ -358,5 +362,40 @@ func testIPv6(t *testing.T, f *fixture) {
 	}
 	if code, out := run(t, s, engine.Command{Image: f.base, Network: "six", Args: []string{"sh", "-c", "ip addr | grep 'inet6 fd'"}}); code != 0 {
 		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// Volumes are in memory here, and the engine's where it does not see this machine's. In
+// either case steps read them and cannot write.
+func testVolumes(t *testing.T, f *fixture) {
+	for _, inMemory := range []bool{true, false} {
+		e := open(t, f.host, t.TempDir())
+		if e.secrets == "" {
+			t.Fatal("the machine keeps no files in memory")
+		}
+		kept := e.secrets
+		if !inMemory {
+			e.secrets = ""
+		}
+		s := begin(t, e, engine.RunSpec{})
+		if err := s.CreateVolume(t.Context(), "v", map[string][]byte{"a": []byte("one"), "sub/b": []byte("two")}); err != nil {
+			t.Fatal(err)
+		}
+		c := engine.Command{Image: f.base, User: "1000", Mounts: []engine.Mount{{Volume: "v", Path: "/v"}}}
+		c.Args = []string{"sh", "-c", "cat /v/a /v/sub/b && ! touch /v/c"}
+		if code, out := run(t, s, c); code != 0 || !strings.Contains(out, "onetwo") {
+			t.Errorf("in memory %v: exit code %d\n%s", inMemory, code, out)
+		}
+		volumes, err := f.engine.VolumeList(t.Context(), client.VolumeListOptions{Filters: s.names.filters()})
+		if err != nil || len(volumes.Items) > 0 == inMemory {
+			t.Errorf("in memory %v: volumes %+v, error %v", inMemory, volumes.Items, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(kept); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, error %v", left, err)
+		}
+		e.secrets = kept
 	}
 }

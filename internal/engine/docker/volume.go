@@ -6,8 +6,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/moby/moby/api/types/container"
@@ -15,9 +18,12 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// volume is a volume of the run. It is made in the engine when a container first wants
+// volume is a volume of the run: a directory in memory that the engine sees as well, or
+// else one of the engine's, on its disk. The latter is made when a container first wants
 // it: filling it takes a container, and that an image.
 type volume struct {
+	dir string // in memory; empty if the volume is the engine's
+
 	name    string // in the engine
 	archive []byte // its files
 
@@ -25,25 +31,65 @@ type volume struct {
 	made   bool
 }
 
-// CreateVolume implements engine.Scope. In the engine the files lie on its disk until
-// the run ends.
+// CreateVolume implements engine.Scope.
 func (s *Scope) CreateVolume(ctx context.Context, name string, files map[string][]byte) error {
 	_, done, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	archive, err := pack(files)
-	if err != nil {
-		return fmt.Errorf("filling volume %s: %w", name, err)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.volumes[name] != nil {
 		return fmt.Errorf("volume %s already exists", name)
 	}
-	s.volumes[name] = &volume{name: s.names.volume(name), archive: archive}
+	v := &volume{name: s.names.volume(name)}
+	if s.executor.secrets != "" {
+		v.dir = filepath.Join(s.secrets(), strconv.Itoa(len(s.volumes)))
+		err = writeFiles(v.dir, files)
+	} else {
+		v.archive, err = pack(files)
+	}
+	if err != nil {
+		return fmt.Errorf("filling volume %s: %w", name, err)
+	}
+	s.volumes[name] = v
 	return nil
+}
+
+// secrets is where the run's volumes are in memory.
+func (s *Scope) secrets() string { return filepath.Join(s.executor.secrets, s.spec.ID) }
+
+// writeFiles writes files that everyone may read who is let into dir.
+func writeFiles(dir string, files map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, content := range files {
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, content, 0o444); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mount mounts the volume at a path of a container of image.
+func (v *volume) mount(ctx context.Context, s *Scope, image, target string) (mount.Mount, error) {
+	if v.dir != "" {
+		return mount.Mount{Type: mount.TypeBind, Source: v.dir, Target: target, ReadOnly: true}, nil
+	}
+	return mount.Mount{
+		Type: mount.TypeVolume, Source: v.name, Target: target, ReadOnly: true,
+		VolumeOptions: &mount.VolumeOptions{NoCopy: true},
+	}, v.make(ctx, s, image)
 }
 
 // pack makes a tar archive of files that everyone may read.
