@@ -224,7 +224,8 @@ func (d *display) reason(err error, found *findings) string {
 	return plainReason(err)
 }
 
-// exitOf finds out whether a command failed. BuildKit before 0.9 says so in words only.
+// exitOf finds out whether a command failed. Older BuildKits, such as Docker 20.10's, say so
+// in words only.
 func exitOf(err error, found *findings) (command, code string, ok bool) {
 	var exit *gatewayapi.ExitError
 	var vertex *errdefs.VertexError
@@ -280,7 +281,7 @@ func (d *display) failedStep(err error, found *findings) (int, bool) {
 	return d.copyOf(missingIn(err))
 }
 
-// copyOf finds the step that copies a file. BuildKit before 0.9 does not say which.
+// copyOf finds the step that copies a file. Older BuildKits do not say which.
 func (d *display) copyOf(file string) (int, bool) {
 	for i, step := range d.file.steps {
 		if file != "" && (step.name == "copy" || step.name == "add") && strings.Contains(step.text, file) {

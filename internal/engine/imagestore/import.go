@@ -60,6 +60,9 @@ func (r *Run) Imported(ctx context.Context, config digest.Digest, names []refere
 		return Image{}, false, err
 	}
 	image, err := r.keep(ctx, record.Target, names)
+	if errdefs.IsNotFound(err) { // it was collected meanwhile
+		return Image{}, false, nil
+	}
 	return image, err == nil, err
 }
 
