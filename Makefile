@@ -8,7 +8,7 @@ LDFLAGS := -s -w -extldflags -static
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 export CGO_ENABLED := 1
 
-.PHONY: build demo test check bench bench-registry deps deps-build deps-test deps-clients clean
+.PHONY: build demo test check bench bench-registry deps deps-build deps-test deps-engine deps-clients clean
 
 build: bin/acrux ## build bin/acrux, static and stripped
 
@@ -45,9 +45,11 @@ bench-registry: build ## measure the registry beside a peer; takes some minutes
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
 deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql uidmap util-linux
+# A Docker Engine, which the tests of engine/docker start for themselves, and its client.
+deps-engine: ; @bash tools/install.sh docker.io
 # Other people's clients, for test/compat, whose tests say what is missing.
 deps-clients: ; -@bash tools/install.sh azure-cli podman skopeo
-deps: deps-build deps-test deps-clients
+deps: deps-build deps-test deps-engine deps-clients
 
 clean:
 	rm -rf bin

@@ -141,6 +141,8 @@ var forbidden = []struct {
 		func(name string) bool { return strings.HasPrefix(name, "internal/engine") }},
 	{"only engine/buildkit imports BuildKit", []string{"github.com/moby/buildkit"},
 		func(name string) bool { return name == "internal/engine/buildkit" }},
+	{"only engine/docker asks a Docker Engine", []string{"github.com/moby/moby/client"},
+		func(name string) bool { return name == "internal/engine/docker" }},
 	{"domain packages run no programs", []string{"os/exec"}, func(name string) bool { return !isDomain(name) }},
 	{"domain packages serve no HTTP", []string{"net/http/httptest", "net/http/httputil"}, func(name string) bool { return !isDomain(name) }},
 }

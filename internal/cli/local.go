@@ -26,7 +26,7 @@ import (
 // localRun are the flags of acrux run.
 type localRun struct {
 	file, values, registry, root, network string
-	task                                  string
+	task, dockerHost                      string
 	set, setSecret                        []string
 	timeout                               time.Duration
 	privileged                            bool
@@ -35,7 +35,7 @@ type localRun struct {
 func newRunCommand(env *environment) *cobra.Command {
 	var r localRun
 	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
-		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. Steps are containers: it\ntakes root, or newuidmap and subordinate IDs for who runs it. With --registry a run may pull from and push to a registry of the server where\nyou are signed in, with your rights; with --as-task as well it has the identities and the\ncredentials of a task of that registry, if you may change that task."}
+		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. Steps are containers: that takes\nLinux, and root or newuidmap and subordinate IDs, or a Docker Engine, see --docker-host.\nWith --registry a run may pull from and push to a registry of the server where you are signed\nin, with your rights; with --as-task as well it has the identities and the credentials of a\ntask of that registry, if you may change that task."}
 	f := cmd.Flags()
 	f.StringVarP(&r.file, "file", "f", "", "task file, - is the standard input (default acb.yaml in the folder)")
 	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
@@ -45,6 +45,7 @@ func newRunCommand(env *environment) *cobra.Command {
 	f.StringVar(&r.task, "as-task", "", "task of the registry whose identities and credentials the run has")
 	f.StringVar(&r.root, "root", "", "directory for images and caches (default acrux in the user's cache)")
 	f.StringVar(&r.network, "step-network", "nat", "nat: steps reach the machine's networks; none: only each other")
+	f.StringVar(&r.dockerHost, "docker-host", "", "socket of a Docker Engine of this machine to run on, such as unix:///var/run/docker.sock")
 	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
 	f.BoolVar(&r.privileged, "privileged", false, "let steps that ask for it control this machine")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -65,14 +66,14 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	if r.network != "nat" && r.network != "none" {
 		return invalidArgument("--step-network %s is neither nat nor none", r.network)
 	}
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 && r.dockerHost == "" {
 		return insideUserNamespace(env)
 	}
 	job, err := r.job(env, source)
 	if err != nil {
 		return err
 	}
-	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged,
+	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged, DockerHost: r.dockerHost,
 		Logger: slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if o.Root == "" {
 		cache, err := os.UserCacheDir()

@@ -79,7 +79,7 @@ func newServeCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if !config.Agent.Off && os.Geteuid() != 0 {
+		if !config.Agent.Off && config.Agent.Executor != "docker" && os.Geteuid() != 0 {
 			// Without what it takes the server works all the same, and says why it runs nothing.
 			if rootless.Available() == nil {
 				return insideUserNamespace(env)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
@@ -61,7 +62,7 @@ type Config struct {
 	Agent AgentConfig `yaml:"agent"`
 	// LogLevel is debug, info, warn or error. Default info.
 	LogLevel string `yaml:"logLevel"`
-	// Executor replaces the embedded engine; the owner closes it. Only code can set it.
+	// Executor replaces the agent's engine; the owner closes it. Only code can set it.
 	Executor engine.Executor `yaml:"-"`
 }
 
@@ -105,6 +106,11 @@ type AgentConfig struct {
 	// Privileged is in which registries' runs steps may ask for privileged containers,
 	// which control the machine and with it this server. Default none.
 	Privileged PrivilegedConfig `yaml:"privileged"`
+	// Executor is what runs containers and builds: "embedded", in this process, or
+	// "docker", a Docker Engine of this machine. Default embedded.
+	Executor string `yaml:"executor"`
+	// DockerHost is that engine's socket. Default unix:///var/run/docker.sock.
+	DockerHost string `yaml:"dockerHost"`
 }
 
 // DefaultDomain and DefaultListen are what Config fills in.
@@ -168,6 +174,8 @@ func (c *Config) Complete() error {
 	fill(&c.Location, "eastus")
 	fill(&c.LogLevel, "info")
 	fill(&c.Agent.StepNetwork, "nat")
+	fill(&c.Agent.Executor, "embedded")
+	fill(&c.Agent.DockerHost, docker.DefaultHost)
 	if c.Agent.Slots == 0 {
 		c.Agent.Slots = 2
 	}
@@ -195,6 +203,8 @@ func (c *Config) Complete() error {
 		return errors.New("blobs.redirect takes a blobs.url: content in the data directory is served by the server itself")
 	case !slices.Contains([]string{"nat", "none"}, c.Agent.StepNetwork):
 		return fmt.Errorf("agent.stepNetwork is %q; it is nat or none", c.Agent.StepNetwork)
+	case !slices.Contains([]string{"embedded", "docker"}, c.Agent.Executor):
+		return fmt.Errorf("agent.executor is %q; it is embedded or docker", c.Agent.Executor)
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
 		return fmt.Errorf("logLevel is %q; it is debug, info, warn or error", c.LogLevel)
 	}

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,9 +31,11 @@ import (
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/agent"
+	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/engine/embedded"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
@@ -363,21 +366,42 @@ func (s *Server) duties() []duty {
 // builtinAgent executes runs inside the server.
 type builtinAgent struct{ server *Server }
 
-// Run opens the embedded engine and executes runs on it. Without the rights it needs
-// there is no agent, and runs stay queued.
+// Run opens an engine and executes runs on it. Without what it needs there is no agent,
+// and runs stay queued.
 func (b *builtinAgent) Run(ctx context.Context) error {
 	s := b.server
 	if s.config.Executor != nil {
 		return b.execute(ctx, s.config.Executor)
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
-		Egress: s.config.Agent.StepNetwork == "nat", OwnPorts: s.ownPorts()})
+	executor, err := b.open(ctx)
 	if err != nil {
-		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err)
+		var told *problem.Error
+		hints := []string{"run the server as root on Linux, or set agent.executor: docker"}
+		if errors.As(err, &told) {
+			hints = told.Hints
+		}
+		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err, "hint", strings.Join(hints, "; "))
 		<-ctx.Done()
 		return nil
 	}
 	return errors.Join(b.execute(ctx, executor), executor.Close())
+}
+
+// closingExecutor is an executor that this server opened.
+type closingExecutor interface {
+	engine.Executor
+	io.Closer
+}
+
+// open opens the engine that the configuration names.
+func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
+	s, c := b.server, b.server.config.Agent
+	if c.Executor == "docker" {
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost, Dialer: s.dialer, Log: s.log,
+			Egress: c.StepNetwork == "nat"})
+	}
+	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
+		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts()})
 }
 
 // ownPorts are where steps find the installation's hosts: its own port, and that of

@@ -284,6 +284,8 @@ func TestConfig(t *testing.T) {
 		{"an alias above the domain", "domain: a.test\nloginServerAliases: [test]\n", "one below the other"},
 		{"an alias beside the domain", "domain: a.test\nloginServerAliases: [aa.test]\n", ""},
 		{"bad level", "logLevel: loud\n", "logLevel"},
+		{"docker", "agent: {executor: docker, dockerHost: 'unix:///run/x.sock'}\n", ""},
+		{"bad executor", "agent: {executor: podman}\n", "agent.executor"},
 		{"bad step network", "agent: {stepNetwork: host}\n", "stepNetwork"},
 	}
 	for _, tt := range tests {

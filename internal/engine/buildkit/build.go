@@ -1,5 +1,3 @@
-//go:build linux && cgo
-
 package buildkit
 
 import (
@@ -83,13 +81,22 @@ type userError struct{ text string }
 
 func (e userError) Error() string { return e.text }
 
-// Build builds an image, prints its progress to out and keeps it under its tags for
+// service is the BuildKit that builds.
+type service struct {
+	client *client.Client
+	place  Place // where a remote one has its images; nil has them in the store of the run's
+}
+
+// build builds an image, prints its progress to out and keeps it under its tags for
 // the run. An error is not the user's fault, or ctx's cause.
-func (b *Builder) Build(ctx context.Context, r Request, out io.Writer) (Result, error) {
+func (s service) build(ctx context.Context, r Request, out io.Writer) (Result, error) {
 	p, err := prepare(r)
 	if err == nil {
 		defer p.close()
-		return b.build(ctx, p, out)
+		if s.place != nil {
+			p.remoteName = s.place.NewName()
+		}
+		return s.solve(ctx, p, out)
 	}
 	var user userError
 	if errors.As(err, &user) {
@@ -111,6 +118,8 @@ type prepared struct {
 	secrets  secrets
 	agents   *agents
 	folders  map[string]*rootedFS // contexts by name
+
+	remoteName string // under which a remote BuildKit exports the image
 }
 
 // close lets go of the directories.
@@ -176,7 +185,7 @@ func prepare(r Request) (_ *prepared, err error) {
 	return p, nil
 }
 
-func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result, error) {
+func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result, error) {
 	if !p.Plain {
 		size, err := p.contextSize(ctx)
 		if err != nil {
@@ -192,13 +201,13 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	show := newDisplay(p, out)
 	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}, making: map[string]bool{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, secrets: p.secrets, observer: show, findings: found})
+		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, place: s.place, secrets: p.secrets, observer: show, findings: found})
 		if err != nil {
 			return nil, err
 		}
 		return res, hideHistory(res, p.Hide)
 	}
-	response, err := b.client.Build(ctx, p.options(), "acrux", run, show.start())
+	response, err := s.client.Build(ctx, p.options(s.export(p), s.session(p)), "acrux", run, show.start())
 	show.wait()
 	result := Result{Bases: p.bases(found)}
 	result.Layers, result.Cached = found.layers(show.completed)
@@ -208,10 +217,55 @@ func (b *Builder) build(ctx context.Context, p *prepared, out io.Writer) (Result
 	if err != nil {
 		return result, show.failed(err, found, p.secrets)
 	}
-	result.OK = true
-	result.ImageID = response.ExporterResponse["containerimage.config.digest"]
-	result.Digest = response.ExporterResponse["containerimage.digest"]
+	built, err := s.result(ctx, p, response)
+	if err != nil {
+		return Result{}, err
+	}
+	result.OK, result.ImageID, result.Digest = true, built.ImageID, built.Digest
 	return result, show.succeeded(result)
+}
+
+// export says where the image goes.
+func (s service) export(p *prepared) client.ExportEntry {
+	if s.place != nil {
+		attrs := map[string]string{"name": p.remoteName}
+		if s.place.Exporter() == client.ExporterImage {
+			attrs["unpack"] = "true" // the engine runs it next
+		}
+		return client.ExportEntry{Type: s.place.Exporter(), Attrs: attrs}
+	}
+	var names []string
+	for _, tag := range p.tags {
+		names = append(names, p.Images.Name(tag))
+	}
+	return client.ExportEntry{
+		Type:  client.ExporterImage,
+		Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
+	}
+}
+
+// session is what BuildKit may ask for. A remote one asks no registry.
+func (s service) session(p *prepared) []session.Attachable {
+	offered := []session.Attachable{secretsprovider.NewSecretProvider(p.secrets), p.agents}
+	if s.place == nil {
+		offered = append(offered, &logins{login: p.Login})
+	}
+	return offered
+}
+
+// result finds out what was built.
+func (s service) result(ctx context.Context, p *prepared, response *client.SolveResponse) (Result, error) {
+	if s.place == nil {
+		return Result{
+			ImageID: response.ExporterResponse["containerimage.config.digest"],
+			Digest:  response.ExporterResponse["containerimage.digest"],
+		}, nil
+	}
+	image, err := s.place.Take(ctx, p.remoteName, p.tags)
+	if ctx.Err() != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	return Result{ImageID: image.Config.String(), Digest: image.Target.Digest.String()}, err
 }
 
 // bases lists the images that the registry resolved, by the names in the file.
@@ -230,20 +284,13 @@ func (p *prepared) bases(found *findings) []Base {
 }
 
 // options puts the request in BuildKit's terms.
-func (p *prepared) options() client.SolveOpt {
-	var names []string
-	for _, tag := range p.tags {
-		names = append(names, p.Images.Name(tag))
-	}
+func (p *prepared) options(export client.ExportEntry, offered []session.Attachable) client.SolveOpt {
 	mounts := map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside}
 	for name, folder := range p.folders {
 		mounts[folderPrefix+name] = folder
 	}
 	return client.SolveOpt{
-		Exports: []client.ExportEntry{{
-			Type:  client.ExporterImage,
-			Attrs: map[string]string{"name": strings.Join(names, ","), "oci-mediatypes": "false"},
-		}},
+		Exports:      []client.ExportEntry{export},
 		CacheImports: cacheEntries(p.CacheFrom),
 		CacheExports: cacheEntries(p.CacheTo),
 		LocalMounts:  mounts,
@@ -251,11 +298,7 @@ func (p *prepared) options() client.SolveOpt {
 		// differ. So runs must not share a key, or one could hand its files to another.
 		SharedKey:     p.RunID,
 		FrontendAttrs: p.attributes(),
-		Session: []session.Attachable{
-			&logins{login: p.Login},
-			secretsprovider.NewSecretProvider(p.secrets),
-			p.agents,
-		},
+		Session:       offered,
 	}
 }
 
@@ -318,7 +361,10 @@ func (p *prepared) attributes() map[string]string {
 	// the result of a RUN by its line and its files, but not by its proxy or the addresses
 	// of its hosts: who names those could plant a layer that others take for theirs. The
 	// control group is part of what it is known by, and our executor has groups of its own.
-	attrs["cgroup-parent"] = p.CacheScope
+	// A remote BuildKit's executor has not, and shares what it keeps.
+	if p.remoteName == "" {
+		attrs["cgroup-parent"] = p.CacheScope
+	}
 	attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] = p.CacheScope
 	attrs["build-arg:BUILDKIT_DOCKERFILE_CHECK"] = "skip=all"
 	return attrs

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -93,6 +94,12 @@ func Open(ctx context.Context, o Options) (_ *Builder, err error) {
 		return nil, errors.Join(fmt.Errorf("connecting to the builder: %w", err), b.Close())
 	}
 	return b, nil
+}
+
+// Build builds an image, prints its progress to out and keeps it under its tags for
+// the run. An error is not the user's fault, or ctx's cause.
+func (b *Builder) Build(ctx context.Context, r Request, out io.Writer) (Result, error) {
+	return service{client: b.client}.build(ctx, r, out)
 }
 
 // Close ends the builder. Builds must have ended.

@@ -1,13 +1,14 @@
-//go:build linux && cgo
-
 package buildkit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/moby/buildkit/client"
@@ -29,10 +30,14 @@ type display struct {
 	// completed are the vertices that ended well, and whether the cache had them. It is
 	// there to read after wait.
 	completed map[string]bool
+
+	mu    sync.Mutex
+	bases map[string]string // names that people know, by those of the run
+	fault string            // the vertex that failed first; known when all reports are printed
 }
 
 func newDisplay(p *prepared, out io.Writer) *display {
-	d := &display{prepared: p, out: out, done: make(chan struct{}), completed: map[string]bool{}}
+	d := &display{prepared: p, out: out, done: make(chan struct{}), completed: map[string]bool{}, bases: map[string]string{}}
 	if p.Plain {
 		d.plain = buildlog.NewPlain(out)
 		return d
@@ -79,8 +84,11 @@ func (d *display) follow(report *client.SolveStatus) {
 		d.classic.Log(log.Vertex.String(), log.Data)
 	}
 	for _, v := range report.Vertexes {
-		if v.Completed != nil && v.Error == "" {
+		switch {
+		case v.Completed != nil && v.Error == "":
 			d.classic.Done(v.Digest.String(), v.Cached)
+		case v.Error != "" && d.fault == "" && !strings.Contains(v.Error, context.Canceled.Error()):
+			d.fault = v.Digest.String()
 		}
 	}
 }
@@ -119,19 +127,31 @@ func (d *display) vertex(v *client.Vertex) buildlog.Vertex {
 
 // human replaces the names under which the run keeps images.
 func (d *display) human(text string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for ref, name := range d.bases {
+		text = strings.ReplaceAll(text, ref, name)
+	}
+	if d.remoteName != "" {
+		built := "the image"
+		if len(d.tags) > 0 {
+			built = d.tags[0].String()
+		}
+		text = strings.ReplaceAll(text, d.remoteName, built)
+	}
 	for _, tag := range d.tags {
 		text = strings.ReplaceAll(text, d.Images.Name(tag), tag.String())
-	}
-	for _, name := range d.file.bases {
-		if named, err := imagestore.Parse(name); err == nil {
-			text = strings.ReplaceAll(text, d.Images.Name(named), named.String())
-		}
 	}
 	return text
 }
 
 // base implements observer.
-func (d *display) base(image reference.Named, found imagestore.Image, local bool) {
+func (d *display) base(image reference.Named, ref string, found imagestore.Image, local bool) {
+	if local || d.remoteName != "" {
+		d.mu.Lock()
+		d.bases[ref] = image.String()
+		d.mu.Unlock()
+	}
 	if d.classic == nil {
 		return
 	}
@@ -200,24 +220,47 @@ func (d *display) reason(err error, found *findings) string {
 	if d.classic != nil && located {
 		d.classic.Failed(step)
 	}
-	var exit *gatewayapi.ExitError
-	var vertex *errdefs.VertexError
-	switch {
-	case found.failure != nil:
+	if found.failure != nil {
 		return found.failure.Error()
-	case errors.As(err, &exit) && errors.As(err, &vertex):
-		command := strings.Join(found.commands[vertex.Digest], " ")
-		return fmt.Sprintf("The command '%s' returned a non-zero code: %d", command, exit.ExitCode)
+	}
+	command, code, exited := exitOf(err, found)
+	switch {
+	case exited:
+		return fmt.Sprintf("The command '%s' returned a non-zero code: %s", command, code)
 	case located && (d.file.steps[step].name == "copy" || d.file.steps[step].name == "add"):
-		if missing := missingFile.FindStringSubmatch(err.Error()); missing != nil {
+		if missing := missingIn(err); missing != "" {
 			return fmt.Sprintf("%s failed: file not found in build context or excluded by .dockerignore: stat %s: file does not exist",
-				strings.ToUpper(d.file.steps[step].name), strings.TrimPrefix(missing[1], "/"))
+				strings.ToUpper(d.file.steps[step].name), missing)
 		}
 	}
 	return plainReason(err)
 }
 
-var missingFile = regexp.MustCompile(`"([^"]+)": not found`)
+// exitOf finds out whether a command failed. Older BuildKits, such as Docker 20.10's, say so
+// in words only.
+func exitOf(err error, found *findings) (command, code string, ok bool) {
+	var exit *gatewayapi.ExitError
+	var vertex *errdefs.VertexError
+	if errors.As(err, &exit) && errors.As(err, &vertex) {
+		return strings.Join(found.commands[vertex.Digest], " "), strconv.FormatUint(uint64(exit.ExitCode), 10), true
+	}
+	if words := exitInWords.FindStringSubmatch(err.Error()); words != nil {
+		return words[1], words[2], true
+	}
+	return "", "", false
+}
+
+var exitInWords = regexp.MustCompile(`(?s)executor failed running \[(.*)\]: exit code: (\d+)`)
+
+// missingIn is the file that a COPY did not find; empty if that was not it.
+func missingIn(err error) string {
+	if missing := missingFile.FindStringSubmatch(err.Error()); missing != nil {
+		return strings.TrimPrefix(missing[1], "/")
+	}
+	return ""
+}
+
+var missingFile = regexp.MustCompile(`"([^"]+)":? not found`)
 
 // failedStep finds the step at fault.
 func (d *display) failedStep(err error, found *findings) (int, bool) {
@@ -235,11 +278,26 @@ func (d *display) failedStep(err error, found *findings) (int, bool) {
 			return step, true
 		}
 	}
+	if d.fault != "" {
+		if step, ok := d.classic.StepOf(d.fault); ok {
+			return step, true
+		}
+	}
 	for _, source := range errdefs.Sources(err) {
 		for _, r := range source.Ranges {
 			if step, ok := d.file.at(int(r.Start.Line)); ok {
 				return step, true
 			}
+		}
+	}
+	return d.copyOf(missingIn(err))
+}
+
+// copyOf finds the step that copies a file. Older BuildKits do not say which.
+func (d *display) copyOf(file string) (int, bool) {
+	for i, step := range d.file.steps {
+		if file != "" && (step.name == "copy" || step.name == "add") && strings.Contains(step.text, file) {
+			return i, true
 		}
 	}
 	return 0, false

@@ -18,6 +18,10 @@
 //     the result to a build that has another or none;
 //   - what goes out to a place named in a Dockerfile goes through the guarded dialer.
 //
+// A Remote builds with a BuildKit inside of a container engine instead, behind the same
+// wrapper. That one resolves nothing at all: it is handed the images that a build may use,
+// under names that only the engine knows, and gets neither credentials nor URLs.
+//
 // The executor that runs RUN instructions works on the container package, like
 // everything else that runs here.
 package buildkit

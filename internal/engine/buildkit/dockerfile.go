@@ -1,5 +1,3 @@
-//go:build linux && cgo
-
 package buildkit
 
 import (
@@ -193,7 +191,7 @@ func (e environment) Keys() []string {
 
 // globals are the arguments before the first FROM, with the values of this build.
 func globals(words *shell.Lex, declared []instructions.ArgCommand, args map[string]string, platform *ocispec.Platform) environment {
-	build := platforms.Normalize(platforms.DefaultSpec())
+	build := imagestore.Platform()
 	target := build
 	if platform != nil {
 		target = *platform

@@ -1,9 +1,8 @@
-//go:build linux && cgo
-
 package buildkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -25,6 +24,7 @@ import (
 type frontend struct {
 	gateway.Client
 	run      *imagestore.Run
+	place    Place // of a remote BuildKit, or nil
 	secrets  secrets
 	observer observer
 	options  map[string]string // instead of the client's, if not nil
@@ -35,8 +35,8 @@ type frontend struct {
 // observer is told what a log needs to know.
 type observer interface {
 	// base: an image was resolved for this name, by the registry or, if local, by the
-	// run's own images.
-	base(image reference.Named, found imagestore.Image, local bool)
+	// run's own images. BuildKit knows it as ref.
+	base(image reference.Named, ref string, found imagestore.Image, local bool)
 	// defined: the graph of the build is known.
 	defined(*pb.Definition)
 }
@@ -45,7 +45,7 @@ type observer interface {
 type findings struct {
 	mu       sync.Mutex
 	resolved map[string]digest.Digest // by normalized name; only what a registry resolved
-	granted  map[string]bool          // digests of images that the build may use
+	granted  map[string]bool          // images that the build may use: digests, or names in a place
 	failed   string                   // normalized name of the base image that could not be had
 	failure  error
 	commands map[string][]string // arguments of RUN by digest of their vertex
@@ -70,34 +70,48 @@ func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		return "", "", nil, err
 	}
 	if ok {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.granted[own.Target.Digest.String()] = true
-		f.observer.base(named, own, true)
-		return pinned(f.run.Name(named), own.Target.Digest), own.Target.Digest, own.JSON, nil
+		return f.grant(ctx, named, f.run.Name(named), own, true)
 	}
 	image, err := f.run.Resolve(ctx, named, platform)
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	if err == nil && f.place != nil {
+		err = f.run.Fetch(ctx, named, image)
+	}
 	if err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if f.failure == nil {
 			f.failed, f.failure = named.String(), err
 		}
 		return "", "", nil, err
 	}
-	f.resolved[named.String()] = image.Target.Digest
-	f.granted[image.Target.Digest.String()] = true
-	f.observer.base(named, image, false)
-	return pinned(ref, image.Target.Digest), image.Target.Digest, image.JSON, nil
+	return f.grant(ctx, named, ref, image, false)
 }
 
-// pinned adds the digest to a name. For an image of a FROM the frontend does so itself,
-// for one that --build-context names it does not.
-func pinned(name string, d digest.Digest) string {
-	if strings.Contains(name, "@") {
-		return name
+// grant lets the build use an image: by digest, under ref, or by its name in the place of
+// a remote BuildKit, which finds there what it would else look for at a registry.
+func (f *frontend) grant(ctx context.Context, named reference.Named, ref string, image imagestore.Image, local bool) (string, digest.Digest, []byte, error) {
+	target := image.Target.Digest
+	granted := target.String()
+	if f.place != nil {
+		var err error
+		if ref, err = f.place.Offer(ctx, named, image); err != nil {
+			return "", "", nil, err
+		}
+		target, granted = "", ref
 	}
-	return name + "@" + d.String()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.granted[granted] = true
+	if !local {
+		f.resolved[named.String()] = image.Target.Digest
+	}
+	f.observer.base(named, ref, image, local)
+	if f.place == nil && !strings.Contains(ref, "@") {
+		// For an image of a FROM the frontend adds the digest, for one that --build-context
+		// names it does not.
+		ref += "@" + granted
+	}
+	return ref, target, image.JSON, nil
 }
 
 // ResolveSourceMetadata implements gateway.Client. Images are resolved here only by
@@ -220,10 +234,13 @@ func (f *frontend) checkSources(ops []operation) error {
 			continue
 		}
 		scheme, name, _ := strings.Cut(source.Identifier, "://")
+		if f.place != nil && (scheme == "http" || scheme == "https") {
+			return errPastGuard
+		}
 		switch scheme {
 		case "local", "http", "https":
 		case "docker-image":
-			if _, d, ok := strings.Cut(name, "@"); !ok || !f.granted[d] {
+			if _, d, ok := strings.Cut(name, "@"); !f.granted[d] && (ok || !f.granted[name]) {
 				return fmt.Errorf("image %s was not resolved by this build", name)
 			}
 		case "git":
@@ -234,3 +251,7 @@ func (f *frontend) checkSources(ops []operation) error {
 	}
 	return nil
 }
+
+var errRefusedSource = errors.New("ADD from a git repository is not supported: use the repository as the build context, or fetch it in a step before")
+
+var errPastGuard = errors.New("ADD from the web is not allowed by this server's egress policy: the container engine would fetch it, past the policy; fetch it in a step before")

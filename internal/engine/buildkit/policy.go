@@ -4,7 +4,6 @@ package buildkit
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -55,8 +54,6 @@ func guardSources(w *base.Worker, dialer *egress.Dialer) error {
 
 // refusedSource stands for a kind of source that builds may not use.
 type refusedSource struct{ scheme string }
-
-var errRefusedSource = fmt.Errorf("ADD from a git repository is not supported: use the repository as the build context, or fetch it in a step before")
 
 // Schemes implements source.Source.
 func (r refusedSource) Schemes() []string { return []string{r.scheme} }

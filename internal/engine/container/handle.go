@@ -34,9 +34,9 @@ func (h *Handle) Signal(s unix.Signal) error {
 // Exec is a further process of a container.
 type Exec struct {
 	Args       []string
-	Env        []string // K=V, beside the container's
-	WorkingDir string   // empty is the container's
-	User       string   // empty is the container's
+	Env        []string  // K=V, beside the container's
+	WorkingDir string    // empty is the container's
+	User       string    // empty is the container's
 	Stdin      io.Reader // may be nil, as may be the others
 	Stdout     io.Writer
 	Stderr     io.Writer

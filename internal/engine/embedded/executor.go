@@ -22,6 +22,7 @@ import (
 	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/rootless"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
@@ -64,7 +65,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if o.Dialer == nil {
 		o.Dialer = &egress.Dialer{}
 	}
-	quiet(o.Log)
+	runimages.Quiet(o.Log)
 	e := &Executor{log: o.Log, publishAt: o.PublishAt, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
@@ -32,7 +32,6 @@ var ErrClosed = errors.New("the run's scope was closed")
 type Scope struct {
 	executor *Executor
 	spec     engine.RunSpec
-	login    imagestore.Login
 	dir      string // of bundles and volumes
 	images   *imagestore.Run
 	router   *router
@@ -62,13 +61,6 @@ func (e *Executor) Open(ctx context.Context, spec engine.RunSpec) (_ engine.Scop
 		executor: e, spec: spec, dir: e.path("runs", spec.ID),
 		networks: map[string]*runnet.Network{}, volumes: map[string]*volume{}, boxes: map[string]*box{},
 	}
-	s.login = func(host string) (string, secret.String, bool) {
-		if spec.Credentials == nil {
-			return "", secret.String{}, false
-		}
-		c, ok := spec.Credentials.Credential(host)
-		return c.Username, c.Password, ok
-	}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	e.mu.Lock()
 	_, taken := e.scopes[spec.ID]
@@ -95,7 +87,7 @@ func (s *Scope) open(ctx context.Context) (err error) {
 	if err := os.Mkdir(s.dir, 0o711); err != nil {
 		return fmt.Errorf("making the run's directory: %w", err)
 	}
-	if s.images, err = s.executor.store.OpenRun(ctx, s.spec.ID, s.executor.registries, s.login); err != nil {
+	if s.images, err = s.executor.store.OpenRun(ctx, s.spec.ID, s.executor.registries, runimages.Login(s.spec.Credentials)); err != nil {
 		return err
 	}
 	if s.router, err = s.executor.openRouter("run-" + s.spec.ID); err != nil {

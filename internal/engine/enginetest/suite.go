@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,13 +32,28 @@ func NewFixtures(t testing.TB) Fixtures {
 	return f
 }
 
-// RunSuite runs the tests that every executor must pass. open gives each test an
-// executor of its own and sees to its end; the executor must reach the loopback
-// interface.
-func RunSuite(t *testing.T, open func(t *testing.T) engine.Executor, f Fixtures) {
+// Lack is something that not every executor has. What the suite leaves out for it is
+// skipped by name.
+type Lack string
+
+// What an executor may lack.
+const (
+	Identity    Lack = "an endpoint for the identities of a run"
+	Privilege   Lack = "privileged containers"
+	Ports       Lack = "ports that are published"
+	CacheScopes Lack = "layers that are kept apart by scope"
+	RunExitCode Lack = "the exit code of a RUN whose program does not exist"
+)
+
+// RunSuite runs the tests that every executor must pass, except for what this one lacks.
+// open gives each test an executor of its own and sees to its end; the executor must
+// reach the loopback interface.
+func RunSuite(t *testing.T, open func(t *testing.T) engine.Executor, f Fixtures, lacks ...Lack) {
 	for _, group := range []map[string]func(*suite){commandTests, optionTests, buildTests, cacheTests, isolationTests} {
 		for name, test := range group {
-			t.Run(name, func(t *testing.T) { test(&suite{T: t, executor: open(t), Fixtures: f, runs: new(atomic.Int64)}) })
+			t.Run(name, func(t *testing.T) {
+				test(&suite{T: t, executor: open(t), Fixtures: f, runs: new(atomic.Int64), lacks: lacks})
+			})
 		}
 	}
 }
@@ -55,6 +71,15 @@ type suite struct {
 	Fixtures
 	executor engine.Executor
 	runs     *atomic.Int64 // opened so far
+	lacks    []Lack
+}
+
+// needs skips the test if the executor lacks something.
+func (s *suite) needs(what Lack) {
+	s.Helper()
+	if slices.Contains(s.lacks, what) {
+		s.Skipf("the executor lacks %s", what)
+	}
 }
 
 // on is the same test as part of t.

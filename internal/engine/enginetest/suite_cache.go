@@ -40,6 +40,7 @@ func (r *run) made(dockerfile string, change func(*engine.Build)) (string, engin
 // A later run of the same scope finds what an earlier one made, also when that has ended.
 // Runs of other scopes, and of none, make it anew.
 func (s *suite) testLayersAreKept() {
+	s.needs(CacheScopes)
 	dockerfile := "FROM " + s.Base + "\nRUN cat /proc/sys/kernel/random/uuid > /made\nRUN true\n"
 	first := s.inScope("/tasks/one")
 	made, layers := first.made(dockerfile, nil)
@@ -68,6 +69,7 @@ func (s *suite) testLayersAreKept() {
 // What decides a RUN without being part of how the builder knows it works within a scope
 // only: here a proxy, which may answer with what it likes.
 func (s *suite) testLayersAreNotPlanted() {
+	s.needs(CacheScopes)
 	dockerfile := "FROM " + s.Base + "\nRUN echo \"from ${http_proxy:-the origin}\" > /made\n"
 	planted, _ := s.inScope("/tasks/evil").made(dockerfile, func(b *engine.Build) { b.Args = map[string]string{"http_proxy": "http://evil.example"} })
 	if planted != "from http://evil.example" {

@@ -23,6 +23,7 @@ func retrying(command string) []string {
 
 // Published ports are found on what is the host to the run, and end with their container.
 func (s *suite) testCommandPorts() {
+	s.needs(Ports)
 	r := s.open(nil)
 	r.pull()
 	serve := engine.Command{Name: "server", Detach: true, Image: s.Base, Ports: []string{"8001-8002:81-82", "127.0.0.1:8003:81/tcp"},
@@ -49,6 +50,7 @@ func (s *suite) testCommandPorts() {
 // Two containers of a run cannot have the same port; runs do not meet, and a port is free
 // again once its container has ended.
 func (s *suite) testCommandPortsTaken() {
+	s.needs(Ports)
 	r := s.open(nil)
 	r.pull()
 	publish := func(r *run, detach bool) (engine.CommandResult, string) {

@@ -8,6 +8,9 @@
 // credentials, before a name refers to anything. So having the blobs of an image in
 // the store gives nobody the right to it.
 //
+// Where containers run elsewhere, a store of OpenBlobs keeps names and blobs alone, and
+// images go to the engine there and come from it as archives: Export, Import.
+//
 // What a run makes is kept by its lease until it closes. Blobs of pulled images stay
 // a while longer under names of the store's own, so that the next run that is
 // allowed to pull them need not fetch them again.

@@ -1,5 +1,3 @@
-//go:build linux
-
 package imagestore
 
 import (
@@ -7,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 )
@@ -26,7 +23,7 @@ func (r *Run) Pull(ctx context.Context, image reference.Named, out io.Writer) (I
 		here[layer.Digest] = err == nil
 	}
 	ctx = r.within(ctx)
-	if err := r.fetch(ctx, r.resolver(nil), image, resolved.Target, platforms.Default(), true); err != nil {
+	if err := r.fetch(ctx, r.resolver(nil), image, resolved.Target, matcher(nil), true); err != nil {
 		return Image{}, r.refused(ctx, image, pulling, err)
 	}
 	for _, layer := range resolved.Layers {

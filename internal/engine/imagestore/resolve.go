@@ -1,5 +1,3 @@
-//go:build linux
-
 package imagestore
 
 import (
@@ -50,15 +48,9 @@ func (r *Run) Resolve(ctx context.Context, image reference.Named, platform *ocis
 	defer r.mu.Unlock()
 	for _, layer := range found.Layers {
 		r.sources[layer.Digest] = append(r.sources[layer.Digest], image)
+		r.layers[layer.Digest] = layer
 	}
 	return found, nil
-}
-
-func matcher(platform *ocispec.Platform) platforms.MatchComparer {
-	if platform == nil {
-		return platforms.Default()
-	}
-	return platforms.Only(*platform)
 }
 
 // fetch fetches what is missing of target for one platform, with or without layers.

@@ -1,5 +1,3 @@
-//go:build linux
-
 package imagestore
 
 import (
@@ -34,7 +32,8 @@ type Run struct {
 	hosts      docker.RegistryHosts
 
 	mu      sync.Mutex
-	sources map[digest.Digest][]reference.Named // of layers: images that the run was let have
+	sources map[digest.Digest][]reference.Named  // of layers: images that the run was let have
+	layers  map[digest.Digest]ocispec.Descriptor // the same layers
 }
 
 // OpenRun begins a run. Its id is letters, digits and dashes; the caller closes it.
@@ -46,7 +45,7 @@ func (s *Store) OpenRun(ctx context.Context, id string, registries *Registries, 
 	return &Run{
 		store: s, registries: registries, login: login, lease: lease,
 		domain: "run-" + id + "-0" + runDomain, // neither a dash at an end nor an empty part is a legal name
-		hosts:  registries.Hosts(registries.authorizer(login)), sources: map[digest.Digest][]reference.Named{},
+		hosts:  registries.Hosts(registries.authorizer(login)), sources: map[digest.Digest][]reference.Named{}, layers: map[digest.Digest]ocispec.Descriptor{},
 	}, nil
 }
 
@@ -102,7 +101,10 @@ const pulledLabel = "acrux.pulled"
 
 // set gives a name to a pulled image.
 func (s *Store) set(ctx context.Context, name string, target ocispec.Descriptor) error {
-	image := images.Image{Name: name, Target: target, Labels: map[string]string{pulledLabel: "true"}}
+	return s.record(ctx, images.Image{Name: name, Target: target, Labels: map[string]string{pulledLabel: "true"}})
+}
+
+func (s *Store) record(ctx context.Context, image images.Image) error {
 	_, err := s.images.Create(ctx, image)
 	if errdefs.IsAlreadyExists(err) {
 		_, err = s.images.Update(ctx, image)

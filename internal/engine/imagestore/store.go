@@ -1,5 +1,3 @@
-//go:build linux
-
 package imagestore
 
 import (
@@ -9,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/diff"
@@ -19,7 +18,6 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
-	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -32,6 +30,7 @@ const Snapshotter = "overlayfs"
 
 // Store is the images of an executor. It is safe for concurrent use.
 type Store struct {
+	root     string
 	db       *bolt.DB
 	metadata *metadata.DB
 	files    snapshots.Snapshotter // beneath the metadata
@@ -43,20 +42,23 @@ type Store struct {
 	applier   diff.Applier
 }
 
-// Open opens the store in root and makes it if need be. No two processes may use one
-// root at the same time. It removes what runs of a killed process held on to.
-func Open(ctx context.Context, root string) (_ *Store, err error) {
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return nil, fmt.Errorf("making the image store: %w", err)
-	}
-	s := &Store{}
+// OpenBlobs opens a store in root that keeps blobs and names, but unpacks nothing: for
+// whoever runs images elsewhere. It makes the store if need be. No two processes may use
+// one root at the same time. It removes what runs of a killed process held on to.
+func OpenBlobs(ctx context.Context, root string) (*Store, error) {
+	return open(ctx, root, nil)
+}
+
+// open opens a store whose layers are unpacked in files, if that is not nil.
+func open(ctx context.Context, root string, files snapshots.Snapshotter) (_ *Store, err error) {
+	s := &Store{root: root, files: files}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.files, err = overlay.NewSnapshotter(filepath.Join(root, "snapshots"), overlay.AsynchronousRemove); err != nil {
-		return nil, fmt.Errorf("opening the layers: %w", err)
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("making the image store: %w", err)
 	}
 	blobs, err := local.NewStore(filepath.Join(root, "content"))
 	if err != nil {
@@ -64,10 +66,15 @@ func Open(ctx context.Context, root string) (_ *Store, err error) {
 	}
 	options := *bolt.DefaultOptions
 	options.FreelistType, options.NoFreelistSync = bolt.FreelistMapType, true
+	options.Timeout = time.Second // another process that has it keeps it
 	if s.db, err = bolt.Open(filepath.Join(root, "metadata.db"), 0o600, &options); err != nil {
-		return nil, fmt.Errorf("opening the image database: %w", err)
+		return nil, fmt.Errorf("opening the image database, which one process at a time has: %w", err)
 	}
-	s.metadata = metadata.NewDB(s.db, blobs, map[string]snapshots.Snapshotter{Snapshotter: s.files})
+	layers := map[string]snapshots.Snapshotter{}
+	if files != nil {
+		layers[Snapshotter] = files
+	}
+	s.metadata = metadata.NewDB(s.db, blobs, layers)
 	if err := s.metadata.Init(ctx); err != nil {
 		return nil, fmt.Errorf("preparing the image database: %w", err)
 	}
@@ -109,6 +116,9 @@ const runLabel = "acrux.run"
 
 // cleanup ends what the runs of a former process held.
 func (s *Store) cleanup(ctx context.Context) error {
+	if err := os.RemoveAll(filepath.Join(s.root, archives)); err != nil {
+		return fmt.Errorf("removing unpacked archives: %w", err)
+	}
 	left, err := s.leases.List(ctx, `labels."`+runLabel+`"`)
 	if err != nil {
 		return fmt.Errorf("listing left leases: %w", err)

@@ -51,10 +51,13 @@ type Handler struct {
 // NewKey returns a random key.
 func NewKey() secret.String { return secret.New(rand.Text()) }
 
+// HasIdentities reports whether there is any to ask for.
+func (h *Handler) HasIdentities() bool { return len(h.Identities) > 0 }
+
 // Environment are the variables of App Service for a step, in both of its versions; none
 // if the run has no identities.
 func (h *Handler) Environment() []string {
-	if len(h.Identities) == 0 || h.Key.Empty() {
+	if !h.HasIdentities() || h.Key.Empty() {
 		return nil
 	}
 	endpoint, key := address+servicePath, h.Key.Reveal()

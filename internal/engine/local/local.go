@@ -23,6 +23,7 @@ import (
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/agent"
+	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/engine/embedded"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
@@ -37,12 +38,15 @@ type Options struct {
 	// StepNetwork lets steps reach the machine's networks, Privileged lets them control
 	// the machine.
 	StepNetwork, Privileged bool
+	// DockerHost is the socket of a Docker Engine of this machine that works instead of
+	// the embedded engine, which needs Linux and root. Empty is none.
+	DockerHost string
 	// OwnPorts are where steps find the hosts that Dialer.Own knows.
 	OwnPorts []uint16
 	Logger   *slog.Logger
 	// Token asks for a token of one of the job's identities. Nil is a run without any.
 	Token func(ctx context.Context, request lease.TokenRequest) (lease.AccessToken, error)
-	// Executor replaces the embedded engine; the caller closes it. For tests.
+	// Executor replaces the engine; the caller closes it. For tests.
 	Executor engine.Executor
 }
 
@@ -60,13 +64,32 @@ func (o Options) Run(ctx context.Context, job lease.Job, out io.Writer) (lease.R
 	if o.Executor != nil {
 		return o.execute(ctx, o.Executor, job, out)
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer, Log: o.Logger,
-		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, PublishAt: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
+	executor, err := o.open(ctx)
 	if err != nil {
-		return lease.Result{}, fmt.Errorf("the engine cannot work here: %w", err)
+		return lease.Result{}, err
 	}
 	result, err := o.execute(ctx, executor, job, out)
 	return result, errors.Join(err, executor.Close())
+}
+
+// closingExecutor is an executor that was opened here.
+type closingExecutor interface {
+	engine.Executor
+	io.Closer
+}
+
+func (o Options) open(ctx context.Context) (closingExecutor, error) {
+	if o.DockerHost != "" {
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost, Dialer: o.Dialer, Log: o.Logger,
+			Egress: o.StepNetwork})
+	}
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer, Log: o.Logger,
+		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, PublishAt: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
+	if err != nil {
+		return nil, problem.New(problem.Invalid, "EngineUnavailable", "The embedded engine cannot work here: %v.", err).
+			Hint("run this as root on Linux, or on a Docker Engine: --docker-host %s", docker.DefaultHost).Because(err)
+	}
+	return executor, nil
 }
 
 func (o Options) execute(ctx context.Context, executor engine.Executor, job lease.Job, out io.Writer) (lease.Result, error) {

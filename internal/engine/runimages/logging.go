@@ -1,6 +1,4 @@
-//go:build linux && cgo
-
-package embedded
+package runimages
 
 import (
 	"io"
@@ -12,9 +10,9 @@ import (
 
 var quietOnce sync.Once
 
-// quiet takes the libraries' own logging to our debug log. They share one logger for
+// Quiet takes the libraries' own logging to our debug log. They share one logger for
 // the whole process, so the first executor's log gets all of it.
-func quiet(log *slog.Logger) {
+func Quiet(log *slog.Logger) {
 	quietOnce.Do(func() {
 		logger := logrus.StandardLogger()
 		logger.SetOutput(io.Discard)
