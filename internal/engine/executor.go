@@ -30,6 +30,9 @@ type RunSpec struct {
 	// at /workspace and /acb/home. The caller owns them.
 	Workspace string
 	Home      string
+	// SharedVolume is what steps call the workspace when they mount it in containers of
+	// their own.
+	SharedVolume string
 	// Credentials answers for each registry host the run may meet.
 	Credentials Credentials
 	// Identity serves the managed-identity endpoint of the run's steps. May be nil.

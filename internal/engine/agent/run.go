@@ -199,7 +199,7 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
 		Identity: r.metadata, CacheScope: cacheScope(r.job),
-		Privileged: r.agent.Privileged(r.job.RegistryName),
+		Privileged: r.agent.Privileged(r.job.RegistryName), SharedVolume: r.sharedVolume,
 	})
 	if err != nil {
 		return engine.Outcome{}, fmt.Errorf("opening a scope: %w", err)

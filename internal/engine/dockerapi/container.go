@@ -219,28 +219,30 @@ func (h *Handler) stop(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if err := h.end(r.Context(), c.ID, number, grace); err != nil {
+	if err := h.end(r.Context(), c, number, grace); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// end sends a signal and, if the container has not ended some time later, KILL.
-func (h *Handler) end(ctx context.Context, id string, number int, grace time.Duration) error {
+// end sends a signal and, if the container has not ended some time later, KILL. One that
+// is not kept is gone then.
+func (h *Handler) end(ctx context.Context, c Container, number int, grace time.Duration) error {
+	id, gone := c.ID, c.Spec.AutoRemove
 	if err := h.engine.Signal(id, number); err != nil {
 		return ignoreEnded(err)
 	}
 	limited, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	_, err := h.engine.Wait(limited, id, false)
+	_, err := h.engine.Wait(limited, id, gone)
 	if err == nil || ctx.Err() != nil || problem.Is(err, problem.NotFound) {
 		return ignoreEnded(err)
 	}
 	if err := h.engine.Signal(id, int(signal.SignalMap["KILL"])); err != nil {
 		return ignoreEnded(err)
 	}
-	_, err = h.engine.Wait(ctx, id, false)
+	_, err = h.engine.Wait(ctx, id, gone)
 	return ignoreEnded(err)
 }
 

@@ -116,12 +116,13 @@ func (h *Handler) startExec(w http.ResponseWriter, r *http.Request) error {
 	defer cancel(nil)
 	stop := context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
 	defer stop()
-	conn, done, err := hijack(ctx, w, r, e.tty)
+	conn, head, done, err := hijack(ctx, w, r, e.tty)
 	if err != nil {
 		h.finishExec(e, dockerFailed)
 		return err
 	}
 	defer done()
+	head()
 	var streams Streams
 	stdout, stderr := outputs(conn, e.tty)
 	if e.stdout {

@@ -68,32 +68,37 @@ func outputs(w io.Writer, raw bool) (stdout, stderr io.Writer) {
 // hijacked is a connection that is no longer HTTP's.
 type hijacked struct {
 	net.Conn
-	reader *bufio.Reader
+	ahead *bufio.Reader // has what HTTP read too much
 }
 
-// Read implements io.Reader.
-func (h *hijacked) Read(p []byte) (int, error) { return h.reader.Read(p) }
+// Read implements io.Reader. It goes around HTTP's reader, which ends the request's
+// context with the client's input, when the output is yet to come.
+func (h *hijacked) Read(p []byte) (int, error) {
+	if n := h.ahead.Buffered(); n > 0 {
+		return h.ahead.Read(p[:min(n, len(p))])
+	}
+	return h.Conn.Read(p)
+}
 
-// hijack takes the connection over. It is closed when ctx ends.
-func hijack(ctx context.Context, w http.ResponseWriter, r *http.Request, raw bool) (*hijacked, func(), error) {
+// hijack takes the connection over, for what comes after head was called. It is closed
+// when ctx ends.
+func hijack(ctx context.Context, w http.ResponseWriter, r *http.Request, raw bool) (_ *hijacked, head, done func(), err error) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, fmt.Errorf("taking a connection over: %w", err)
+		return nil, nil, nil, fmt.Errorf("taking a connection over: %w", err)
 	}
 	_ = conn.SetDeadline(time.Time{}) // cannot fail on an open connection
 	content := contentFrames
 	if raw || r.Header.Get("Upgrade") == "" {
 		content = contentStream
 	}
-	head := "HTTP/1.1 200 OK\r\nContent-Type: " + content + "\r\n\r\n"
+	text := "HTTP/1.1 200 OK\r\nContent-Type: " + content + "\r\n\r\n"
 	if r.Header.Get("Upgrade") != "" {
-		head = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + content + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
-	}
-	if _, err := io.WriteString(conn, head); err != nil {
-		return nil, nil, fmt.Errorf("answering: %w", err)
+		text = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + content + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	return &hijacked{conn, buffered.Reader}, func() { stop(); conn.Close() }, nil
+	head = func() { _, _ = io.WriteString(conn, text) } // what comes next fails as well
+	return &hijacked{conn, buffered.Reader}, head, func() { stop(); conn.Close() }, nil
 }
 
 // attach connects a client with a container's streams.
@@ -117,7 +122,7 @@ func (h *Handler) attach(w http.ResponseWriter, r *http.Request) error {
 	defer cancel(nil)
 	stop := context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
 	defer stop()
-	conn, done, err := hijack(ctx, w, r, c.Spec.TTY)
+	conn, head, done, err := hijack(ctx, w, r, c.Spec.TTY)
 	if err != nil {
 		return err
 	}
@@ -133,7 +138,8 @@ func (h *Handler) attach(w http.ResponseWriter, r *http.Request) error {
 	if flag(r, "stdin") && c.Spec.OpenStdin {
 		streams.Stdin = conn
 	}
-	if err := h.engine.Attach(ctx, c.ID, streams, func() {}); err != nil {
+	// The client starts the container once it has the head: it must not miss anything.
+	if err := h.engine.Attach(ctx, c.ID, streams, head); err != nil {
 		h.log.Debug("a client was detached", "container", c.ID, "error", err)
 	}
 	return nil

@@ -27,6 +27,9 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 	if err != nil {
 		return engine.BuildResult{}, err
 	}
+	if result.OK {
+		s.know(b.Tags...)
+	}
 	return runimages.Result(result), nil
 }
 
@@ -37,7 +40,11 @@ func (s *Scope) Pull(ctx context.Context, image string, out io.Writer) (engine.P
 		return engine.PullResult{}, err
 	}
 	defer done()
-	return runimages.Pull(ctx, s.images, image, out)
+	result, err := runimages.Pull(ctx, s.images, image, out)
+	if result.OK {
+		s.know(image)
+	}
+	return result, err
 }
 
 // Push implements engine.Scope.

@@ -154,6 +154,7 @@ func (b *bundle) mounts(hosts string) ([]specs.Mount, error) {
 	if b.scope.spec.Home != "" && !b.box.bare {
 		mounts = append(mounts, bind(b.scope.spec.Home, "/acb/home", "rw"))
 	}
+	mounts = append(mounts, bind(b.scope.socketPath(), dockerSocket, "rw"))
 	for _, m := range b.command.Mounts {
 		mount, err := b.volume(m)
 		if err != nil {

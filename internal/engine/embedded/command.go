@@ -193,6 +193,9 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (ima
 		fmt.Fprintf(out, "Unable to find image '%s' locally\n", reference.FamiliarString(named))
 	}
 	image, err = s.images.Pull(ctx, named, out)
+	if err == nil {
+		s.know(c.Image)
+	}
 	return image, pullError(err)
 }
 

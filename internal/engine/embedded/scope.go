@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distribution/reference"
+
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
@@ -36,6 +38,7 @@ type Scope struct {
 	images   *imagestore.Run
 	router   *router
 	identity *http.Server
+	docker   *http.Server // for the run's steps
 
 	life context.Context // ends with the scope
 	end  context.CancelCauseFunc
@@ -44,7 +47,8 @@ type Scope struct {
 	mu        sync.Mutex
 	networks  map[string]*runnet.Network // "" is the one without names
 	volumes   map[string]*volume
-	boxes     map[string]*box // containers by name
+	boxes     map[string]*box            // containers by name
+	known     map[string]reference.Named // images, by full name
 	closed    bool
 	closeOnce sync.Once
 	closeErr  error
@@ -59,7 +63,7 @@ func (e *Executor) Open(ctx context.Context, spec engine.RunSpec) (_ engine.Scop
 	}
 	s := &Scope{
 		executor: e, spec: spec, dir: e.path("runs", spec.ID),
-		networks: map[string]*runnet.Network{}, volumes: map[string]*volume{}, boxes: map[string]*box{},
+		networks: map[string]*runnet.Network{}, volumes: map[string]*volume{}, boxes: map[string]*box{}, known: map[string]reference.Named{},
 	}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	e.mu.Lock()
@@ -91,6 +95,9 @@ func (s *Scope) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.router, err = s.executor.openRouter("run-" + s.spec.ID); err != nil {
+		return err
+	}
+	if err := s.serveDocker(); err != nil {
 		return err
 	}
 	return s.serveIdentity()
@@ -163,8 +170,10 @@ func (s *Scope) close() error {
 	s.mu.Unlock()
 	s.end(ErrClosed)
 	var errs []error
-	if s.identity != nil {
-		errs = append(errs, s.identity.Close())
+	for _, server := range []*http.Server{s.identity, s.docker} {
+		if server != nil {
+			errs = append(errs, server.Close())
+		}
 	}
 	s.work.Wait()
 	for _, x := range s.boxes {

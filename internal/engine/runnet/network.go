@@ -81,6 +81,9 @@ func (n *Network) prefixes() []netip.Prefix {
 	return []netip.Prefix{n.v4}
 }
 
+// Prefixes are the network's addresses; v6 is invalid without IPv6.
+func (n *Network) Prefixes() (v4, v6 netip.Prefix) { return n.v4, n.v6 }
+
 // Gateway is the router's address in the network.
 func (n *Network) Gateway() netip.Addr { return n.v4.Addr().Next() }
 
