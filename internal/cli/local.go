@@ -26,7 +26,7 @@ import (
 // localRun are the flags of acrux run.
 type localRun struct {
 	file, values, registry, root, network string
-	task, dockerHost                      string
+	task, dockerHost, dockerClient        string
 	set, setSecret                        []string
 	timeout                               time.Duration
 	privileged                            bool
@@ -46,6 +46,7 @@ func newRunCommand(env *environment) *cobra.Command {
 	f.StringVar(&r.root, "root", "", "directory for images and caches (default acrux in the user's cache)")
 	f.StringVar(&r.network, "step-network", "nat", "nat: steps reach the machine's networks; none: only each other")
 	f.StringVar(&r.dockerHost, "docker-host", "", "socket of a Docker Engine of this machine to run on, such as unix:///var/run/docker.sock")
+	f.StringVar(&r.dockerClient, "docker-client", "", "docker client that steps get as the image docker, or none (default docker in PATH)")
 	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
 	f.BoolVar(&r.privileged, "privileged", false, "let steps that ask for it control this machine")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -73,7 +74,7 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	if err != nil {
 		return err
 	}
-	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged, DockerHost: r.dockerHost,
+	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged, DockerHost: r.dockerHost, DockerClient: r.dockerClient,
 		Logger: slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if o.Root == "" {
 		cache, err := os.UserCacheDir()

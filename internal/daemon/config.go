@@ -109,6 +109,9 @@ type AgentConfig struct {
 	// Executor is what runs containers and builds: "embedded", in this process, or
 	// "docker", a Docker Engine of this machine. Default embedded.
 	Executor string `yaml:"executor"`
+	// DockerClient is a docker client on this machine, which steps get as the image docker:
+	// its path, or none. Default the one in PATH, if there is one.
+	DockerClient string `yaml:"dockerClient"`
 	// DockerHost is that engine's socket. Default unix:///var/run/docker.sock.
 	DockerHost string `yaml:"dockerHost"`
 }

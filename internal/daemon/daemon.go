@@ -401,7 +401,7 @@ func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 			Egress: c.StepNetwork == "nat"})
 	}
 	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
-		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts()})
+		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient})
 }
 
 // ownPorts are where steps find the installation's hosts: its own port, and that of

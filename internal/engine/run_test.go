@@ -204,7 +204,7 @@ func TestWhatIsNotSupportedFailsByName(t *testing.T) {
 		{"cmd: --mount type=bind,source=/,target=/host x", "may be volume or tmpfs"}, {"cmd: --mount source=v,target=/v,volume-driver=x x", `unexpected key "volume-driver"`},
 		{"cmd: --platform linux/s390x x", "--platform linux/s390x"}, {"cmd: --restart always x", "--restart always"}, {"cmd: --security-opt seccomp=unconfined x", "--security-opt seccomp=unconfined"},
 		{"cmd: --env-file nowhere x", "--env-file: open nowhere: no such file"}, {"cmd: --pull sometimes x", "invalid pull option"},
-		{"cmd: --no-such x", "unknown flag: --no-such"}, {"cmd: docker stop web", "container daemon"}, {`cmd: "-t"`, "names no image"},
+		{"cmd: --no-such x", "unknown flag: --no-such"}, {"cmd: buildx ls", "cmd: buildx ls is not supported"}, {`cmd: "-t"`, "names no image"},
 		{"cmd: -m lots x", "--memory"}, {"{cmd: x, isolation: hyperv}", "isolation"}, {"{cmd: x, cpus: many}", "--cpus"},
 		{"build: --squash .", "--squash"}, {"build: --push .", "--push"}, {"build: -t a -", "standard input"}, {"build: . .", "requires exactly 1 argument"},
 		{"build: -t a -f Dockerfile nowhere", `unable to prepare context: path "nowhere" not found`},

@@ -115,14 +115,14 @@ func (r *runLine) flags() *pflag.FlagSet {
 	return flags
 }
 
-// clients are images that Azure's agents have ready and that need the agent's
-// container daemon, which no step gets here.
-var clients = map[string]bool{"docker": true, "buildx": true, "acb": true}
+// clients are images that Azure's agents have ready, beside docker's client, and that
+// nobody else has.
+var clients = map[string]bool{"buildx": true, "acb": true}
 
 // command makes what an Executor runs of the line. read reads a file of the workspace.
 func (r *runLine) command(plan *taskfile.Plan, read func(file string) ([]byte, error)) (Command, error) {
 	if clients[r.image] {
-		return Command{}, Failure(fmt.Sprintf("cmd: %s %s needs the agent's container daemon, which steps do not get here", r.image, strings.Join(r.args, " ")))
+		return Command{}, Failure(fmt.Sprintf("cmd: %s %s is not supported: agents do not have this image; docker they have", r.image, strings.Join(r.args, " ")))
 	}
 	command := Command{
 		Name: r.name, Image: r.image, Args: r.args, Env: environment(r.env), WorkingDir: r.workdir, User: r.user,

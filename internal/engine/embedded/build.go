@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
 )
 
@@ -40,6 +41,16 @@ func (s *Scope) Pull(ctx context.Context, image string, out io.Writer) (engine.P
 		return engine.PullResult{}, err
 	}
 	defer done()
+	if named, err := imagestore.Parse(image); err == nil {
+		own, ok, err := s.builtIn(ctx, named)
+		if err != nil {
+			return engine.PullResult{}, err
+		}
+		if ok {
+			fmt.Fprint(out, imagestore.PullStart(named)+imagestore.PullEnd(named, own.Target.Digest, true))
+			return engine.PullResult{OK: true, Digest: own.Target.Digest.String()}, nil
+		}
+	}
 	result, err := runimages.Pull(ctx, s.images, image, out)
 	if result.OK {
 		s.know(image)

@@ -186,6 +186,9 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (ima
 	if err != nil || ok && !c.Pull {
 		return image, err
 	}
+	if own, builtIn, err := s.builtIn(ctx, named); err != nil || builtIn {
+		return own, err
+	}
 	if !ok && c.NoPull {
 		return image, daemonError("No such image: %s", reference.FamiliarString(named))
 	}

@@ -369,3 +369,40 @@ func TestDockerInSteps(t *testing.T) {
 		t.Errorf("%+v, %v: %s", result, err, out.String())
 	}
 }
+
+// The image docker is this machine's client, at the run's own socket, and no registry is
+// asked for it.
+func TestDockerClientImage(t *testing.T) {
+	f := enginetest.NewFixtures(t)
+	root := t.TempDir()
+	for range 2 { // the second finds what the first has made
+		e, err := Open(t.Context(), Options{Root: root, Dialer: loopback(), DockerClient: dockerClient()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := openScope(t, e, "client")
+		run := func(c engine.Command) string {
+			t.Helper()
+			var out bytes.Buffer
+			result, err := s.Command(t.Context(), c, &out)
+			if err != nil || result.ExitCode != 0 {
+				t.Errorf("%+v: %+v, %v\n%s", c.Args, result, err, out.String())
+			}
+			return out.String()
+		}
+		run(engine.Command{Name: "service", Image: f.Base, Detach: true, Args: []string{"sleep", "1000"}})
+		if out := run(engine.Command{Image: "docker", Args: []string{"ps", "--format", "{{.Names}}"}}); !strings.Contains(out, "service\n") {
+			t.Errorf("docker ps printed %q", out)
+		}
+		if out := run(engine.Command{Image: "docker", Pull: true, Args: []string{"rm", "--force", "service"}}); out != "service\n" {
+			t.Errorf("docker rm printed %q", out)
+		}
+		var out bytes.Buffer
+		if result, err := s.(engine.Puller).Pull(t.Context(), "docker", &out); err != nil || !result.OK {
+			t.Errorf("a pull: %+v, %v\n%s", result, err, out.String())
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -45,6 +45,7 @@ type Executor struct {
 	registries *imagestore.Registries
 	builder    *buildkit.Builder
 	resolvConf string
+	client     client
 	ended      chan struct{} // a run has ended, and nobody has tidied up since
 	stopTidy   func()        // nil before there is anything to tidy up
 
@@ -66,7 +67,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	runimages.Quiet(o.Log)
-	e := &Executor{log: o.Log, publishAt: o.PublishAt, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e := &Executor{log: o.Log, publishAt: o.PublishAt, client: client{program: o.DockerClient}, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

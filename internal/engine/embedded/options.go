@@ -24,6 +24,10 @@ type Options struct {
 	// reached from outside of the run. The zero value is nowhere: then they are published
 	// on what is the host to the run, as if it had a machine of its own.
 	PublishAt netip.Addr
+	// DockerClient is a docker client on this machine, which steps get as the image docker
+	// without asking a registry. Empty is the one in PATH, if there is one; NoClient is
+	// none.
+	DockerClient string
 	// OwnPorts are the ports on which steps find the installation's own hosts, those
 	// that Dialer.Own knows, by their names. Nil is 443.
 	OwnPorts []uint16

@@ -41,6 +41,8 @@ type Options struct {
 	// DockerHost is the socket of a Docker Engine of this machine that works instead of
 	// the embedded engine, which needs Linux and root. Empty is none.
 	DockerHost string
+	// DockerClient is embedded.Options.DockerClient.
+	DockerClient string
 	// OwnPorts are where steps find the hosts that Dialer.Own knows.
 	OwnPorts []uint16
 	Logger   *slog.Logger
@@ -84,7 +86,7 @@ func (o Options) open(ctx context.Context) (closingExecutor, error) {
 			Egress: o.StepNetwork})
 	}
 	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer, Log: o.Logger,
-		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, PublishAt: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
+		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "EngineUnavailable", "The embedded engine cannot work here: %v.", err).
 			Hint("run this as root on Linux, or on a Docker Engine: --docker-host %s", docker.DefaultHost).Because(err)

@@ -1,0 +1,111 @@
+package clientimage
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What a program needs is what its loader says.
+func TestNeeded(t *testing.T) {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ldd", program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for line := range strings.Lines(string(out)) {
+		for field := range strings.FieldsSeq(line) {
+			if strings.HasPrefix(field, "/") {
+				want = append(want, follow(t, field))
+			}
+		}
+	}
+	slices.Sort(want)
+	files, err := needed(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, file := range files {
+		got = append(got, follow(t, file))
+	}
+	slices.Sort(got)
+	got = slices.Compact(got) // the loader is a library as well
+	if len(want) < 2 || !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if files, err := needed("/bin/busybox"); err != nil || len(files) > 0 {
+		t.Errorf("a static program needs %q, %v", files, err)
+	}
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{script, "/no/such/file", t.TempDir()} {
+		if _, err := New(bad); err == nil {
+			t.Errorf("an image of %s was made", bad)
+		}
+	}
+}
+
+func follow(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestImage(t *testing.T) {
+	var archives [2]bytes.Buffer
+	for i := range archives {
+		image, err := New("/bin/busybox")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := image.Archive(&archives[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(archives[0].Bytes(), archives[1].Bytes()) {
+		t.Error("the same program gives two images")
+	}
+	var names []string
+	for parts := tar.NewReader(&archives[0]); ; {
+		part, err := parts.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if part.Name != layerName {
+			continue
+		}
+		for layer := tar.NewReader(parts); ; {
+			entry, err := layer.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, entry.Name)
+		}
+	}
+	want := []string{"root/", "tmp/", "usr/", "usr/local/", "usr/local/bin/", "usr/local/bin/docker"}
+	if !slices.Equal(names, want) {
+		t.Errorf("the layer has %q, want %q", names, want)
+	}
+}
