@@ -87,6 +87,9 @@ func (p *previewer) step(step *taskfile.Step) {
 		if shown.Fails == "" {
 			p.pull(outlook.Image, step)
 		}
+		if outlook.Client {
+			p.pull(engine.ClientImage, step)
+		}
 	case taskfile.KindBuild:
 		shown.Command = step.CommandLine(p.plan.SharedVolume)
 		shown.Images, shown.Context, shown.Dockerfile = step.Build.Tags, step.Build.Context.Text, outlook.Dockerfile

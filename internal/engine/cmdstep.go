@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -12,7 +13,12 @@ import (
 // prepareCmd reads a cmd step and pulls its image if asked to.
 func (r *Run) prepareCmd(ctx context.Context, position int) (attempt, error) {
 	step := &r.Plan.Steps[position]
-	line, err := parseRunLine(step.CommandLine(r.Plan.SharedVolume))
+	text := step.CommandLine(r.Plan.SharedVolume)
+	line, err := parseRunLine(text)
+	var operator *operatorError
+	if errors.As(err, &operator) {
+		return r.prepareShell(ctx, step, text, operator)
+	}
 	if err != nil {
 		return nil, err
 	}

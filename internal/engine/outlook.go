@@ -1,10 +1,15 @@
 package engine
 
-import "github.com/acrux/acrux/internal/tasks/taskfile"
+import (
+	"errors"
+
+	"github.com/acrux/acrux/internal/tasks/taskfile"
+)
 
 // Outlook is what is known of a step before it runs.
 type Outlook struct {
-	Image      string // of a cmd step
+	Image      string // of a cmd step; empty if only a shell can tell
+	Client     bool   // the step needs docker's client, too
 	Dockerfile string // of a build step whose context is local: its path as steps see it
 	// CacheFrom and CacheTo are the images of caches that a build step reads and writes.
 	CacheFrom, CacheTo []string
@@ -15,7 +20,12 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 	if step.Kind == taskfile.KindPush {
 		return Outlook{}, nil
 	}
-	line, err := parseRunLine(step.CommandLine(plan.SharedVolume))
+	text := step.CommandLine(plan.SharedVolume)
+	line, err := parseRunLine(text)
+	var operator *operatorError
+	if step.Kind == taskfile.KindCmd && errors.As(err, &operator) {
+		return foreseeShell(text), nil
+	}
 	if err != nil {
 		return Outlook{}, err
 	}
@@ -33,6 +43,15 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 		outlook.Dockerfile, _ = dockerfilePath(step)
 	}
 	return outlook, nil
+}
+
+// foreseeShell reads a line that goes to a shell, as far as that is possible.
+func foreseeShell(text string) Outlook {
+	outlook := Outlook{Client: true}
+	if line, err := parseRunLine(firstCommand(text)); err == nil {
+		outlook.Image = line.image
+	}
+	return outlook
 }
 
 func cacheImages(caches []Cache) []string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -197,8 +198,7 @@ func TestCauseOfTheEnd(t *testing.T) {
 
 func TestWhatIsNotSupportedFailsByName(t *testing.T) {
 	tests := []struct{ step, want string }{
-		{"cmd: bash echo a | tr a b", "|"}, {"cmd: bash a && b", "&&"}, {"cmd: bash a; b", ";"}, {"cmd: bash a > f", ">"},
-		{"cmd: bash a &", "&"}, {`cmd: "bash $(date)"`, "$(…)"}, {"cmd: bash `date`", "$(…)"}, {`cmd: "bash a\nb"`, "line break"},
+		{"build: -t a . && b", "&& outside of quotes"}, {`build: "-t a --label l=$(date) ."`, "$(…)"}, {"cmd: bash 'a", "not valid for a shell"},
 		{"cmd: --device /dev/kvm bash", "the option --device of docker run"}, {"cmd: --pid host x", "--pid"}, {"cmd: -v /:/host x", "--volume /:/host"},
 		{"cmd: -v ../x:/host x", "--volume ../x:/host"}, {"cmd: -v v:relative x", "absolute path"}, {"cmd: -v v:/v:rshared x", `mode "rshared"`},
 		{"cmd: --mount type=bind,source=/,target=/host x", "may be volume or tmpfs"}, {"cmd: --mount source=v,target=/v,volume-driver=x x", `unexpected key "volume-driver"`},
@@ -226,6 +226,66 @@ func TestWhatIsNotSupportedFailsByName(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What acts on the agent goes to a shell in docker's client, as it is written.
+func TestOperators(t *testing.T) {
+	for text, calls := range map[string]string{
+		"img echo a | tr a b": "pull img, command acb_shell_s", "img a && b": "pull img, command acb_shell_s", "-m 9m img a; b": "pull img, command acb_shell_s",
+		"img a > f": "pull img, command acb_shell_s", "img a &": "pull img, command acb_shell_s", "img 'a  a'\nc": "pull img, command acb_shell_s",
+		"img $(date)": "command acb_shell_s", "img `date`": "command acb_shell_s", "--no-such img && b": "command acb_shell_s",
+	} {
+		t.Run(text, func(t *testing.T) {
+			fake := new(enginetest.Fake)
+			outcome, log, err := execute(t, t.Context(), fake, fmt.Sprintf("steps: [{id: s, cmd: %q, pull: true}]\n", text), nil)
+			if err != nil || !outcome.OK {
+				t.Fatalf("%+v, %v\n%s", outcome, err, log)
+			}
+			scope := fake.Scopes()[0]
+			if got := strings.Join(scope.Calls(), ", "); got != "network acb_default_network, "+calls {
+				t.Fatalf("asked for %s", got)
+			}
+			got := scope.Commands()[0]
+			if len(got.Args) != 2 || got.Args[0] != "-c" || !strings.HasPrefix(got.Args[1], "docker run --rm --network ") || !strings.HasSuffix(got.Args[1], " "+text) {
+				t.Errorf("the shell got %q", got.Args)
+			}
+			got.Args = nil
+			want := engine.Command{Name: "acb_shell_s", Image: "docker", Entrypoint: []string{"sh"}, Env: []string{"HOME=/acb/home"}, Network: taskfile.DefaultNetwork}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestOperatorsFail(t *testing.T) {
+	t.Run("no shell", func(t *testing.T) {
+		fake := &enginetest.Fake{OnCommand: func(_ context.Context, _ engine.Command, out io.Writer) (engine.CommandResult, error) {
+			fmt.Fprintln(out, "docker: no")
+			return engine.CommandResult{ExitCode: 125}, nil
+		}}
+		outcome, log, err := execute(t, t.Context(), fake, "steps: [{cmd: img a && b}]\n", nil)
+		if err != nil || outcome.OK || !strings.Contains(log, "hint: && outside of quotes acts on the agent") {
+			t.Errorf("%+v, %v\n%s", outcome, err, log)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		fake := new(enginetest.Fake)
+		fake.OnCommand = func(ctx context.Context, command engine.Command, out io.Writer) (engine.CommandResult, error) {
+			if command.Name == "acb_shell_s" {
+				<-ctx.Done()
+			}
+			return engine.CommandResult{}, context.Cause(ctx)
+		}
+		outcome, log, err := execute(t, t.Context(), fake, "steps: [{id: s, cmd: img a && b, timeout: 1}]\n", nil)
+		if err != nil || outcome.OK || !strings.Contains(log, "failed to run step ID: s: timed out") {
+			t.Errorf("%+v, %v\n%s", outcome, err, log)
+		}
+		commands := fake.Scopes()[0].Commands()
+		if len(commands) != 2 || commands[1].Image != "docker" || !slices.Equal(commands[1].Args, []string{"rm", "--force", "s"}) {
+			t.Errorf("ran %+v: the step's container goes on", commands)
+		}
+	})
 }
 
 func TestCommandLine(t *testing.T) {

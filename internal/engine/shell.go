@@ -10,16 +10,24 @@ import (
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 
-// Azure's runner gives a step's command line to a shell on the agent. There is no
-// such shell here, so a line must be one simple command. Quoting and parameters
-// work as in a shell whose environment is all but empty; what would run or write
-// something on the agent is a failure that names the operator.
+// Azure's runner gives a step's command line to a shell on the agent. One simple command
+// needs no shell: its quotes and parameters are read here as a shell would whose
+// environment is all but empty. What acts on the agent is an operatorError.
+
+// operatorError says that a line has an operator outside of quotes. It is a Failure.
+type operatorError struct{ operator string }
+
+func (e *operatorError) Error() string { return e.Unwrap().Error() }
+
+func (e *operatorError) Unwrap() error {
+	return Failure(fmt.Sprintf("%s outside of quotes would act on the agent, and is not supported in the line of a build", e.operator))
+}
 
 // shellWords splits a command line into the words a POSIX shell would make of it.
 func shellWords(line string) ([]string, error) {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(line), "")
+	file, err := parseShell(line)
 	if err != nil {
-		return nil, Failure("the command line is not valid for a shell: " + err.Error())
+		return nil, err
 	}
 	call, err := simpleCommand(file)
 	if err != nil {
@@ -33,45 +41,66 @@ func shellWords(line string) ([]string, error) {
 	return words, nil
 }
 
+func parseShell(line string) (*syntax.File, error) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(line), "")
+	if err != nil {
+		return nil, Failure("the command line is not valid for a shell: " + err.Error())
+	}
+	return file, nil
+}
+
+// firstCommand is the first command of a line with operators, in front of all of them. It
+// is empty if there is none.
+func firstCommand(line string) string {
+	file, err := parseShell(line)
+	if err != nil {
+		return ""
+	}
+	var text strings.Builder
+	syntax.Walk(file, func(node syntax.Node) bool {
+		call, ok := node.(*syntax.CallExpr)
+		if ok && text.Len() == 0 {
+			err = syntax.NewPrinter().Print(&text, call)
+		}
+		return text.Len() == 0 && err == nil
+	})
+	return text.String()
+}
+
 // simpleCommand returns the one command of a line that has nothing but that.
 func simpleCommand(file *syntax.File) (*syntax.CallExpr, error) {
 	if len(file.Stmts) != 1 {
-		return nil, unsupportedOperator("a second command, after ; or a line break,")
+		return nil, &operatorError{"a second command, after ; or a line break,"}
 	}
 	statement := file.Stmts[0]
 	switch {
 	case statement.Background:
-		return nil, unsupportedOperator("&")
+		return nil, &operatorError{"&"}
 	case len(statement.Redirs) > 0:
-		return nil, unsupportedOperator(statement.Redirs[0].Op.String())
+		return nil, &operatorError{statement.Redirs[0].Op.String()}
 	}
 	call, ok := statement.Cmd.(*syntax.CallExpr)
 	if binary, isBinary := statement.Cmd.(*syntax.BinaryCmd); isBinary {
-		return nil, unsupportedOperator(binary.Op.String())
+		return nil, &operatorError{binary.Op.String()}
 	}
 	if !ok || statement.Negated || len(call.Args) == 0 {
-		return nil, unsupportedOperator("a compound command")
+		return nil, &operatorError{"a compound command"}
 	}
 	return call, runsNothing(call)
 }
 
-// runsNothing refuses words whose value some other command would have to make.
+// runsNothing finds words whose value some other command has to make.
 func runsNothing(call *syntax.CallExpr) (err error) {
 	syntax.Walk(call, func(node syntax.Node) bool {
 		switch node.(type) {
 		case *syntax.CmdSubst:
-			err = unsupportedOperator("$(…)")
+			err = &operatorError{"$(…)"}
 		case *syntax.ArithmExp:
-			err = unsupportedOperator("$((…))")
+			err = &operatorError{"$((…))"}
 		case *syntax.ProcSubst:
-			err = unsupportedOperator("<(…)")
+			err = &operatorError{"<(…)"}
 		}
 		return err == nil
 	})
 	return err
-}
-
-func unsupportedOperator(operator string) error {
-	return Failure(fmt.Sprintf("%s outside of quotes would act on the agent, not in the container, and is not supported: "+
-		"put it in quotes, as in: cmd: bash -c 'a && b'", operator))
 }

@@ -32,31 +32,44 @@ type Image struct {
 	config  []byte
 }
 
-// entry is a file of the layer, or a directory without a source.
+// entry is a file of the layer, a link, or a directory, which has neither source nor target.
 type entry struct {
 	name, source string
+	target       string // of a link
 	size         int64
 	mode         int64
 }
 
-// New makes an image of a client on this machine. It reads the program and what it needs
-// once, to know their digest.
+// New makes an image of a client on this machine and of its shell. It reads the programs
+// and what they need once, to know their digest.
 func New(program string) (*Image, error) {
-	libraries, err := needed(program)
-	if err != nil {
+	i := new(Image)
+	if err := i.make(program); err != nil {
 		return nil, fmt.Errorf("making an image of %s: %w", program, err)
 	}
-	i := &Image{}
-	files := map[string]string{programPath: program}
-	for _, library := range libraries {
-		files[strings.TrimPrefix(filepath.ToSlash(library), "/")] = library
+	return i, nil
+}
+
+func (i *Image) make(program string) (err error) {
+	programs := map[string]string{programPath: program}
+	links := shell(programs)
+	files := map[string]string{}
+	for name, source := range programs {
+		files[name] = source
+		libraries, err := needed(source)
+		if err != nil {
+			return err
+		}
+		for _, library := range libraries {
+			files[strings.TrimPrefix(filepath.ToSlash(library), "/")] = library
+		}
 	}
-	if err := i.collect(files); err != nil {
-		return nil, fmt.Errorf("making an image of %s: %w", program, err)
+	if err := i.collect(files, links); err != nil {
+		return err
 	}
 	hash, size := sha256.New(), new(counter)
 	if err := i.layer(io.MultiWriter(hash, size)); err != nil {
-		return nil, fmt.Errorf("making an image of %s: %w", program, err)
+		return err
 	}
 	i.size, i.diff = size.n, digest.NewDigest(digest.SHA256, hash)
 	i.config, err = json.Marshal(ocispec.Image{
@@ -64,19 +77,26 @@ func New(program string) (*Image, error) {
 		Config: ocispec.ImageConfig{Entrypoint: []string{"docker"}, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 		RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{i.diff}},
 	})
-	return i, err
+	return err
 }
 
 // ID is the digest of the image's configuration.
 func (i *Image) ID() digest.Digest { return digest.FromBytes(i.config) }
 
-// collect lists files with their directories, in order.
-func (i *Image) collect(files map[string]string) error {
+// collect lists files and links with their directories, in order.
+func (i *Image) collect(files, links map[string]string) error {
 	directories := map[string]int64{"tmp": 0o1777, "root": 0o700}
-	for name, source := range files {
+	above := func(name string) {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			directories[dir] = 0o755
 		}
+	}
+	for name, target := range links {
+		above(name)
+		i.entries = append(i.entries, entry{name: name, target: target, mode: 0o777})
+	}
+	for name, source := range files {
+		above(name)
 		found, info, err := regular(source)
 		if err != nil {
 			return fmt.Errorf("%s: %w", source, err)
@@ -94,8 +114,11 @@ func (i *Image) collect(files map[string]string) error {
 func (i *Image) layer(w io.Writer) error {
 	archive := tar.NewWriter(w)
 	for _, e := range i.entries {
-		header := &tar.Header{Name: e.name, Mode: e.mode, Size: e.size, ModTime: epoch, Typeflag: tar.TypeReg, Format: tar.FormatPAX}
-		if e.source == "" {
+		header := &tar.Header{Name: e.name, Linkname: e.target, Mode: e.mode, Size: e.size, ModTime: epoch, Typeflag: tar.TypeReg, Format: tar.FormatPAX}
+		switch {
+		case e.target != "":
+			header.Typeflag = tar.TypeSymlink
+		case e.source == "":
 			header.Typeflag = tar.TypeDir
 		}
 		if err := archive.WriteHeader(header); err != nil {

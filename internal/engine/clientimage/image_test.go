@@ -104,8 +104,33 @@ func TestImage(t *testing.T) {
 			names = append(names, entry.Name)
 		}
 	}
-	want := []string{"root/", "tmp/", "usr/", "usr/local/", "usr/local/bin/", "usr/local/bin/docker"}
-	if !slices.Equal(names, want) {
-		t.Errorf("the layer has %q, want %q", names, want)
+	for _, want := range []string{"bin/", "bin/sh", "root/", "tmp/", "usr/", "usr/bin/busybox", "usr/local/bin/docker"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("the layer lacks %s: %q", want, names)
+		}
+	}
+	if !slices.IsSorted(names) {
+		t.Errorf("what is in a directory may come before it: %q", names)
+	}
+}
+
+// The best shell of the machine goes with the client.
+func TestShell(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	for _, tt := range []struct{ add, want string }{{"", ""}, {"sh", "bin/sh"}, {"busybox", busyboxPath}} {
+		if tt.add != "" {
+			if err := os.Symlink("/bin/busybox", filepath.Join(dir, tt.add)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		programs := map[string]string{}
+		links := shell(programs)
+		if source := programs[tt.want]; tt.want != "" && source != filepath.Join(dir, tt.add) || len(programs) > 1 {
+			t.Errorf("with %s: %q", tt.add, programs)
+		}
+		if (links["bin/sh"] == "/"+busyboxPath) != (tt.add == "busybox") {
+			t.Errorf("with %s: links %q", tt.add, links)
+		}
 	}
 }

@@ -124,8 +124,8 @@ func (s *Scope) check(c engine.Command) error {
 	switch {
 	case len(c.Ports) > 0:
 		return daemonError("publishing ports on the host is not supported yet: %s", strings.Join(c.Ports, ", "))
-	case c.Image == "docker":
-		return daemonError("steps have no Docker API of their run on a Docker Engine: cmd: docker %s", strings.Join(c.Args, " "))
+	case c.Image == engine.ClientImage:
+		return daemonError("steps have no Docker API of their run on a Docker Engine")
 	case c.Name != "" && !containerName.MatchString(c.Name):
 		return daemonError("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed.", c.Name)
 	case c.WorkingDir != "" && !path.IsAbs(c.WorkingDir):
