@@ -185,3 +185,34 @@ func TestLineStream(t *testing.T) {
 		}
 	}
 }
+
+// What never ends a line is not held back for it.
+func TestLongLines(t *testing.T) {
+	const written = 10 * maxLine
+	total, held := 0, 0
+	l := logReader{want: map[Stream]bool{Stdout: true}, emit: func(_ Stream, p []byte) error { total += len(p); return nil }}
+	w := httptest.NewRecorder()
+	err := stream(w, "stream", func(out io.Writer) (bool, error) {
+		piece := bytes.Repeat([]byte("x"), 1000)
+		for n := 0; n < written; n += len(piece) {
+			if _, err := out.Write(piece); err != nil {
+				return false, err
+			}
+			if err := l.entry(Entry{Stdout, time.Now(), piece}); err != nil {
+				return false, err
+			}
+			lines := out.(*lineStream)
+			held = max(held, len(lines.partial), len(lines.last), len(l.partial[Stdout]))
+		}
+		return true, nil
+	})
+	if err != nil || l.rest() != nil {
+		t.Fatal(err)
+	}
+	if held > maxLine+1000 {
+		t.Errorf("%d bytes were held back", held)
+	}
+	if shown := strings.Count(w.Body.String(), "x"); total < written || shown < written {
+		t.Errorf("%d and %d bytes of %d came", total, shown, written)
+	}
+}

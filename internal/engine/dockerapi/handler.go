@@ -21,9 +21,9 @@ const (
 	version        = "1.47"
 	oldestVersion  = "1.24"
 	serverVersion  = "27.5.1"
-	maxBody        = 4 << 20 // of a request that is JSON
-	maxContext     = 4 << 30 // of a build
-	maxExecs       = 256     // that are remembered
+	maxBody        = 512 << 10 // of a request that is JSON; containers and processes are remembered with it
+	maxContext     = 4 << 30   // of a build
+	maxExecs       = 256       // that are remembered
 	contentJSON    = "application/json"
 	contentStream  = "application/vnd.docker.raw-stream"
 	contentFrames  = "application/vnd.docker.multiplexed-stream"

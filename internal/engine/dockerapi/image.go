@@ -1,7 +1,6 @@
 package dockerapi
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -267,7 +266,7 @@ type lineStream struct {
 func (l *lineStream) Write(p []byte) (int, error) {
 	l.partial = append(l.partial, p...)
 	for {
-		end := bytes.IndexByte(l.partial, '\n') + 1
+		end := lineEnd(l.partial)
 		if end == 0 {
 			return len(p), nil
 		}

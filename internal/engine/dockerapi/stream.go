@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -258,7 +259,7 @@ func (l *logReader) entry(e Entry) error {
 	l.last = e.Time
 	text := append(l.partial[e.Stream], e.Data...)
 	for {
-		end := strings.IndexByte(string(text), '\n') + 1
+		end := lineEnd(text)
 		if end == 0 {
 			break
 		}
@@ -269,6 +270,20 @@ func (l *logReader) entry(e Entry) error {
 	}
 	l.partial[e.Stream] = append([]byte(nil), text...)
 	return nil
+}
+
+// maxLine is how much is held back for the end of a line. A longer one comes in pieces.
+const maxLine = 64 << 10
+
+// lineEnd is the end of the first line of a text, or 0 if that is yet to come.
+func lineEnd(text []byte) int {
+	if end := bytes.IndexByte(text, '\n') + 1; end > 0 {
+		return end
+	}
+	if len(text) >= maxLine {
+		return len(text)
+	}
+	return 0
 }
 
 func (l *logReader) line(s Stream, text []byte) error {
