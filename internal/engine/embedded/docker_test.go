@@ -279,7 +279,13 @@ func TestDockerNetworksAndVolumes(t *testing.T) {
 	d.want("kept\nx", "run", "--rm", "--volume", "data:/d:ro", "--volume", "secret:/s", f.Base, "cat", "/d/file", "/s/key")
 	d.want("data\nsecret\n", "volume", "ls", "--format", "{{.Name}}")
 	d.fails("in use", "volume", "rm", "secret")
+	d.want("more\n", "volume", "create", "more")
 	d.want("data\n", "volume", "rm", "data")
+	d.want("again\n", "volume", "create", "again") // a removed one leaves no hole for it
+	for range 2 {
+		d.fails("the image has a file there", "run", "--rm", "--volume", "half:/etc/passwd", f.Base, "true")
+	}
+	d.want("again\nmore\nsecret\n", "volume", "ls", "--format", "{{.Name}}")
 	if err := os.WriteFile(filepath.Join(d.s.spec.Workspace, "file"), []byte("shared\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

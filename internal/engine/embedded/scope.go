@@ -44,14 +44,15 @@ type Scope struct {
 	end  context.CancelCauseFunc
 	work sync.WaitGroup // calls under way and detached containers
 
-	mu        sync.Mutex
-	networks  map[string]*runnet.Network // "" is the one without names
-	volumes   map[string]*volume
-	boxes     map[string]*box            // containers by name
-	known     map[string]reference.Named // images, by full name
-	closed    bool
-	closeOnce sync.Once
-	closeErr  error
+	mu          sync.Mutex
+	networks    map[string]*runnet.Network // "" is the one without names
+	volumes     map[string]*volume
+	volumesMade int
+	boxes       map[string]*box            // containers by name
+	known       map[string]reference.Named // images, by full name
+	closed      bool
+	closeOnce   sync.Once
+	closeErr    error
 }
 
 var runID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)

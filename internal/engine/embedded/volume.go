@@ -48,7 +48,8 @@ func (s *Scope) CreateVolume(ctx context.Context, name string, files map[string]
 
 // makeVolume makes an empty directory for a volume. The caller holds the lock.
 func (s *Scope) makeVolume(name string) (*volume, error) {
-	v := &volume{dir: filepath.Join(s.dir, fmt.Sprintf("volume%d", len(s.volumes)))}
+	v := &volume{dir: filepath.Join(s.dir, fmt.Sprintf("volume%d", s.volumesMade))}
+	s.volumesMade++ // the directory's name is not given twice, also if a step removes volumes
 	if err := os.Mkdir(v.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making volume %s: %w", name, err)
 	}
@@ -110,7 +111,8 @@ func (b *bundle) volume(m engine.Mount) (specs.Mount, error) {
 			return specs.Mount{}, err
 		}
 		if err := b.seed(v, m.Path); err != nil {
-			return specs.Mount{}, err
+			delete(b.scope.volumes, m.Volume) // half of it is none
+			return specs.Mount{}, errors.Join(err, os.RemoveAll(v.dir))
 		}
 	}
 	if v.secret {
