@@ -99,7 +99,7 @@ func (s *suite) testCommandFewOptions() {
 			s.Errorf("%s: exit code %d, printed %q, want %q", name, result.ExitCode, out, test.want)
 		}
 	}
-	for _, bad := range []engine.Options{{Ulimits: []string{"nosuch=1"}}, {Tmpfs: []string{"relative"}}, {CapAdd: []string{"NO_SUCH"}}, {CapDrop: []string{"NO_SUCH"}}} {
+	for _, bad := range []engine.Options{{Ulimits: []string{"nosuch=1"}}, {Tmpfs: []string{"relative"}}, {Tmpfs: []string{"/t:rbind"}}, {Tmpfs: []string{"/t:size=1m,rshared-x"}}, {CapAdd: []string{"NO_SUCH"}}, {CapDrop: []string{"NO_SUCH"}}} {
 		if result, out := r.command(engine.Command{Args: []string{"true"}, Options: bad}); result.ExitCode != 125 || out == "" {
 			s.Errorf("%+v: exit code %d, %q", bad, result.ExitCode, out)
 		}
