@@ -6,6 +6,8 @@ TAGS    := seccomp netgo osusergo
 LDFLAGS := -s -w -extldflags -static
 # BuildKit has two races of its own; tools/race.txt names them for the detector.
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
+# The program for those who have a Docker Engine, on systems where the embedded one is not.
+OTHERS  := for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/acrux || exit; done
 export CGO_ENABLED := 1
 
 .PHONY: build demo test check bench bench-registry deps deps-build deps-test deps-engine deps-clients clean
@@ -22,6 +24,7 @@ demo: build deps-test ## run the tutorial, both options; KEEP=1 leaves the serve
 
 test: deps ## run all tests, with the race detector
 	$(GO) vet -tags "$(TAGS)" ./...
+	$(OTHERS)
 	$(GO) -C test/compat vet -tags "$(TAGS)" ./...
 	$(RACE) $(GO) test -race -tags "$(TAGS)" -timeout 30m ./...
 	$(GO) test -tags "$(TAGS)" -run NoSequence ./internal/registry/collect
@@ -31,6 +34,7 @@ test: deps ## run all tests, with the race detector
 check: ## format, vet, lint, architecture, short tests
 	@test -z "$$(gofmt -l cmd internal test *.go)" || { gofmt -l cmd internal test *.go; echo "run gofmt"; exit 1; }
 	$(GO) vet -tags "$(TAGS)" ./...
+	$(OTHERS)
 	$(GO) -C test/compat vet -tags "$(TAGS)" ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck -tags "$(subst $() ,$(comma),$(TAGS))" ./...
 	$(GO) -C test/compat tool -modfile=../../tools/go.mod staticcheck -tags "$(subst $() ,$(comma),$(TAGS))" ./...
