@@ -122,8 +122,9 @@ const (
 // check refuses what cannot be done, before anything is.
 func (s *Scope) check(c engine.Command) error {
 	switch {
-	case len(c.Ports) > 0:
-		return daemonError("publishing ports on the host is not supported yet: %s", strings.Join(c.Ports, ", "))
+	case len(c.Ports) > 0 && !s.executor.options.PublishAt.IsValid():
+		return daemonError("ports are not published on an agent's Docker Engine, where all runs would have the same: %s\n"+
+			"hint: steps on one network reach all ports of each other by the step's ID", strings.Join(c.Ports, ", "))
 	case c.Image == engine.ClientImage:
 		return daemonError("steps have no Docker API of their run on a Docker Engine")
 	case c.Name != "" && !containerName.MatchString(c.Name):
@@ -141,6 +142,9 @@ func (s *Scope) check(c engine.Command) error {
 	}
 	if power, more := powers(c.Options); more && !s.spec.Privileged {
 		return daemonError("the capability %s: %s", power, noPrivilege)
+	}
+	if _, err := engine.ParsePorts(c.Ports); err != nil {
+		return &refused{code: 125, text: "docker: " + err.Error()}
 	}
 	for _, host := range c.Hosts {
 		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
@@ -41,7 +42,29 @@ func (s *Scope) containerOptions(ctx context.Context, c engine.Command, image st
 	if c.Name != "" {
 		o.Name = s.names.container(c.Name)
 	}
+	if err := s.publish(c.Ports, o.Config, o.HostConfig); err != nil {
+		return client.ContainerCreateOptions{}, err
+	}
 	return o, apply(c.Options, o.Config, o.HostConfig)
+}
+
+// publish publishes ports on this machine.
+func (s *Scope) publish(entries []string, config *container.Config, host *container.HostConfig) error {
+	ports, err := engine.ParsePorts(entries)
+	if err != nil {
+		return daemonError("%v", err)
+	}
+	config.ExposedPorts, host.PortBindings = network.PortSet{}, network.PortMap{}
+	for _, p := range ports {
+		inside, _ := network.PortFrom(p.Container, network.IPProtocol(p.Network)) // it was read as one
+		binding := network.PortBinding{HostIP: s.executor.options.PublishAt}
+		if p.At.Port() != 0 {
+			binding.HostPort = strconv.Itoa(int(p.At.Port()))
+		}
+		config.ExposedPorts[inside] = struct{}{}
+		host.PortBindings[inside] = append(host.PortBindings[inside], binding)
+	}
+	return nil
 }
 
 // mounts are the run's directories and the command's volumes.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"log/slog"
+	"net/netip"
 
 	"github.com/moby/moby/client"
 
@@ -26,4 +27,8 @@ type Options struct {
 	// Egress lets steps and RUN instructions reach the networks of the engine's
 	// machine. Without it steps reach their run only, and RUN instructions nothing.
 	Egress bool
+	// PublishAt is the address of the engine's machine where ports of containers are
+	// published, whatever address they ask for. Invalid refuses them: all runs would have
+	// the same.
+	PublishAt netip.Addr
 }

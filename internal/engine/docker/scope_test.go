@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ func TestScopes(t *testing.T) {
 	f.engine = connect(t, f.host)
 	f.base = f.registry.Push(t, "base:1", enginetest.Busybox(t))
 	for name, test := range map[string]func(*testing.T, *fixture){
-		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6, "User": testUser, "Volumes": testVolumes,
+		"Cleanup": testCleanup, "Refusals": testRefusals, "Identity": testIdentity, "BorrowedLayers": testBorrowedLayers, "NoWayOut": testNoWayOut, "Reclaim": testReclaim, "IPv6": testIPv6, "User": testUser, "Volumes": testVolumes, "Ports": testPorts,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -397,5 +398,39 @@ func testVolumes(t *testing.T, f *fixture) {
 			t.Errorf("left: %v, error %v", left, err)
 		}
 		e.secrets = kept
+	}
+}
+
+// Ports are published for the user of this machine, who asked for it, and nowhere else.
+func testPorts(t *testing.T, f *fixture) {
+	e := open(t, f.host, t.TempDir())
+	s := begin(t, e, engine.RunSpec{Privileged: true}) // to look at it from the engine's machine
+	serve := engine.Command{Name: "server", Image: f.base, Detach: true, Ports: []string{"0.0.0.0:8001-8002:81-82/tcp"},
+		Args: []string{"sh", "-c", "nc -ll -p 82 -e echo second & nc -ll -p 81 -e echo first"}}
+	if code, out := run(t, s, serve); code != 125 || !strings.Contains(out, "ports are not published on an agent's Docker Engine") {
+		t.Errorf("for an agent: exit code %d\n%s", code, out)
+	}
+	e.options.PublishAt = netip.MustParseAddr("127.0.0.1")
+	serve.Ports = append(serve.Ports, "nonsense")
+	if code, out := run(t, s, serve); code != 125 || !strings.Contains(out, "nonsense") {
+		t.Errorf("a bad port: exit code %d\n%s", code, out)
+	}
+	serve.Ports = serve.Ports[:1]
+	if code, out := run(t, s, serve); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+	for port, want := range map[string]string{"8001": "first\n", "8002": "second\n"} {
+		script := "for i in $(seq 100); do nc -w 1 127.0.0.1 " + port + " | grep . && exit 0; sleep 0.05; done; exit 1"
+		if code, out := run(t, s, engine.Command{Image: f.base, Network: "host", Args: []string{"sh", "-c", script}}); code != 0 || out != want {
+			t.Errorf("port %s: exit code %d, %q, want %q", port, code, out, want)
+		}
+	}
+	bound := engine.Command{Image: f.base, Network: "host", Args: []string{"sh", "-c", "netstat -ltn | grep -c 127.0.0.1:800; netstat -ltn | grep :800 | grep -vc 127.0.0.1"}}
+	if _, out := run(t, s, bound); out != "2\n0\n" {
+		t.Errorf("listening at 127.0.0.1 and elsewhere: %q", out)
+	}
+	again := engine.Command{Image: f.base, Ports: []string{"8001:81"}, Args: []string{"true"}}
+	if code, out := run(t, s, again); code != 125 || !strings.Contains(out, "port is already allocated") {
+		t.Errorf("the same port: exit code %d\n%s", code, out)
 	}
 }

@@ -158,8 +158,8 @@ func check(c engine.Command) error {
 	case c.Memory < 0:
 		return daemonError("Minimum memory limit allowed is 6MB")
 	}
-	if _, err := parsePorts(c.Ports); err != nil {
-		return err
+	if _, err := engine.ParsePorts(c.Ports); err != nil {
+		return &refused{code: 125, text: "docker: " + err.Error()}
 	}
 	for _, host := range c.Hosts {
 		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {
