@@ -45,6 +45,12 @@ func (h *Handler) build(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// errBuildKit is what clients get that bring their own BuildKit, as newer ones do.
+var errBuildKit = problem.New(problem.Unsupported, "NotOffered", "BuildKit's own protocol is not offered to steps").
+	Hint("use a build step, or give this one env: [DOCKER_BUILDKIT=0]")
+
+func (h *Handler) buildkit(http.ResponseWriter, *http.Request) error { return errBuildKit }
+
 // readBuild reads the options of a build.
 func readBuild(r *http.Request) (engine.Build, error) {
 	query := r.URL.Query()
@@ -54,8 +60,7 @@ func readBuild(r *http.Request) (engine.Build, error) {
 		}
 	}
 	if query.Get("version") == "2" {
-		return engine.Build{}, problem.New(problem.Unsupported, "NotOffered", "BuildKit's own protocol is not offered to steps").
-			Hint("DOCKER_BUILDKIT=0 docker build …, or a build step")
+		return engine.Build{}, errBuildKit
 	}
 	dockerfile := query.Get("dockerfile")
 	if dockerfile == "" {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -214,5 +216,16 @@ func TestLongLines(t *testing.T) {
 	}
 	if shown := strings.Count(w.Body.String(), "x"); total < written || shown < written {
 		t.Errorf("%d and %d bytes of %d came", total, shown, written)
+	}
+}
+
+// Newer clients bring a BuildKit of their own. They learn what to do instead.
+func TestBuildKitIsNotOffered(t *testing.T) {
+	for _, path := range []string{"/session", "/v1.47/grpc", "/build?version=2"} {
+		w := httptest.NewRecorder()
+		New(nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+		if w.Code != http.StatusNotImplemented || !strings.Contains(w.Body.String(), "DOCKER_BUILDKIT=0") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body.String())
+		}
 	}
 }

@@ -79,6 +79,8 @@ func (h *Handler) routes() {
 	h.on("POST /images/{name...}", h.imageAction)
 	h.on("DELETE /images/{name...}", h.untag)
 	h.on("POST /build", h.build)
+	h.on("POST /session", h.buildkit)
+	h.on("POST /grpc", h.buildkit)
 
 	h.on("GET /networks", h.networks)
 	h.on("GET /networks/{name}", h.network)
