@@ -14,7 +14,7 @@ import (
 const ClientImage = "docker"
 
 // removalTime is how long it may take to remove what a shell has left running.
-const removalTime = 10 * time.Second
+const removalTime = 30 * time.Second
 
 // prepareShell prepares a cmd step whose line has operators. They act on Azure's agent;
 // here the agent of a run is a container of docker's client: a shell in it gets the whole
