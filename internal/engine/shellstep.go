@@ -41,10 +41,11 @@ func (r *Run) prepareShell(ctx context.Context, step *taskfile.Step, text string
 			}
 			return err
 		}
-		if result.ExitCode != 0 {
+		switch {
+		case result.ExitCode != dockerFailed:
+		case result.ContainerID != "":
 			r.hint(out, line.image)
-		}
-		if result.ExitCode == dockerFailed && result.ContainerID == "" {
+		default: // not even the shell
 			fmt.Fprintf(out, "hint: %s outside of quotes acts on the agent, in a shell of the image docker; in quotes it acts in the container, as in: cmd: bash -c 'a && b'\n", operator.operator)
 		}
 		return exitStatus(result.ExitCode)
