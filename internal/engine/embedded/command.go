@@ -161,6 +161,9 @@ func check(c engine.Command) error {
 	if _, err := engine.ParsePorts(c.Ports); err != nil {
 		return &refused{code: 125, text: "docker: " + err.Error()}
 	}
+	if err := c.Options.CheckTmpfs(); err != nil {
+		return daemonError("%v", err)
+	}
 	for _, host := range c.Hosts {
 		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {
 			return &refused{code: 125, text: fmt.Sprintf("invalid argument %q for \"--add-host\" flag: bad format for add-host: %q", host, host)}
