@@ -101,7 +101,7 @@ func (c Container) commandLine() []string { return slices.Concat(c.Spec.Entrypoi
 func (c Container) summary() map[string]any {
 	return map[string]any{
 		"Id": c.ID, "Names": []string{"/" + c.Name}, "Image": c.Spec.Image, "ImageID": c.ImageID, "Command": strings.Join(c.commandLine(), " "),
-		"Created": c.Created.Unix(), "State": c.State, "Status": c.status(time.Now()), "Labels": c.labels(), "Ports": []any{}, "Mounts": c.mounts(),
+		"Created": c.Created.Unix(), "State": c.State, "Status": c.status(time.Now()), "Labels": c.labels(), "Ports": c.ports(), "Mounts": c.mounts(),
 		"HostConfig": map[string]string{"NetworkMode": c.networkMode()}, "NetworkSettings": map[string]any{"Networks": c.endpoints()},
 	}
 }
@@ -136,6 +136,26 @@ func (c Container) mounts() []any {
 	return mounts
 }
 
+// ports are the published ports as a listing has them.
+func (c Container) ports() []any {
+	ports := []any{}
+	for _, p := range c.Ports {
+		ports = append(ports, map[string]any{"IP": p.At.Addr().String(), "PrivatePort": p.Container, "PublicPort": p.At.Port(), "Type": p.Network})
+	}
+	return ports
+}
+
+// bindings are the published ports by those of the container.
+func (c Container) bindings() map[string]any {
+	bindings := map[string]any{}
+	for _, p := range c.Ports {
+		inside := fmt.Sprintf("%d/%s", p.Container, p.Network)
+		known, _ := bindings[inside].([]any)
+		bindings[inside] = append(known, map[string]string{"HostIp": p.At.Addr().String(), "HostPort": strconv.Itoa(int(p.At.Port()))})
+	}
+	return bindings
+}
+
 // inspect shows all about a container.
 func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 	c, err := h.engine.Find(r.PathValue("id"))
@@ -165,7 +185,7 @@ func (h *Handler) inspect(w http.ResponseWriter, r *http.Request) error {
 			"Hostname": cmp.Or(c.Spec.Options.Hostname, c.ID[:12])},
 		"HostConfig": map[string]any{"NetworkMode": c.networkMode(), "AutoRemove": c.Spec.AutoRemove, "Privileged": c.Spec.Privileged, "Memory": c.Spec.Memory,
 			"NanoCpus": int64(c.Spec.CPUs * 1e9), "LogConfig": map[string]any{"Type": logDriver}, "RestartPolicy": map[string]any{"Name": "no"}},
-		"NetworkSettings": map[string]any{"IPAddress": address, "Networks": c.endpoints(), "Ports": map[string]any{}},
+		"NetworkSettings": map[string]any{"IPAddress": address, "Networks": c.endpoints(), "Ports": c.bindings()},
 		"Mounts":          c.mounts(), "RestartCount": 0, "Driver": "overlayfs",
 	})
 	return nil

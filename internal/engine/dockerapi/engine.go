@@ -97,8 +97,9 @@ type Container struct {
 
 	Created, Started, Finished time.Time
 
-	Addr     netip.Addr // on its network; invalid without one
-	Readable bool       // what it writes is kept
+	Addr     netip.Addr    // on its network; invalid without one
+	Ports    []engine.Port // as they are published
+	Readable bool          // what it writes is kept
 }
 
 // Stream is one of the streams of a container, by docker's numbers.

@@ -59,6 +59,7 @@ func (h *Handler) routes() {
 	h.on("GET /containers/json", h.containers)
 	h.on("POST /containers/create", h.create)
 	h.on("GET /containers/{id}/json", h.inspect)
+	h.on("GET /containers/{id...}", h.noContainer)
 	h.on("POST /containers/{id}/start", h.start)
 	h.on("POST /containers/{id}/attach", h.attach)
 	h.on("GET /containers/{id}/logs", h.logs)
@@ -86,6 +87,7 @@ func (h *Handler) routes() {
 	h.on("GET /networks/{name}", h.network)
 	h.on("POST /networks/create", h.createNetwork)
 	h.on("DELETE /networks/{name}", h.removeNetwork)
+	h.on("GET /plugins/{name}/json", h.noPlugin)
 	h.on("GET /volumes", h.volumes)
 	h.on("GET /volumes/{name}", h.volume)
 	h.on("POST /volumes/create", h.createVolume)
@@ -94,6 +96,20 @@ func (h *Handler) routes() {
 	h.on("/", func(w http.ResponseWriter, r *http.Request) error {
 		return notOffered(r.Method + " " + r.URL.Path)
 	})
+}
+
+// noContainer answers clients that look for something by its name, whatever it is: as a
+// container first. A container's name has no slash.
+func (h *Handler) noContainer(w http.ResponseWriter, r *http.Request) error {
+	if name, ok := strings.CutSuffix(r.PathValue("id"), "/json"); ok && strings.Contains(name, "/") {
+		return problem.New(problem.NotFound, "NoSuchContainer", "No such container: %s", name)
+	}
+	return notOffered(r.Method + " " + r.URL.Path)
+}
+
+// noPlugin is for the same clients: they ask for plugins last.
+func (h *Handler) noPlugin(_ http.ResponseWriter, r *http.Request) error {
+	return problem.New(problem.NotFound, "NoSuchPlugin", "plugin %q not found", r.PathValue("name"))
 }
 
 func notOffered(what string) error {

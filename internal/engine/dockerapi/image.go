@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/distribution/reference"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -34,7 +37,9 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 				"RepoTags": []string{}, "RepoDigests": []string{}, "Labels": map[string]string{}}
 			byID[image.ID], order = entry, append(order, image.ID)
 		}
-		entry["RepoTags"] = append(entry["RepoTags"].([]string), image.Name)
+		digests := append(entry["RepoDigests"].([]string), image.digested()...)
+		slices.Sort(digests)
+		entry["RepoTags"], entry["RepoDigests"] = append(entry["RepoTags"].([]string), image.Name), slices.Compact(digests)
 	}
 	list := []map[string]any{}
 	for _, id := range order {
@@ -42,6 +47,30 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer(w, http.StatusOK, list)
 	return nil
+}
+
+// digested is the image by its digest, as its registry knows it or will. An image without
+// a name has none.
+func (i Image) digested() []string {
+	named, err := reference.ParseNormalizedNamed(i.Name)
+	if err != nil || i.Digest == "" {
+		return nil
+	}
+	return []string{reference.FamiliarName(named) + "@" + i.Digest}
+}
+
+// names are all those of an image, with tags and with digests.
+func (h *Handler) names(ctx context.Context, id string) (tags, digests []string, err error) {
+	tags, digests = []string{}, []string{}
+	all, err := h.engine.Images(ctx)
+	for _, one := range all {
+		if one.ID == id && one.Name != "" {
+			tags = append(tags, one.Name)
+			digests = append(digests, one.digested()...)
+		}
+	}
+	slices.Sort(digests)
+	return tags, slices.Compact(digests), err
 }
 
 // matchesReference reports whether a name is that of one of the references, a tag left out
@@ -87,12 +116,12 @@ func (h *Handler) imageInspect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := image.configuration()
-	names := []string{}
-	if image.Name != "" {
-		names = append(names, image.Name)
+	tags, digests, err := h.names(r.Context(), image.ID)
+	if err != nil {
+		return err
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"Id": image.ID, "RepoTags": names, "RepoDigests": []string{}, "Parent": "", "Comment": "", "Created": moment(c.Created), "Author": c.Author,
+		"Id": image.ID, "RepoTags": tags, "RepoDigests": digests, "Parent": "", "Comment": "", "Created": moment(c.Created), "Author": c.Author,
 		"Config": c.Config, "Architecture": c.Architecture, "Os": c.OS, "Size": image.Size, "GraphDriver": map[string]any{"Name": "overlayfs", "Data": nil},
 		"RootFS": map[string]any{"Type": c.RootFS.Type, "Layers": c.RootFS.DiffIDs}, "Metadata": map[string]any{"LastTagTime": moment(time.Time{})},
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
 )
@@ -41,6 +42,7 @@ type box struct {
 	handle            *container.Handle
 	namespace, hosts  string // files of its network; empty before and after
 	addr              netip.Addr
+	ports             []engine.Port // as they are published
 	end               context.CancelCauseFunc
 }
 
@@ -116,7 +118,7 @@ func (s *Scope) ended(x *box, exit container.Exit, err error) {
 	}
 	s.mu.Lock()
 	x.state, x.exit, x.handle, x.finished = dockerapi.Exited, exit, nil, time.Now()
-	x.namespace, x.hosts, x.addr, x.end = "", "", netip.Addr{}, nil
+	x.namespace, x.hosts, x.addr, x.ports, x.end = "", "", netip.Addr{}, nil, nil
 	s.mu.Unlock()
 	if x.journal != nil {
 		x.journal.end()
@@ -197,7 +199,7 @@ func (s *Scope) box(ref string) (*box, error) {
 func (x *box) show() dockerapi.Container {
 	c := dockerapi.Container{
 		ID: x.id, Name: x.name, Spec: x.spec, ImageID: x.imageID, State: x.state, ExitCode: x.exit.Code, OOMKilled: x.exit.OOM,
-		StopSignal: cmp.Or(x.spec.StopSignal, x.stopSignal), Created: x.created, Started: x.started, Finished: x.finished, Addr: x.addr, Readable: x.journal != nil,
+		StopSignal: cmp.Or(x.spec.StopSignal, x.stopSignal), Created: x.created, Started: x.started, Finished: x.finished, Addr: x.addr, Ports: x.ports, Readable: x.journal != nil,
 	}
 	if c.Name == c.ID {
 		c.Name = c.ID[:12]

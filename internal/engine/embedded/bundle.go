@@ -47,14 +47,15 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	if err != nil {
 		return err
 	}
-	if err := b.publish(); err != nil {
+	ports, err := b.publish()
+	if err != nil {
 		return err
 	}
 	mounts, err := b.mounts(hosts)
 	if err != nil {
 		return err
 	}
-	b.note(image, namespace, hosts)
+	b.note(image, namespace, hosts, ports)
 	c := b.command
 	b.spec, err = container.NewSpec(ctx, container.Command{
 		ID: b.id, Rootfs: rootfs, Image: b.rootfs.Config,
@@ -69,10 +70,10 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 }
 
 // note keeps what others may want to know of the container.
-func (b *bundle) note(image imagestore.Image, namespace, hosts string) {
+func (b *bundle) note(image imagestore.Image, namespace, hosts string, ports []engine.Port) {
 	b.scope.mu.Lock()
 	defer b.scope.mu.Unlock()
-	b.box.namespace, b.box.hosts, b.box.imageID = namespace, hosts, image.Config.String()
+	b.box.namespace, b.box.hosts, b.box.ports, b.box.imageID = namespace, hosts, ports, image.Config.String()
 	if b.endpoint != nil {
 		b.box.addr = b.endpoint.Addr
 	}

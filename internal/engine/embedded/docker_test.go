@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -125,6 +126,11 @@ func TestDockerContainers(t *testing.T) {
 	d.want("web\n", "stop", "web")
 	d.fails("No such container: web", "inspect", "--type", "container", "web") // steps are not kept
 
+	d.run("run", "--detach", "--name", "ports", "--publish", "8080:80", "--publish", "53/udp", f.Base, "sleep", "1000")
+	d.want("0.0.0.0:8080\n", "port", "ports", "80")
+	d.matches(`^0\.0\.0\.0:[1-9]\d+->53/udp, 0\.0\.0\.0:8080->80/tcp\n$`, "ps", "--filter", "name=ports", "--format", "{{.Ports}}")
+	d.run("rm", "--force", "ports")
+
 	d.want("first\n", "run", "--rm", f.Base, "echo", "first")
 	d.want("put in\n", "run", "--rm", "--env", "W=put in", f.Base, "sh", "-c", "echo $W")
 	piped := d.command(t.Context(), "run", "--rm", "--interactive", f.Base, "sh", "-c", "cat; echo end")
@@ -211,7 +217,12 @@ func TestDockerImages(t *testing.T) {
 	d.want("given\ncontent\n", "run", "--rm", to+":1", "cat", "/made", "/file")
 	d.matches(`(?s)The push refers to repository.*1: digest: sha256:[0-9a-f]{64} size: \d+`, "push", to+":1")
 	d.run("tag", to+":1", to+":2")
-	d.matches(`2: digest: sha256:`, "push", to+":2")
+	digest := regexp.MustCompile(`sha256:[0-9a-f]{64}`).FindString(d.run("push", to+":2"))
+	d.want(to+"@"+digest+"\n", "inspect", "--format", "{{index .RepoDigests 0}}", to+":1")
+	d.want(fmt.Sprintf("[%s:1 %[1]s:2]\n", to), "inspect", "--format", "{{.RepoTags}}", to+":2")
+	d.fails("No such object: nosuch", "inspect", "nosuch")
+	d.fails("GET /containers/nosuch/top is not offered", "top", "nosuch")
+	d.matches(`(?m)built +1 +`+digest+`(.|\n)*built +2 +`+digest, "images", "--digests")
 	d.fails("does not exist locally", "push", to+":3")
 	d.want("Untagged: "+to+":2\n", "rmi", to+":2")
 	d.fails("No such image", "rmi", to+":2")

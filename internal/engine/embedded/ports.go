@@ -11,30 +11,31 @@ import (
 	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
-// publish publishes the container's ports. Without a network of its own it has none to
-// publish, as with docker.
-func (b *bundle) publish() error {
+// publish publishes the container's ports, and returns them as they are then. Without a
+// network of its own it has none to publish, as with docker.
+func (b *bundle) publish() ([]engine.Port, error) {
 	if b.endpoint == nil || !b.endpoint.Addr.IsValid() {
-		return nil
+		return nil, nil
 	}
 	ports, err := engine.ParsePorts(b.command.Ports)
 	if err != nil {
-		return daemonError("%v", err)
+		return nil, daemonError("%v", err)
 	}
-	for _, p := range ports {
+	for i, p := range ports {
 		published, err := b.scope.router.Publish(runnet.Publication{
 			Network: p.Network, At: p.At, To: netip.AddrPortFrom(b.endpoint.Addr, p.Container),
 			Machine: b.scope.executor.publishAt,
 		})
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
-			return daemonError("driver failed programming external connectivity on endpoint %s: Bind for %s failed: port is already allocated", b.command.Name, p.At)
+			return nil, daemonError("driver failed programming external connectivity on endpoint %s: Bind for %s failed: port is already allocated", b.command.Name, p.At)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			return daemonError("driver failed programming external connectivity on endpoint %s: cannot assign requested address: %s is no address of the run", b.command.Name, p.At.Addr())
+			return nil, daemonError("driver failed programming external connectivity on endpoint %s: cannot assign requested address: %s is no address of the run", b.command.Name, p.At.Addr())
 		case err != nil:
-			return err
+			return nil, err
 		}
 		b.published = append(b.published, published)
+		ports[i].At = netip.AddrPortFrom(p.At.Addr(), published.Port)
 	}
-	return nil
+	return ports, nil
 }
