@@ -2,7 +2,6 @@ package dockerapi
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/distribution/reference"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
 )
 
@@ -200,144 +198,3 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request, name string) erro
 	}
 	return stream(w, "status", func(out io.Writer) (bool, error) { return h.engine.Push(r.Context(), name, login, out) })
 }
-
-// tokenUser is the user name that says that the password is a refresh token.
-const tokenUser = "00000000-0000-0000-0000-000000000000"
-
-// registryAuth reads the credential that came with a request, if one did.
-func registryAuth(r *http.Request) (*Login, error) {
-	header := r.Header.Get("X-Registry-Auth")
-	if header == "" {
-		return nil, nil
-	}
-	text, err := base64.URLEncoding.DecodeString(header)
-	if err != nil {
-		if text, err = base64.RawURLEncoding.DecodeString(header); err != nil {
-			return nil, problem.New(problem.Invalid, "BadAuth", "invalid X-Registry-Auth header: %v", err)
-		}
-	}
-	return parseLogin(text)
-}
-
-func parseLogin(text []byte) (*Login, error) {
-	var auth struct{ Username, Password, Auth, IdentityToken, RegistryToken string }
-	if err := json.Unmarshal(text, &auth); err != nil {
-		return nil, problem.New(problem.Invalid, "BadAuth", "invalid credential: %v", err)
-	}
-	switch {
-	case auth.RegistryToken != "":
-		return nil, notOffered("a registry token")
-	case auth.IdentityToken != "":
-		return &Login{Username: tokenUser, Password: secret.New(auth.IdentityToken)}, nil
-	case auth.Username == "" && auth.Password == "":
-		return nil, nil
-	}
-	return &Login{Username: auth.Username, Password: secret.New(auth.Password)}, nil
-}
-
-// auth is docker login.
-func (h *Handler) auth(w http.ResponseWriter, r *http.Request) error {
-	var raw json.RawMessage
-	if err := decode(w, r, &raw); err != nil {
-		return err
-	}
-	var to struct{ ServerAddress string }
-	login, err := parseLogin(raw)
-	if err == nil {
-		err = json.Unmarshal(raw, &to)
-	}
-	if err != nil {
-		return err
-	}
-	if login == nil {
-		return problem.New(problem.Unauthenticated, "NoCredential", "a user name and a password are needed")
-	}
-	host := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(to.ServerAddress, "https://"), "http://"), "/")
-	if host, _, _ = strings.Cut(host, "/"); host == "" {
-		host = "docker.io"
-	}
-	if err := h.engine.Login(r.Context(), host, *login); err != nil {
-		return err
-	}
-	answer(w, http.StatusOK, map[string]string{"Status": "Login Succeeded", "IdentityToken": ""})
-	return nil
-}
-
-// stream answers with what do writes, line by line, each a JSON object with the text under
-// a name. If do says that it failed, its last line is the reason.
-func stream(w http.ResponseWriter, name string, do func(out io.Writer) (bool, error)) error {
-	w.Header().Set("Content-Type", contentJSON)
-	w.WriteHeader(http.StatusOK)
-	lines := &lineStream{w: w, name: name, keepEnd: name == "stream"}
-	ok, err := do(lines)
-	switch {
-	case err != nil:
-		lines.flush()
-		lines.failed(err.Error())
-	case ok:
-		lines.flush()
-	default:
-		lines.failed(strings.TrimSpace(string(lines.last)))
-	}
-	return nil
-}
-
-// lineStream holds the last line back: it may be the reason of a failure.
-type lineStream struct {
-	w       io.Writer
-	name    string
-	keepEnd bool // the line's end is part of the text
-	partial []byte
-	last    []byte
-}
-
-// Write implements io.Writer.
-func (l *lineStream) Write(p []byte) (int, error) {
-	l.partial = append(l.partial, p...)
-	for {
-		end := lineEnd(l.partial)
-		if end == 0 {
-			return len(p), nil
-		}
-		l.flushLast()
-		l.last = append([]byte(nil), l.partial[:end]...)
-		l.partial = l.partial[end:]
-	}
-}
-
-func (l *lineStream) flushLast() {
-	if len(l.last) == 0 {
-		return
-	}
-	text := string(l.last)
-	if !l.keepEnd {
-		text = strings.TrimSuffix(text, "\n")
-	}
-	l.send(map[string]any{l.name: text})
-	l.last = nil
-}
-
-func (l *lineStream) flush() {
-	l.flushLast()
-	l.last, l.partial = l.partial, nil
-	l.flushLast()
-}
-
-func (l *lineStream) failed(text string) {
-	if text == "" {
-		text = "the request failed"
-	}
-	l.send(map[string]any{"errorDetail": map[string]string{"message": text}, "error": text})
-}
-
-func (l *lineStream) send(body any) {
-	if json.NewEncoder(l.w).Encode(body) != nil {
-		return // whoever asked is gone
-	}
-	if w, ok := l.w.(http.ResponseWriter); ok {
-		_ = http.NewResponseController(w).Flush()
-	}
-}
-
-// aux sends a result among the lines.
-func (l *lineStream) aux(body any) { l.send(map[string]any{"aux": body}) }
