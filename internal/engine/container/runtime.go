@@ -122,7 +122,7 @@ func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process)
 		return Exit{}, err
 	}
 	defer release()
-	if err := c.Start(proc); err != nil {
+	if err := start(c, proc); err != nil {
 		return Exit{}, startError(err)
 	}
 	if err := c.Exec(); err != nil {
