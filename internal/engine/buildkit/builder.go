@@ -3,6 +3,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,7 @@ type Builder struct {
 	server     *grpc.Server
 	client     *client.Client
 	served     chan struct{}
+	cache      collector
 }
 
 // Open composes BuildKit. The caller closes the builder.
@@ -77,6 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Builder, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the build worker: %w", err)
 	}
+	b.cache = collector{worker: w, bytes: cmp.Or(o.CacheBytes, DefaultCacheBytes)}
 	if b.controller, err = newController(o, w); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the build controller: %w", err), w.Close())
 	}
@@ -113,33 +116,45 @@ func (b *Builder) Close() error {
 	return errors.Join(err, b.controller.Close())
 }
 
-// Forget lets go of the contexts of builds, which were sent for one run each. Those of
-// builds under way stay.
-func (b *Builder) Forget(ctx context.Context) error {
-	if err := b.client.Prune(ctx, nil, client.WithFilter([]string{"type==" + string(client.UsageRecordTypeLocalSource)})); err != nil {
-		return fmt.Errorf("removing the contexts of builds: %w", err)
+// Collect lets go of the contexts of builds, which were sent for one run each, and of the
+// oldest part of a cache that takes too much. What builds under way use stays.
+func (b *Builder) Collect(ctx context.Context) error {
+	if err := b.cache.forget(ctx); err != nil {
+		return err
 	}
-	return nil
+	return b.cache.shrink(ctx)
 }
 
 // newWorker makes the part of BuildKit that knows images, layers and containers. It
 // follows BuildKit's own worker for runc, with an executor and an image store of ours.
 func newWorker(ctx context.Context, o Options) (*base.Worker, error) {
+	options, err := workerOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	w, err := base.NewWorker(ctx, options)
+	if err != nil {
+		return nil, errors.Join(err, options.MetadataStore.Close())
+	}
+	return w, guardSources(w, o.Dialer)
+}
+
+func workerOptions(o Options) (base.WorkerOpt, error) {
 	mdb := o.Store.Metadata()
 	blobs := containerdsnapshot.NewContentStore(mdb.ContentStore(), imagestore.Namespace)
 	id, err := base.ID(o.Root)
 	if err != nil {
-		return nil, err
+		return base.WorkerOpt{}, err
 	}
 	executor, err := newExecutor(o)
 	if err != nil {
-		return nil, err
+		return base.WorkerOpt{}, err
 	}
 	refs, err := cachemetadata.NewStore(filepath.Join(o.Root, "refs.db"))
 	if err != nil {
-		return nil, err
+		return base.WorkerOpt{}, err
 	}
-	w, err := base.NewWorker(ctx, base.WorkerOpt{
+	return base.WorkerOpt{
 		ID:             id,
 		Root:           o.Root,
 		MetadataStore:  refs,
@@ -153,13 +168,8 @@ func newWorker(ctx context.Context, o Options) (*base.Worker, error) {
 		Platforms:      []ocispec.Platform{platforms.Normalize(platforms.DefaultSpec())},
 		LeaseManager:   leaseutil.WithNamespace(metadata.NewLeaseManager(mdb), imagestore.Namespace),
 		GarbageCollect: mdb.GarbageCollect,
-		GCPolicy:       collection(o.CacheBytes),
 		MountPoolRoot:  filepath.Join(o.Root, "cachemounts"),
-	})
-	if err != nil {
-		return nil, errors.Join(err, refs.Close())
-	}
-	return w, guardSources(w, o.Dialer)
+	}, nil
 }
 
 func newController(o Options, w *base.Worker) (*control.Controller, error) {

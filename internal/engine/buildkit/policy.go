@@ -4,11 +4,9 @@ package buildkit
 
 import (
 	"context"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/solver/pb"
@@ -19,25 +17,6 @@ import (
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 )
-
-// DefaultCacheBytes is how much the build cache may take by default.
-const DefaultCacheBytes = 10 << 30
-
-// collection is what the build cache lets go of: what is of use to a single build
-// soon, everything else when it takes too much.
-func collection(bytes int64) []client.PruneInfo {
-	if bytes == 0 {
-		bytes = DefaultCacheBytes
-	}
-	return []client.PruneInfo{
-		{
-			Filter:       []string{"type==source.local,type==source.git.checkout"},
-			KeepDuration: time.Hour,
-		},
-		{KeepDuration: 30 * 24 * time.Hour, MaxUsedSpace: bytes},
-		{All: true, MaxUsedSpace: bytes},
-	}
-}
 
 // guardSources replaces what BuildKit would fetch ADD's sources with: URLs go through
 // the guarded dialer, and git repositories are refused, because BuildKit would run the

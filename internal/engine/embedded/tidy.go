@@ -29,7 +29,7 @@ func (e *Executor) tidy(ctx context.Context) {
 		if !e.waitForQuiet(ctx) {
 			return
 		}
-		if err := errors.Join(e.builder.Forget(ctx), e.store.Collect(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(e.builder.Collect(ctx), e.store.Collect(ctx)); err != nil && ctx.Err() == nil {
 			e.log.Warn("what runs have left could not be removed", "error", err)
 		}
 		e.registries.Close() // connections that nobody uses; there will be others
