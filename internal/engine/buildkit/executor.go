@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/mount"
@@ -25,11 +26,28 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
-// Network makes the network namespace of a RUN instruction. The namespace is a file;
-// end is called once the instruction has ended.
-type Network func(id string) (namespace string, end func() error, err error)
+// Network makes the place of a RUN instruction of a build with that Request.CacheScope. One
+// that is not connected reaches nothing but itself.
+type Network func(scope, id string, connected bool) (Sandbox, error)
+
+// Sandbox is where a RUN instruction is executed.
+type Sandbox struct {
+	// View is how it sees the builder's files and layers; its IDs are the instruction's. Nil
+	// is as they are, as a user of the machine.
+	View *userns.View
+	// Cgroup is the control group that it is to have.
+	Cgroup string
+	// Writes is called with the directory that it writes to, for who measures that; done when
+	// it has ended. May be nil.
+	Writes func(layer string) (done func())
+	// Attach ties it to its network, before it runs, by the number of its first process.
+	Attach func(pid int) error
+	// Close is called once it has ended.
+	Close func() error
+}
 
 // runExecutor runs RUN instructions as containers of our runtime.
 type runExecutor struct {
@@ -37,6 +55,7 @@ type runExecutor struct {
 	runtime    *container.Runtime
 	network    Network
 	resolvConf string
+	layers     sharedLayers
 }
 
 var _ executor.Executor = (*runExecutor)(nil)
@@ -69,18 +88,22 @@ func (e *runExecutor) Run(ctx context.Context, id string, root executor.Mount, m
 		}
 	})
 	defer start()
-	namespace, end, err := e.connect(id, process.Meta)
+	sandbox, err := e.connect(id, process.Meta)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, end()) }()
-	rootfs, unmount, err := e.mount(ctx, id, root)
+	defer func() { err = errors.Join(err, sandbox.Close()) }()
+	mounts = slices.Clone(mounts)
+	for i := range mounts {
+		mounts[i].Src = viewed{mounts[i].Src, sandbox.View, &e.layers}
+	}
+	rootfs, unmount, err := e.mount(ctx, id, root, sandbox)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unmount()) }()
 	defer executor.MountStubsCleaner(context.WithoutCancel(ctx), rootfs, mounts, process.Meta.RemoveMountStubsRecursive)()
-	spec, release, err := e.spec(ctx, id, rootfs, mounts, process.Meta, namespace)
+	spec, release, err := e.spec(ctx, id, rootfs, mounts, process.Meta, sandbox)
 	if err != nil {
 		return nil, err
 	}
@@ -89,29 +112,42 @@ func (e *runExecutor) Run(ctx context.Context, id string, root executor.Mount, m
 		spec.Root.Readonly = true
 	}
 	exit, err := e.runtime.Run(ctx, container.Process{
-		ID: id, Spec: spec, Started: func(*container.Handle) { start() },
+		ID: id, Spec: spec, User: container.User{IDs: sandbox.View.IDs()}, Created: sandbox.Attach, Started: func(*container.Handle) { start() },
 		Stdin: process.Stdin, Stdout: process.Stdout, Stderr: process.Stderr,
 	})
 	return nil, exitError(ctx, exit, err, process.Meta.ValidExitCodes)
 }
 
-// connect gives the container its network. A namespace of nobody's is made by the
-// runtime itself when the name is empty.
-func (e *runExecutor) connect(id string, meta executor.Meta) (string, func() error, error) {
+// connect gives the container its place, with or without a network.
+func (e *runExecutor) connect(id string, meta executor.Meta) (Sandbox, error) {
 	switch meta.NetMode {
-	case pb.NetMode_NONE:
-		return "", func() error { return nil }, nil
-	case pb.NetMode_UNSET:
-		return e.network(id)
+	case pb.NetMode_NONE, pb.NetMode_UNSET:
+		return e.network(meta.CgroupParent, id, meta.NetMode == pb.NetMode_UNSET)
 	}
-	return "", nil, fmt.Errorf("network mode %s is not allowed in builds", meta.NetMode)
+	return Sandbox{}, fmt.Errorf("network mode %s is not allowed in builds", meta.NetMode)
+}
+
+// writes notes where an instruction writes to.
+func (s Sandbox) writes(mounts []mount.Mount) (done func()) {
+	for _, m := range mounts {
+		for _, option := range m.Options {
+			if layer, ok := strings.CutPrefix(option, "upperdir="); ok && s.Writes != nil {
+				return s.Writes(layer)
+			}
+		}
+	}
+	return func() {}
 }
 
 // mount mounts the root file system and tells how to undo it.
-func (e *runExecutor) mount(ctx context.Context, id string, root executor.Mount) (_ string, _ func() error, err error) {
+func (e *runExecutor) mount(ctx context.Context, id string, root executor.Mount, sandbox Sandbox) (_ string, _ func() error, err error) {
 	source, err := root.Src.Mount(ctx, false)
 	if err != nil {
 		return "", nil, err
+	}
+	view := sandbox.View
+	if !userns.Inside() { // where BuildKit knows better what an ordinary user may mount
+		source, _ = asStored(source)
 	}
 	mounts, release, err := source.Mount()
 	if err != nil {
@@ -121,13 +157,15 @@ func (e *runExecutor) mount(ctx context.Context, id string, root executor.Mount)
 		release = func() error { return nil }
 	}
 	dir := filepath.Join(e.dir, id)
-	rootfs := filepath.Join(dir, "rootfs")
+	rootfs := view.Path(filepath.Join(dir, "rootfs"))
+	written := sandbox.writes(mounts)
 	undo := func() error {
+		written()
 		return errors.Join(mount.UnmountAll(rootfs, 0), os.RemoveAll(dir), release())
 	}
-	err = os.MkdirAll(rootfs, 0o711)
+	err = os.MkdirAll(filepath.Join(dir, "rootfs"), 0o711)
 	if err == nil {
-		err = mount.All(mounts, rootfs)
+		err = view.Mount(mounts, rootfs)
 	}
 	if err != nil {
 		return "", nil, errors.Join(fmt.Errorf("mounting the file system of a RUN: %w", err), undo())
@@ -136,7 +174,7 @@ func (e *runExecutor) mount(ctx context.Context, id string, root executor.Mount)
 }
 
 // spec builds the container's spec with BuildKit's own rules.
-func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []executor.Mount, meta executor.Meta, namespace string) (*specs.Spec, func(), error) {
+func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []executor.Mount, meta executor.Meta, sandbox Sandbox) (*specs.Spec, func(), error) {
 	dir, err := os.OpenRoot(e.dir)
 	if err != nil {
 		return nil, nil, err
@@ -157,12 +195,12 @@ func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []exec
 	}
 	opts := []containerdoci.SpecOpts{
 		oci.WithUIDGID(uid, gid, groups),
-		containerdoci.WithCgroup(e.runtime.CgroupPath(id)),
+		containerdoci.WithCgroup(sandbox.Cgroup),
 	}
 	if meta.ReadonlyRootFS {
 		opts = append(opts, containerdoci.WithRootFSReadonly())
 	}
-	spec, release, err := oci.GenerateSpec(ctx, meta, mounts, id, e.resolvConf, filepath.Join(e.dir, hosts), namespaceFile(namespace),
+	spec, release, err := oci.GenerateSpec(ctx, meta, mounts, id, sandbox.View.Path(e.resolvConf), sandbox.View.Path(filepath.Join(e.dir, hosts)), newNamespace{},
 		"", oci.ProcessSandbox, nil, "", false, "", nil, opts...)
 	if err != nil {
 		removeHosts()
@@ -174,15 +212,28 @@ func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []exec
 	if !container.Seccomp {
 		spec.Linux.Seccomp = nil // could not be obeyed
 	}
-	if err := makeDirectory(rootfs, meta.Cwd, int(uid), int(gid)); err != nil {
+	withoutRawSockets(spec)
+	if err := makeDirectory(sandbox.View, rootfs, meta.Cwd, int(uid), int(gid)); err != nil {
 		cleanup()
 		return nil, nil, err
 	}
 	return spec, cleanup, nil
 }
 
+// withoutRawSockets takes away what a RUN could pretend to be its neighbour with. It may
+// ping without.
+func withoutRawSockets(spec *specs.Spec) {
+	c := spec.Process.Capabilities
+	if c == nil {
+		return
+	}
+	for _, set := range []*[]string{&c.Bounding, &c.Effective, &c.Permitted, &c.Inheritable, &c.Ambient} {
+		*set = slices.DeleteFunc(*set, func(name string) bool { return name == "CAP_NET_RAW" })
+	}
+}
+
 // makeDirectory makes the working directory, owned by the user, as docker does.
-func makeDirectory(rootfs, dir string, uid, gid int) error {
+func makeDirectory(view *userns.View, rootfs, dir string, uid, gid int) error {
 	path, err := fs.RootPath(rootfs, dir)
 	if err != nil {
 		return fmt.Errorf("working directory %s points to an invalid place: %w", dir, err)
@@ -190,7 +241,8 @@ func makeDirectory(rootfs, dir string, uid, gid int) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	if err := user.MkdirAllAndChown(path, 0o755, uid, gid); err != nil {
+	uid, gid = uid+view.IDs().First, gid+view.IDs().First
+	if err := view.As(func() error { return user.MkdirAllAndChown(path, 0o755, uid, gid) }); err != nil {
 		return fmt.Errorf("making working directory %s: %w", dir, err)
 	}
 	return nil
@@ -216,20 +268,14 @@ func exitError(ctx context.Context, exit container.Exit, err error, valid []int)
 	return failed
 }
 
-// namespaceFile is a network namespace in BuildKit's terms; it is made and removed
-// elsewhere.
-type namespaceFile string
+// newNamespace is a network namespace in BuildKit's terms: one that the runtime makes.
+type newNamespace struct{}
 
 // Set implements network.Namespace.
-func (n namespaceFile) Set(spec *specs.Spec) error {
-	if n == "" {
-		return nil
-	}
-	return containerdoci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: string(n)})(nil, nil, nil, spec)
-}
+func (newNamespace) Set(*specs.Spec) error { return nil }
 
 // Sample implements network.Namespace; nothing is measured.
-func (namespaceFile) Sample() (*resourcestypes.NetworkSample, error) { return nil, nil }
+func (newNamespace) Sample() (*resourcestypes.NetworkSample, error) { return nil, nil }
 
 // Close implements network.Namespace.
-func (namespaceFile) Close() error { return nil }
+func (newNamespace) Close() error { return nil }

@@ -52,7 +52,7 @@ func openBench(b *testing.B) *bench {
 	}
 	builder, err := Open(b.Context(), Options{
 		Root: filepath.Join(root, "build"), Store: store, Registries: registries, Dialer: dialer, Runtime: runtime, ResolvConf: resolv,
-		Network: func(string) (string, func() error, error) { return "", func() error { return nil }, nil },
+		Network: func(string, string, bool) (Sandbox, error) { return Sandbox{Close: func() error { return nil }}, nil },
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -22,6 +22,20 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// Who asks for more than there is gets what there is.
+func TestLimitBounds(t *testing.T) {
+	for _, asked := range []int64{900 << 30, 1 << 62, -1, 0} {
+		pids, memory, swap := asked, asked, asked
+		spec := &specs.Spec{Process: &specs.Process{}, Linux: &specs.Linux{Resources: &specs.LinuxResources{
+			Pids: &specs.LinuxPids{Limit: &pids}, Memory: &specs.LinuxMemory{Limit: &memory, Swap: &swap, Reservation: &asked}}}}
+		limit(spec)
+		r, most := spec.Linux.Resources, DefaultBounds().Memory
+		if *r.Pids.Limit != maxProcesses || *r.Memory.Limit != most || *r.Memory.Swap != most || *r.Memory.Reservation > most {
+			t.Errorf("asked for %d: %d processes, %d bytes, %d with swap", asked, *r.Pids.Limit, *r.Memory.Limit, *r.Memory.Swap)
+		}
+	}
+}
+
 // What somebody asked for stays.
 func TestLimitKeeps(t *testing.T) {
 	processes, memory, score := int64(7), int64(1<<20), 3

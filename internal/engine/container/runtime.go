@@ -16,11 +16,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/moby/sys/userns"
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // Runtime runs containers. It is safe for concurrent use.
@@ -38,7 +39,7 @@ func New(root string) (*Runtime, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of container states: %w", err)
 	}
-	return &Runtime{state: root, cgroup: CgroupName(root), rootless: userns.RunningInUserNS()}, nil
+	return &Runtime{state: root, cgroup: CgroupName(root), rootless: userns.Inside()}, nil
 }
 
 // Limits reports whether processors, memory and processes of containers can be limited.
@@ -51,21 +52,29 @@ func CgroupName(root string) string {
 	return "acrux-" + hex.EncodeToString(sum[:6])
 }
 
-// CgroupPath is where a container's control group belongs, for its spec.
-func (r *Runtime) CgroupPath(id string) string { return "/" + r.cgroup + "/" + id }
-
 // Process is one container to run: its first process is its life.
 type Process struct {
-	ID     string // unique in the runtime: letters, digits, "_", "+", "-", "."
-	Spec   *specs.Spec
+	ID     string      // unique in the runtime: letters, digits, "_", "+", "-", "."
+	Spec   *specs.Spec // names no user namespace: that is User
+	User   User
 	Stdin  io.Reader // may be nil
 	Stdout io.Writer // may be nil; so may Stderr. If both are the same, writes do not overlap
 	Stderr io.Writer
 	// Grace is how long the process has between TERM and KILL after ctx ran into
 	// its deadline. A ctx that was cancelled kills at once.
 	Grace time.Duration
+	// Created is called when the container is there and runs nothing yet, with the number of
+	// its first process: /proc/PID/ns has its namespaces. May be nil.
+	Created func(pid int) error
 	// Started is called once the process runs. May be nil.
 	Started func(*Handle)
+}
+
+// User is the user namespace that a container is in. The zero value is the one of this
+// process.
+type User struct {
+	IDs       userns.IDs
+	Namespace string // file of one with these IDs; empty is a new one
 }
 
 // Exit is how a container ended.
@@ -104,6 +113,7 @@ func (r *Runtime) Run(ctx context.Context, p Process) (_ Exit, err error) {
 	if err != nil {
 		return Exit{}, fmt.Errorf("reading the container's spec: %w", err)
 	}
+	p.User.join(config)
 	c, err := libcontainer.Create(r.state, p.ID, config)
 	if err != nil {
 		return Exit{}, fmt.Errorf("creating the container: %w", err)
@@ -125,10 +135,10 @@ func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process)
 	if err := start(c, proc); err != nil {
 		return Exit{}, startError(err)
 	}
-	if err := c.Exec(); err != nil {
+	if err := letRun(c, proc, p.Created); err != nil {
 		c.Signal(unix.SIGKILL)
 		proc.Wait()
-		return Exit{}, startError(err)
+		return Exit{}, err
 	}
 	if p.Started != nil {
 		p.Started(&Handle{c: c, own: proc})
@@ -143,6 +153,20 @@ func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process)
 		return Exit{}, context.Cause(ctx)
 	}
 	return Exit{Code: code, OOM: oomKilled(c)}, err
+}
+
+// letRun lets a container that was created run.
+func letRun(c *libcontainer.Container, proc *libcontainer.Process, created func(pid int) error) error {
+	if created != nil {
+		pid, err := proc.Pid()
+		if err == nil {
+			err = created(pid)
+		}
+		if err != nil {
+			return fmt.Errorf("preparing a container: %w", err)
+		}
+	}
+	return startError(c.Exec())
 }
 
 // process turns p into libcontainer's form. The standard input goes through a pipe
@@ -219,6 +243,9 @@ func wait(proc *libcontainer.Process) (int, error) {
 // startError sorts what libcontainer says about a process that would not start;
 // it says so in words only.
 func startError(err error) error {
+	if err == nil {
+		return nil
+	}
 	text := err.Error()
 	has := func(parts ...string) bool {
 		for _, part := range parts {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,4 +149,60 @@ func buildAndPush(b *testing.B, e *Executor, f enginetest.Fixtures, content int)
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkUsersOver does the same as a user of the machine and as one of the run's own, in
+// turns: a trivial step, and a build of six instructions.
+func BenchmarkUsersOver(b *testing.B) {
+	needRoot(b)
+	base := enginetest.NewFixtures(b).Base
+	open := func(machine bool) engine.Scope {
+		root := b.TempDir()
+		e, err := Open(b.Context(), Options{Root: root, Dialer: loopback(), MachineUsers: machine})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { e.Close() })
+		return openScope(b, e, "run")
+	}
+	plain, own := open(true), open(false)
+	dir := plain.(*Scope).spec.Workspace
+	file := filepath.Join(dir, "Dockerfile")
+	ownFile := filepath.Join(own.(*Scope).spec.Workspace, "Dockerfile")
+	step := func(s engine.Scope) { mustRun(b, s, engine.Command{Image: base, Args: []string{"true"}}) }
+	build := func(s engine.Scope, file string, n int) {
+		text := fmt.Sprintf("FROM %s\nENV N=%d\nRUN echo a > /a\nRUN echo b > /b\nRUN echo c > /c\nCMD true\n", base, n)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			b.Fatal(err)
+		}
+		result, err := s.Build(b.Context(), engine.Build{ContextDir: filepath.Dir(file), Dockerfile: file, Tags: []string{"x"}}, io.Discard)
+		if err != nil || !result.OK {
+			b.Fatal(result, err)
+		}
+	}
+	for what, do := range map[string]func(s engine.Scope, file string, n int){
+		"step":  func(s engine.Scope, _ string, _ int) { step(s) },
+		"build": build,
+	} {
+		b.Run(what, func(b *testing.B) {
+			var with, without []time.Duration
+			step(plain)
+			step(own)
+			for n := 0; b.Loop(); n++ {
+				began := time.Now()
+				do(plain, file, n)
+				without = append(without, time.Since(began))
+				began = time.Now()
+				do(own, ownFile, n)
+				with = append(with, time.Since(began))
+			}
+			enginetest.ReportOver(b, with, without)
+			b.ReportMetric(float64(median(with))/float64(median(without)), "ratio-p50")
+		})
+	}
+}
+
+func median(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
+	"github.com/acrux/acrux/internal/engine/runnet"
 )
 
 // box is a container of the run from when its name is taken until it is free again:
@@ -40,7 +41,8 @@ type box struct {
 	exit              container.Exit
 	started, finished time.Time
 	handle            *container.Handle
-	namespace, hosts  string // files of its network; empty before and after
+	place             place
+	endpoint          *runnet.Endpoint // nil before and after, and if it uses another's network
 	addr              netip.Addr
 	ports             []engine.Port // as they are published
 	end               context.CancelCauseFunc
@@ -118,7 +120,7 @@ func (s *Scope) ended(x *box, exit container.Exit, err error) {
 	}
 	s.mu.Lock()
 	x.state, x.exit, x.handle, x.finished = dockerapi.Exited, exit, nil, time.Now()
-	x.namespace, x.hosts, x.addr, x.ports, x.end = "", "", netip.Addr{}, nil, nil
+	x.place, x.endpoint, x.addr, x.ports, x.end = place{}, nil, netip.Addr{}, nil, nil
 	s.mu.Unlock()
 	if x.journal != nil {
 		x.journal.end()

@@ -24,7 +24,13 @@ func (s *Scope) Build(ctx context.Context, b engine.Build, out io.Writer) (engin
 		_, err := fmt.Fprintln(out, refusal)
 		return engine.BuildResult{ExitCode: 1}, err
 	}
+	s.building.Add(1)
+	defer s.building.Add(-1)
+	_, release := s.executor.builds.hold(request.CacheScope)
 	result, err := s.executor.builder.Build(ctx, request, out)
+	if e := release(); err == nil {
+		err = e
+	}
 	if err != nil {
 		return engine.BuildResult{}, err
 	}

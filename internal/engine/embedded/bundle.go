@@ -26,24 +26,26 @@ type bundle struct {
 	command engine.Command
 	id      string
 	dir     string
+	lodging *lodging // how it sees files
 
 	rootfs    *imagestore.Rootfs
 	endpoint  *runnet.Endpoint // nil if it uses another's network
 	published []*runnet.Published
 	spec      *specs.Spec
+	user      container.User
 }
 
 // prepare makes everything but the process.
 func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
-	rootfs := filepath.Join(b.dir, "rootfs")
-	if err := os.MkdirAll(rootfs, 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Join(b.dir, "rootfs"), 0o711); err != nil {
 		return fmt.Errorf("preparing a container: %w", err)
 	}
+	rootfs := b.lodging.path(filepath.Join(b.dir, "rootfs"))
 	var err error
-	if b.rootfs, err = b.scope.images.Mount(ctx, image, b.id, rootfs); err != nil {
+	if b.rootfs, err = b.scope.images.Mount(ctx, image, b.id, rootfs, b.lodging.root()); err != nil {
 		return err
 	}
-	namespace, hosts, err := b.connect()
+	place, err := b.connect()
 	if err != nil {
 		return err
 	}
@@ -51,16 +53,17 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	if err != nil {
 		return err
 	}
-	mounts, err := b.mounts(hosts)
+	mounts, err := b.mounts(ctx, image, place.hosts)
 	if err != nil {
 		return err
 	}
-	b.note(image, namespace, hosts, ports)
+	b.note(image, place, ports)
+	b.user = container.User{Namespace: place.user, IDs: b.lodging.ids()}
 	c := b.command
 	b.spec, err = container.NewSpec(ctx, container.Command{
 		ID: b.id, Rootfs: rootfs, Image: b.rootfs.Config,
 		Args: c.Args, Entrypoint: c.Entrypoint, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User,
-		Mounts: mounts, NetworkNS: namespace, CgroupPath: b.scope.executor.runtime.CgroupPath(b.id),
+		Mounts: mounts, NetworkNS: place.network, CgroupPath: b.scope.group.CgroupPath(b.id),
 		Privileged: c.Privileged, CPUs: c.CPUs, Memory: c.Memory, Options: container.Options(c.Options),
 	})
 	if err != nil {
@@ -70,19 +73,43 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 }
 
 // note keeps what others may want to know of the container.
-func (b *bundle) note(image imagestore.Image, namespace, hosts string, ports []engine.Port) {
+func (b *bundle) note(image imagestore.Image, at place, ports []engine.Port) {
 	b.scope.mu.Lock()
 	defer b.scope.mu.Unlock()
-	b.box.namespace, b.box.hosts, b.box.ports, b.box.imageID = namespace, hosts, ports, image.Config.String()
+	b.box.place, b.box.ports, b.box.imageID = at, ports, image.Config.String()
+	b.box.endpoint = b.endpoint
 	if b.endpoint != nil {
 		b.box.addr = b.endpoint.Addr
 	}
 	b.box.stopSignal = stopSignal(b.rootfs.Config.StopSignal)
 }
 
-// connect gives the container its network: the file of the namespace and the one of
-// its hosts.
-func (b *bundle) connect() (namespace, hosts string, err error) {
+// place is where a container is in its network: files of this machine.
+type place struct {
+	network, user string // namespaces to join; empty are new ones
+	hosts         string
+}
+
+// joined is the place of somebody who joins the container's network.
+func (x *box) joined() place {
+	at := x.place
+	if x.endpoint != nil {
+		at.network, at.user = x.endpoint.Namespace, x.endpoint.User
+	}
+	return at
+}
+
+// connect gives the container its network. One that is privileged has power over the
+// machine in any case, and is one of its users.
+func (b *bundle) connect() (at place, err error) {
+	at, err = b.findPlace()
+	if b.lodging.ids().None() {
+		at.user = ""
+	}
+	return at, err
+}
+
+func (b *bundle) findPlace() (at place, err error) {
 	s, c := b.scope, b.command
 	self := runnet.Container{ID: b.id, Hostname: b.hostname(), Hosts: c.Hosts, Names: c.Aliases}
 	if c.Name != "" {
@@ -92,21 +119,21 @@ func (b *bundle) connect() (namespace, hosts string, err error) {
 	case joins:
 		target, err := s.box(other)
 		if err != nil {
-			return "", "", daemonError("No such container: %s", other)
+			return at, daemonError("No such container: %s", other)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if target.namespace == "" {
-			return "", "", daemonError("cannot join network of a non running container: %s", target.id)
+		if target.handle == nil {
+			return at, daemonError("cannot join network of a non running container: %s", target.id)
 		}
-		return target.namespace, target.hosts, nil
+		return target.joined(), nil
 	case c.Network == "none":
 		b.endpoint, err = s.router.Detached(self)
 	case c.Network == "host":
 		// A run's host is its own router: it sees all networks of the run, and nothing
 		// of the machine's.
-		hosts, err = b.writeFile("hosts", runnet.HostsFile(c.Hosts))
-		return s.router.Namespace(), hosts, err
+		hosts, err := b.writeFile("hosts", runnet.HostsFile(c.Hosts))
+		return place{s.router.Namespace(), s.router.UserNamespace(), hosts}, err
 	default:
 		var n *runnet.Network
 		if n, err = s.network(c.Network); err == nil {
@@ -114,9 +141,9 @@ func (b *bundle) connect() (namespace, hosts string, err error) {
 		}
 	}
 	if err != nil {
-		return "", "", err
+		return at, err
 	}
-	return b.endpoint.Namespace, b.endpoint.HostsFile, nil
+	return place{hosts: b.endpoint.HostsFile}, nil
 }
 
 // network finds a network of the run. The one without a name is made when it is first
@@ -139,25 +166,25 @@ func (s *Scope) network(name string) (*runnet.Network, error) {
 
 // mounts are the run's directories, the command's volumes, and the files that a
 // container engine provides.
-func (b *bundle) mounts(hosts string) ([]specs.Mount, error) {
+func (b *bundle) mounts(ctx context.Context, image imagestore.Image, hosts string) ([]specs.Mount, error) {
 	hostname, err := b.writeFile("hostname", b.hostname()+"\n")
 	if err != nil {
 		return nil, err
 	}
 	mounts := []specs.Mount{
-		bind(hosts, "/etc/hosts", "ro"),
-		bind(hostname, "/etc/hostname", "ro"),
-		bind(b.scope.executor.resolvConf, "/etc/resolv.conf", "ro"),
+		b.bind(hosts, "/etc/hosts", "ro"),
+		b.bind(hostname, "/etc/hostname", "ro"),
+		b.bind(b.scope.executor.resolvConf, "/etc/resolv.conf", "ro"),
 	}
 	if b.scope.spec.Workspace != "" && !b.box.bare {
-		mounts = append(mounts, bind(b.scope.spec.Workspace, "/workspace", "rw"))
+		mounts = append(mounts, b.bind(b.scope.spec.Workspace, "/workspace", "rw"))
 	}
 	if b.scope.spec.Home != "" && !b.box.bare {
-		mounts = append(mounts, bind(b.scope.spec.Home, "/acb/home", "rw"))
+		mounts = append(mounts, b.bind(b.scope.spec.Home, "/acb/home", "rw"))
 	}
-	mounts = append(mounts, bind(b.scope.socketPath(), dockerSocket, "rw"))
+	mounts = append(mounts, b.bind(b.scope.socketPath(), dockerSocket, "rw"))
 	for _, m := range b.command.Mounts {
-		mount, err := b.volume(m)
+		mount, err := b.volume(ctx, image, m)
 		if err != nil {
 			return nil, err
 		}
@@ -180,10 +207,18 @@ func (b *bundle) run(ctx context.Context, stdout, stderr io.Writer, started func
 		stdin = b.box.input
 	}
 	exit, err := b.scope.executor.runtime.Run(ctx, container.Process{
-		ID: b.id, Spec: b.spec, Stdin: stdin, Stdout: stdout, Stderr: stderr,
-		Grace: engine.KillGrace, Started: started,
+		ID: b.id, Spec: b.spec, User: b.user, Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Grace: engine.KillGrace, Created: b.attach, Started: started,
 	})
 	return exit, startError(err)
+}
+
+// attach ties the container to its network, unless it uses another's.
+func (b *bundle) attach(pid int) error {
+	if b.endpoint == nil {
+		return nil
+	}
+	return b.endpoint.Attach(fmt.Sprintf("/proc/%d/ns", pid))
 }
 
 // remove takes away what was made.

@@ -41,6 +41,9 @@ func daemonError(format string, args ...any) error {
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
 	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [REGISTRY] in acrux.yaml"
 
+// privilegeTold is what the log of a run says of a privileged container.
+const privilegeTold = "privileged: this container is root of the machine, without user IDs of its own, and has the machine's devices and all capabilities"
+
 // Command implements engine.Scope.
 func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
 	ctx, done, err := s.begin(ctx)
@@ -94,7 +97,11 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 // prepare finds the image and makes everything but the process. What was made is
 // returned also with an error.
 func (s *Scope) prepare(ctx context.Context, x *box, out io.Writer) (*bundle, error) {
-	b := &bundle{scope: s, box: x, command: x.spec.Command, id: x.id, dir: filepath.Join(s.dir, x.id)}
+	b := &bundle{scope: s, box: x, command: x.spec.Command, id: x.id, dir: filepath.Join(s.dir, x.id), lodging: &s.lodging}
+	if x.spec.Privileged {
+		b.lodging = &lodging{}
+		fmt.Fprintln(out, privilegeTold)
+	}
 	image, err := s.image(ctx, x.spec.Command, out)
 	if err != nil {
 		return b, err
@@ -223,8 +230,9 @@ func (b *bundle) writeFile(name, content string) (string, error) {
 	return path, nil
 }
 
-func bind(source, target string, options ...string) specs.Mount {
-	return specs.Mount{Type: "bind", Source: source, Destination: target, Options: append([]string{"rbind"}, options...)}
+// bind is a mount of something of the machine, as the container is to see it.
+func (b *bundle) bind(source, target string, options ...string) specs.Mount {
+	return specs.Mount{Type: "bind", Source: b.lodging.path(source), Destination: target, Options: append([]string{"rbind"}, options...)}
 }
 
 // startError makes an outcome of a container that would not start.

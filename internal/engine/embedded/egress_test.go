@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"bytes"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // TestEgress runs TestEgressChild in a network namespace of its own: there it may set
@@ -100,11 +102,11 @@ func reachOutside(t *testing.T, root, address string) {
 // outside is a web server on a machine that is not this one, played by a namespace.
 func outside(t *testing.T) string {
 	t.Helper()
-	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"))
+	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := m.Open("outside")
+	r, err := m.Open("outside", userns.IDs{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +26,7 @@ import (
 	"github.com/acrux/acrux/internal/engine/rootless"
 	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 var _ engine.Executor = (*Executor)(nil)
@@ -36,18 +39,22 @@ type Executor struct {
 	lock       *os.File
 	runtime    *container.Runtime
 	networks   *runnet.Manager
-	services   runnet.Services // of every router
-	uplink     *runnet.Uplink  // nil without Options.Egress
-	outside    runnet.Dial     // instead of an uplink, for who is not root of the machine
-	buildNet   *runnet.Network // shared by all RUN instructions, which cannot see each other
-	buildRoute *router
+	views      string           // directory of the runs' views; empty if they have no IDs of their own
+	ids        userns.Pool      // of users
+	bounds     container.Bounds // of a run
+	services   runnet.Services  // of every router
+	uplink     *runnet.Uplink   // nil without Options.Egress
+	outside    runnet.Dial      // instead of an uplink, for who is not root of the machine
+	builds     buildPlaces
 	store      *imagestore.Store
 	registries *imagestore.Registries
 	builder    *buildkit.Builder
 	resolvConf string
 	client     client
 	ended      chan struct{} // a run has ended, and nobody has tidied up since
-	stopTidy   func()        // nil before there is anything to tidy up
+	stopDuties func()        // nil before they began
+
+	builtPlaces atomic.Int64 // numbers the networks of builds
 
 	mu     sync.Mutex
 	scopes map[string]*Scope
@@ -67,7 +74,8 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	runimages.Quiet(o.Log)
-	e := &Executor{log: o.Log, publishAt: o.PublishAt, client: client{program: o.DockerClient}, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e := &Executor{log: o.Log, publishAt: o.PublishAt, client: client{program: o.DockerClient}, bounds: boundsOr(o.RunBounds), scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e.builds.executor = e
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -81,6 +89,11 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	}
 	if !e.Limits() {
 		e.log.Warn("processors, memory and processes of steps are not limited: only root of the machine may do that")
+	} else if lacks := container.Unlimited(); len(lacks) > 0 {
+		e.log.Warn("the kernel does not limit all that steps use: its control groups lack controllers", "lacking", lacks)
+	}
+	if err := e.openViews(o); err != nil {
+		return nil, err
 	}
 	if err := e.openNetworks(o); err != nil {
 		return nil, err
@@ -91,12 +104,12 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	e.registries = imagestore.NewRegistries(o.Dialer)
 	if e.builder, err = buildkit.Open(ctx, buildkit.Options{
 		Root: e.path("build"), Store: e.store, Registries: e.registries, Dialer: o.Dialer,
-		Runtime: e.runtime, Network: e.connectBuild, ResolvConf: e.resolvConf,
+		Runtime: e.runtime, Network: e.builds.connect, ResolvConf: e.resolvConf,
 		CacheBytes: o.CacheBytes,
 	}); err != nil {
 		return nil, err
 	}
-	e.startTidy()
+	e.startDuties(o)
 	return e, nil
 }
 
@@ -113,15 +126,31 @@ func needsRoot() error {
 	return fmt.Errorf("steps take root, for namespaces and mounts, or a user namespace: %w", err)
 }
 
+// openGroup makes the control group of a run, or of the builds of a scope.
+func (e *Executor) openGroup(name string) (*container.Group, error) {
+	return e.runtime.OpenGroup(name, e.bounds)
+}
+
+// boundsOr are bounds with the default where there are none.
+func boundsOr(b Bounds) container.Bounds {
+	usual := container.DefaultBounds()
+	return container.Bounds{
+		CPUs: b.CPUs, Memory: cmp.Or(b.Memory, usual.Memory), Processes: cmp.Or(b.Processes, usual.Processes),
+	}
+}
+
 // Limits reports whether processors, memory and processes of containers can be limited.
 func (e *Executor) Limits() bool { return e.runtime.Limits() }
 
-// startTidy begins to tidy up beside the runs.
-func (e *Executor) startTidy() {
+// startDuties begins what goes on beside the runs: tidying up, and watching the disk.
+func (e *Executor) startDuties(o Options) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); e.tidy(ctx) }()
-	e.stopTidy = func() { cancel(); <-done }
+	var duties sync.WaitGroup
+	duties.Go(func() { e.tidy(ctx) })
+	if o.DiskReserve > 0 {
+		duties.Go(func() { e.watchDisk(ctx, o.DiskReserve) })
+	}
+	e.stopDuties = func() { cancel(); duties.Wait() }
 }
 
 // take makes the directory and locks it. Its path is made real, since mounts are
@@ -166,10 +195,13 @@ func (e *Executor) clean() error {
 	if err := e.runtime.Cleanup(); err != nil {
 		return err
 	}
-	if err := unmountLeft(e.root); err != nil {
+	if err := errors.Join(unmountLeft(e.viewsDir()), unmountLeft(e.root)); err != nil {
 		return err
 	}
-	if e.networks, err = runnet.NewManager(e.path("net")); err != nil {
+	if err := os.RemoveAll(e.viewsDir()); err != nil {
+		return err
+	}
+	if e.networks, err = runnet.NewManager(e.path("net"), e.log); err != nil {
 		return err
 	}
 	if err := e.networks.Cleanup(); err != nil {
@@ -194,8 +226,8 @@ func (e *Executor) Close() error {
 	for _, s := range scopes {
 		errs = append(errs, s.Close())
 	}
-	if e.stopTidy != nil {
-		e.stopTidy()
+	if e.stopDuties != nil {
+		e.stopDuties()
 	}
 	if e.builder != nil {
 		errs = append(errs, e.builder.Close())
@@ -206,12 +238,10 @@ func (e *Executor) Close() error {
 	if e.store != nil {
 		errs = append(errs, e.store.Close())
 	}
-	if e.buildRoute != nil {
-		errs = append(errs, e.buildRoute.Close())
-	}
 	if e.uplink != nil {
 		errs = append(errs, e.closeUplink())
 	}
+	errs = append(errs, e.closeViews())
 	if e.runtime != nil {
 		errs = append(errs, e.runtime.Close())
 	}

@@ -13,14 +13,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/sys/userns"
-
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
-// openNetworks prepares what all runs share: the way out, and the network of RUN
-// instructions.
+// openNetworks prepares what all runs share: the way out, and what they find on their way.
 func (e *Executor) openNetworks(o Options) error {
 	e.resolvConf = e.path("resolv.conf")
 	if err := os.WriteFile(e.resolvConf, []byte("nameserver "+runnet.ServiceAddr.String()+"\n"), 0o644); err != nil {
@@ -30,21 +28,13 @@ func (e *Executor) openNetworks(o Options) error {
 	if e.services.Ports == nil {
 		e.services.Ports = []uint16{443}
 	}
-	if err := e.openUplink(o); err != nil {
-		return err
-	}
-	var err error
-	if e.buildRoute, err = e.openRouter("build"); err != nil {
-		return err
-	}
-	e.buildNet, err = e.buildRoute.AddNetwork(runnet.Options{Isolated: true})
-	return err
+	return e.openUplink(o)
 }
 
 // openUplink opens the way out, if there is to be one. A file tells the next process
 // that the machine holds something of ours.
 func (e *Executor) openUplink(o Options) (err error) {
-	if userns.RunningInUserNS() {
+	if userns.Inside() {
 		return e.openOutside(o)
 	}
 	marker := e.path("uplink")
@@ -131,9 +121,9 @@ type router struct {
 	release func()
 }
 
-func (e *Executor) openRouter(id string) (_ *router, err error) {
+func (e *Executor) openRouter(id string, ids userns.IDs) (_ *router, err error) {
 	r := &router{release: func() {}}
-	if r.Router, err = e.networks.Open(id); err != nil {
+	if r.Router, err = e.networks.Open(id, ids); err != nil {
 		return nil, err
 	}
 	if err := r.Serve(e.services); err != nil {
@@ -159,13 +149,4 @@ func (r *router) Close() error {
 	err := r.Router.Close()
 	r.release()
 	return err
-}
-
-// connectBuild gives a RUN instruction its network.
-func (e *Executor) connectBuild(id string) (string, func() error, error) {
-	endpoint, err := e.buildNet.Connect(runnet.Container{ID: id})
-	if err != nil {
-		return "", nil, err
-	}
-	return endpoint.Namespace, endpoint.Close, nil
 }

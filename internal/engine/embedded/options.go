@@ -7,6 +7,13 @@ import (
 	"github.com/acrux/acrux/internal/egress"
 )
 
+// Bounds are container.Bounds, on every system.
+type Bounds struct {
+	CPUs      float64
+	Memory    int64 // bytes, with swap
+	Processes int64 // and threads
+}
+
 // Options say how an Executor works.
 type Options struct {
 	// Root is the executor's directory; it is made if need be. No other process may
@@ -31,6 +38,15 @@ type Options struct {
 	// OwnPorts are the ports on which steps find the installation's own hosts, those
 	// that Dialer.Own knows, by their names. Nil is 443.
 	OwnPorts []uint16
+	// MachineUsers gives containers the machine's user IDs instead of others for each run:
+	// root of a container is root of the machine, then.
+	MachineUsers bool
+	// RunBounds are what all containers of a run may have together. Where they are zero,
+	// container.DefaultBounds are.
+	RunBounds Bounds
+	// DiskReserve is how many bytes of the disk are for others: when half of them are gone,
+	// the run that takes most is ended. Zero is none.
+	DiskReserve int64
 	// CacheBytes is how much the build cache may take; 0 is 10 GiB.
 	CacheBytes int64
 }

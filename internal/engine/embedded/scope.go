@@ -12,11 +12,13 @@ import (
 	"os"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/distribution/reference"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/engine/runnet"
@@ -36,6 +38,8 @@ type Scope struct {
 	spec     engine.RunSpec
 	dir      string // of bundles and volumes
 	images   *imagestore.Run
+	group    *container.Group
+	lodging  lodging
 	router   *router
 	identity *http.Server
 	docker   *http.Server // for the run's steps
@@ -43,6 +47,8 @@ type Scope struct {
 	life context.Context // ends with the scope
 	end  context.CancelCauseFunc
 	work sync.WaitGroup // calls under way and detached containers
+
+	building atomic.Int32 // builds under way
 
 	mu          sync.Mutex
 	networks    map[string]*runnet.Network // "" is the one without names
@@ -95,7 +101,13 @@ func (s *Scope) open(ctx context.Context) (err error) {
 	if s.images, err = s.executor.store.OpenRun(ctx, s.spec.ID, s.executor.registries, runimages.Login(s.spec.Credentials)); err != nil {
 		return err
 	}
-	if s.router, err = s.executor.openRouter("run-" + s.spec.ID); err != nil {
+	if s.group, err = s.executor.openGroup("run-" + s.spec.ID); err != nil {
+		return err
+	}
+	if s.lodging, err = s.executor.lodge("run-"+s.spec.ID, s.executor.root, s.spec.Workspace, s.spec.Home); err != nil {
+		return err
+	}
+	if s.router, err = s.executor.openRouter("run-"+s.spec.ID, s.lodging.ids()); err != nil {
 		return err
 	}
 	if err := s.serveDocker(); err != nil {
@@ -185,6 +197,7 @@ func (s *Scope) close() error {
 	if s.router != nil {
 		errs = append(errs, s.router.Close())
 	}
+	errs = append(errs, s.executor.leave(s.lodging), s.group.Close())
 	for _, v := range s.volumes {
 		errs = append(errs, v.close())
 	}

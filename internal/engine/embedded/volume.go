@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/imagestore"
 )
 
 // volume is a volume of the run.
@@ -39,11 +40,13 @@ func (s *Scope) CreateVolume(ctx context.Context, name string, files map[string]
 	if err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", v.dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755"); err != nil {
+	root := s.lodging.ids().First // not every kernel shows memory with other IDs
+	options := fmt.Sprintf("mode=0755,uid=%d,gid=%d", root, root)
+	if err := unix.Mount("tmpfs", v.dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
 		return fmt.Errorf("mounting volume %s: %w", name, err)
 	}
 	v.secret = true
-	return v.fill(name, files)
+	return v.fill(name, files, root)
 }
 
 // makeVolume makes an empty directory for a volume. The caller holds the lock.
@@ -57,7 +60,8 @@ func (s *Scope) makeVolume(name string) (*volume, error) {
 	return v, nil
 }
 
-func (v *volume) fill(name string, files map[string][]byte) error {
+// fill writes the files of a volume, which are to be owned by an ID.
+func (v *volume) fill(name string, files map[string][]byte, owner int) error {
 	root, err := os.OpenRoot(v.dir)
 	if err != nil {
 		return fmt.Errorf("opening volume %s: %w", name, err)
@@ -69,6 +73,11 @@ func (v *volume) fill(name string, files map[string][]byte) error {
 		}
 		if err := root.WriteFile(file, content, 0o444); err != nil {
 			return fmt.Errorf("filling volume %s: %w", name, err)
+		}
+		for at := file; at != "."; at = filepath.Dir(at) {
+			if err := root.Lchown(at, owner, owner); err != nil {
+				return fmt.Errorf("filling volume %s: %w", name, err)
+			}
 		}
 	}
 	return nil
@@ -88,7 +97,7 @@ func (v *volume) close() error {
 // volume is the mount of a volume into the container, whose root file system is there
 // already. One that nobody has made is made with what the image has at the place, as
 // docker does.
-func (b *bundle) volume(m engine.Mount) (specs.Mount, error) {
+func (b *bundle) volume(ctx context.Context, image imagestore.Image, m engine.Mount) (specs.Mount, error) {
 	if !filepath.IsAbs(m.Path) {
 		return specs.Mount{}, daemonError("invalid mount path: '%s' mount path must be absolute", m.Path)
 	}
@@ -98,9 +107,9 @@ func (b *bundle) volume(m engine.Mount) (specs.Mount, error) {
 	}
 	switch m.Volume {
 	case engine.WorkspaceVolume:
-		return bind(b.scope.spec.Workspace, m.Path, mode), nil
+		return b.bind(b.scope.spec.Workspace, m.Path, mode), nil
 	case engine.HomeVolume:
-		return bind(b.scope.spec.Home, m.Path, mode), nil
+		return b.bind(b.scope.spec.Home, m.Path, mode), nil
 	}
 	b.scope.mu.Lock()
 	defer b.scope.mu.Unlock()
@@ -110,21 +119,31 @@ func (b *bundle) volume(m engine.Mount) (specs.Mount, error) {
 		if v, err = b.scope.makeVolume(m.Volume); err != nil {
 			return specs.Mount{}, err
 		}
-		if err := b.seed(v, m.Path); err != nil {
+		if err := b.seed(ctx, image, v, m.Path); err != nil {
 			delete(b.scope.volumes, m.Volume) // half of it is none
 			return specs.Mount{}, errors.Join(err, os.RemoveAll(v.dir))
 		}
 	}
 	if v.secret {
-		mode = "ro"
+		return specs.Mount{Type: "bind", Source: v.dir, Destination: m.Path, Options: []string{"rbind", "ro"}}, nil
 	}
-	return bind(v.dir, m.Path, mode), nil
+	return b.bind(v.dir, m.Path, mode), nil
 }
 
 // seed copies what the image has at a path. The path may lead through links of the
-// image's, never out of it.
-func (b *bundle) seed(v *volume, path string) error {
-	source, err := fs.RootPath(filepath.Join(b.dir, "rootfs"), path)
+// image's, never out of it. It looks at the image itself: the container's files may be
+// shown with other owners.
+func (b *bundle) seed(ctx context.Context, image imagestore.Image, v *volume, path string) (err error) {
+	dir := filepath.Join(b.dir, "image")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("filling a volume: %w", err)
+	}
+	files, err := b.scope.images.Look(ctx, image, b.id+"-image", dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, files.Remove(context.WithoutCancel(ctx))) }()
+	source, err := fs.RootPath(dir, path)
 	if err != nil {
 		return fmt.Errorf("filling a volume: %w", err)
 	}

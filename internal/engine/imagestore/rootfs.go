@@ -10,10 +10,13 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/rootfs"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // Rootfs is a writable copy of an image's files, mounted on a directory.
@@ -26,9 +29,21 @@ type Rootfs struct {
 }
 
 // Mount unpacks an image that the run has read, if that was not done before, and
-// mounts a fresh writable copy of it on dir, which must be empty. The key must be
-// unique in the store. The caller removes the Rootfs.
-func (r *Run) Mount(ctx context.Context, image Image, key, dir string) (_ *Rootfs, err error) {
+// mounts a fresh writable copy of it on dir, which must be empty, as it looks through
+// view. The key must be unique in the store. The caller removes the Rootfs.
+func (r *Run) Mount(ctx context.Context, image Image, key, dir string, view *userns.View) (*Rootfs, error) {
+	return r.mount(ctx, image, &Rootfs{run: r, key: key, dir: dir}, view, r.store.snapshots.Prepare)
+}
+
+// Look mounts an image's files on dir as they are, to be read only. The rest is as with
+// Mount.
+func (r *Run) Look(ctx context.Context, image Image, key, dir string) (*Rootfs, error) {
+	return r.mount(ctx, image, &Rootfs{run: r, key: key, dir: dir}, nil, r.store.snapshots.View)
+}
+
+type snapshot func(ctx context.Context, key, parent string, opts ...snapshots.Opt) ([]mount.Mount, error)
+
+func (r *Run) mount(ctx context.Context, image Image, fs *Rootfs, view *userns.View, make snapshot) (*Rootfs, error) {
 	ctx = r.within(ctx)
 	config, err := image.config()
 	if err != nil {
@@ -37,15 +52,24 @@ func (r *Run) Mount(ctx context.Context, image Image, key, dir string) (_ *Rootf
 	if err := r.store.unpack(ctx, image, config); err != nil {
 		return nil, err
 	}
-	mounts, err := r.store.snapshots.Prepare(ctx, key, identity.ChainID(config.RootFS.DiffIDs).String())
+	mounts, err := make(ctx, fs.key, identity.ChainID(config.RootFS.DiffIDs).String())
 	if err != nil {
 		return nil, fmt.Errorf("making a container's file system: %w", err)
 	}
-	fs := &Rootfs{Config: config.Config, run: r, key: key, dir: dir}
-	if err := mount.All(mounts, dir); err != nil {
+	fs.Config = config.Config
+	if err := view.Mount(mounts, fs.dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("mounting a container's file system: %w", err), fs.Remove(context.WithoutCancel(ctx)))
 	}
 	return fs, nil
+}
+
+// Usage is how many bytes a container has written to its files, by the key of its Rootfs.
+func (r *Run) Usage(ctx context.Context, key string) (int64, error) {
+	usage, err := r.store.snapshots.Usage(r.within(ctx), key)
+	if err != nil {
+		return 0, fmt.Errorf("measuring a container's files: %w", err)
+	}
+	return usage.Size, nil
 }
 
 // Remove unmounts the files and throws them away.

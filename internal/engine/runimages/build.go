@@ -42,7 +42,7 @@ func Request(spec engine.RunSpec, images *imagestore.Run, b engine.Build) (reque
 		Workspace: spec.Workspace, ContextDir: b.ContextDir, Dockerfile: b.Dockerfile, Tags: b.Tags, Args: b.Args, Labels: b.Labels,
 		Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, AddHosts: b.AddHosts,
 		NoNetwork: b.Network == "none", Secrets: b.Secrets, Hide: hide, Plain: b.BuildKit,
-		CacheScope: cacheScope(spec), CacheFrom: caches(b.CacheFrom), CacheTo: caches(b.CacheTo),
+		CacheScope: CacheScope(spec), CacheFrom: caches(b.CacheFrom), CacheTo: caches(b.CacheTo),
 		Keys: b.Keys, Contexts: b.Contexts, ShmSize: b.ShmSize, Ulimits: b.Ulimits,
 	}, ""
 }
@@ -55,9 +55,9 @@ func caches(from []engine.Cache) []buildkit.Cache {
 	return to
 }
 
-// cacheScope names the scope of the run's cache. It is a digest: what the control plane
+// CacheScope names the scope of the run's cache. It is a digest: what the control plane
 // calls the scope may have any form, and no other scope's name may begin like it.
-func cacheScope(spec engine.RunSpec) string {
+func CacheScope(spec engine.RunSpec) string {
 	name := "run/" + spec.ID
 	if spec.CacheScope != "" {
 		name = "scope/" + spec.CacheScope

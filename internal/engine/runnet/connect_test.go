@@ -3,9 +3,14 @@
 package runnet
 
 import (
+	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // connect tries to make a TCP connection on the calling thread, for at most half a
@@ -21,4 +26,25 @@ func connect(addr netip.AddrPort) error {
 		return err
 	}
 	return unix.Connect(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()})
+}
+
+// join gives a container a place, and the namespace that a runtime would have made for it.
+func join(n *Network, c Container) (*Endpoint, error) {
+	e, err := n.Connect(c)
+	if err != nil {
+		return nil, err
+	}
+	return e, attach(e)
+}
+
+func attach(e *Endpoint) error {
+	dir := e.HostsFile + ".made"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	made := filepath.Join(dir, "net")
+	if err := makeNamespace(made, userns.IDs{}); err != nil {
+		return err
+	}
+	return errors.Join(e.Attach(dir), removeNamespace(made), os.Remove(dir))
 }

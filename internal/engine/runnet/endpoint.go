@@ -23,7 +23,11 @@ type Container struct {
 
 // Endpoint is a container's place in a network, or in none.
 type Endpoint struct {
-	Namespace string // file of the container's namespace
+	// Namespace is the file of the container's network namespace, and User that of the user
+	// namespace that owns it; empty is the machine's. They are there once the container is
+	// attached, for others who join it.
+	Namespace string
+	User      string
 	HostsFile string
 	Addr      netip.Addr // invalid without a network, as is Addr6
 	Addr6     netip.Addr
@@ -32,8 +36,9 @@ type Endpoint struct {
 	network   *Network
 }
 
-// Connect makes a namespace for a container and ties it to the network. The caller
-// closes the endpoint once the container has ended.
+// Connect keeps a place in the network for a container: its address, and a hosts file. The
+// caller attaches the container once it has namespaces, and closes the endpoint once it has
+// ended.
 func (n *Network) Connect(c Container) (_ *Endpoint, err error) {
 	e, err := n.router.Detached(c)
 	if err != nil {
@@ -48,26 +53,42 @@ func (n *Network) Connect(c Container) (_ *Endpoint, err error) {
 	if err := n.take(e); err != nil {
 		return nil, err
 	}
-	if err := n.plug(e); err != nil {
-		return nil, err
-	}
 	return e, n.writeHosts()
 }
 
-// Detached makes a namespace for a container that has a loopback device only.
-func (r *Router) Detached(c Container) (_ *Endpoint, err error) {
+// Detached keeps a place for a container that has a loopback device only. The rest is as
+// with Connect.
+func (r *Router) Detached(c Container) (*Endpoint, error) {
 	e := &Endpoint{
 		Namespace: filepath.Join(r.dir, c.ID+".ns"),
 		HostsFile: filepath.Join(r.dir, c.ID+".hosts"),
 		container: c,
 	}
-	if err := makeNamespace(e.Namespace); err != nil {
-		return nil, err
-	}
+	e.User = r.user(e.Namespace)
 	if err := e.writeHosts(nil); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// Attach ties a container to its network, before it runs anything. Its namespaces are the
+// files net and user of a directory, /proc/PID/ns of its first process.
+func (e *Endpoint) Attach(namespaces string) error {
+	if err := keepNamespace(filepath.Join(namespaces, "net"), e.Namespace); err != nil {
+		return err
+	}
+	if e.User != "" {
+		if err := keepNamespace(filepath.Join(namespaces, "user"), e.User); err != nil {
+			return err
+		}
+	}
+	if err := inside(e.Namespace, setDefaults); err != nil {
+		return err
+	}
+	if e.network == nil {
+		return nil
+	}
+	return e.network.plug(e)
 }
 
 // plug makes the pair of devices that ties the container to the bridge.
@@ -135,6 +156,9 @@ func (n *Network) configure(e *Endpoint) error {
 	eth, err := h.LinkByName("eth0")
 	if err != nil {
 		return fmt.Errorf("finding a container's network device: %w", err)
+	}
+	if err := n.ready(e.Namespace, "eth0"); err != nil {
+		return err
 	}
 	for _, prefix := range n.prefixes() {
 		addr := e.Addr

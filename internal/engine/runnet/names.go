@@ -3,6 +3,7 @@
 package runnet
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -80,8 +81,13 @@ func (n *nameServer) serve() {
 	buffer := make([]byte, 4096)
 	for {
 		size, caller, err := n.conn.ReadFrom(buffer)
+		if errors.Is(err, net.ErrClosed) {
+			return // with the router
+		}
 		if err != nil {
-			return // the router was closed
+			n.router.quota.log.Error("a question for a name could not be read", "error", err)
+			time.Sleep(longestPause)
+			continue
 		}
 		question := append([]byte(nil), buffer[:size]...)
 		if answer := n.answer(question, caller); answer != nil {

@@ -73,7 +73,7 @@ func TestServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := n.Connect(Container{ID: "aaaaaaaaaaaa", Names: []string{"step"}})
+	a, err := join(n, Container{ID: "aaaaaaaaaaaa", Names: []string{"step"}})
 	if err != nil {
 		t.Fatal(err)
 	}

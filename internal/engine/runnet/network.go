@@ -50,6 +50,9 @@ func (r *Router) AddNetwork(options Options) (*Network, error) {
 		return nil, fmt.Errorf("making a bridge: %w", err)
 	}
 	r.all = append(r.all, n)
+	if err := n.ready(r.file, attrs.Name); err != nil {
+		return nil, err
+	}
 	for _, prefix := range n.prefixes() {
 		gateway := netip.PrefixFrom(prefix.Addr().Next(), prefix.Bits())
 		if err := r.link.AddrAdd(n.bridge, ipAddr(gateway)); err != nil {
@@ -60,6 +63,14 @@ func (r *Router) AddNetwork(options Options) (*Network, error) {
 		return nil, fmt.Errorf("starting a bridge: %w", err)
 	}
 	return n, nil
+}
+
+// ready prepares a device in the namespace behind file for the network's addresses.
+func (n *Network) ready(file, device string) error {
+	if !n.v6.IsValid() {
+		return nil // it has none of version 6
+	}
+	return inside(file, func() error { return allowIPv6(device) })
 }
 
 const maxNetworks = 256

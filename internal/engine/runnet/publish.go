@@ -26,8 +26,9 @@ type Publication struct {
 type Published struct {
 	Port uint16 // the router's
 
-	file string // of the router's namespace
-	to   netip.AddrPort
+	file  string // of the router's namespace
+	quota *quota
+	to    netip.AddrPort
 
 	mu     sync.Mutex
 	open   map[io.Closer]bool // listeners and connections; nil once closed
@@ -38,7 +39,7 @@ type Published struct {
 // a run reaches the container there, as do others through the gateway. The caller closes
 // it before the container's endpoint.
 func (r *Router) Publish(p Publication) (_ *Published, err error) {
-	published := &Published{file: r.file, to: p.To, Port: p.At.Port(), open: map[io.Closer]bool{}}
+	published := &Published{file: r.file, quota: r.quota, to: p.To, Port: p.At.Port(), open: map[io.Closer]bool{}}
 	defer func() {
 		if err != nil {
 			published.Close()
@@ -92,8 +93,9 @@ func (p *Published) listen(network string, at netip.AddrPort) error {
 			return fmt.Errorf("publishing %s: %w", at, err)
 		}
 		p.Port = listener.Addr().(*net.TCPAddr).AddrPort().Port()
-		p.keep(listener)
-		p.serves.Go(func() { p.accept(listener) })
+		bounded := p.quota.limit(listener)
+		p.keep(bounded)
+		p.serves.Go(func() { p.accept(bounded) })
 	case "udp":
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 		if err != nil {

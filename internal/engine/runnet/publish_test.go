@@ -83,12 +83,12 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := n.Connect(Container{ID: "aaaaaaaaaaaa"})
+	server, err := join(n, Container{ID: "aaaaaaaaaaaa"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	client, err := n.Connect(Container{ID: "bbbbbbbbbbbb"})
+	client, err := join(n, Container{ID: "bbbbbbbbbbbb"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,6 @@ import (
 // Dial connects to an address outside of a run.
 type Dial func(addr netip.AddrPort) (net.Conn, error)
 
-// maxRedirected is how many connections of a router are passed on at the same time; more
-// wait.
-const maxRedirected = 4096
-
 // Redirect is a way out for routers whose process is not root of the machine, and so may
 // not give them an Uplink: what their containers connect to by TCP is connected to by
 // this process instead. Nothing else leaves the router. It holds until the router is
@@ -99,15 +95,12 @@ func elsewhere(prefix netip.Prefix) part {
 
 // passOut passes connections on to where they were meant to go.
 func passOut(listener net.Listener, port uint16, dial Dial) {
-	slots := make(chan struct{}, maxRedirected)
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			return // the router was closed
 		}
-		slots <- struct{}{}
 		go func() {
-			defer func() { <-slots }()
 			defer conn.Close()
 			to, err := meant(conn)
 			if err != nil || to.Port() == port && !abroad(to.Addr()) {
@@ -116,7 +109,7 @@ func passOut(listener net.Listener, port uint16, dial Dial) {
 			up, err := dial(to)
 			if err != nil {
 				// The client believes to be connected; it sees that it is not after all.
-				_ = conn.(*net.TCPConn).SetLinger(0)
+				_ = conn.(*limited).SetLinger(0)
 				return
 			}
 			defer up.Close()

@@ -46,12 +46,12 @@ func TestRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := n.Connect(Container{ID: "aaaaaaaaaaaa"})
+	a, err := join(n, Container{ID: "aaaaaaaaaaaa"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	b, err := other.Connect(Container{ID: "bbbbbbbbbbbb"})
+	b, err := join(other, Container{ID: "bbbbbbbbbbbb"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // MetadataAddr is where programs on Azure look for the managed-identity endpoint.
@@ -24,16 +27,17 @@ var ServiceAddr = netip.MustParseAddr("169.254.169.253")
 
 // Manager makes routers. It is safe for concurrent use.
 type Manager struct {
-	dir string
+	dir   string
+	quota *quota
 }
 
 // NewManager returns a manager that keeps the files of namespaces in dir, which it
-// makes if need be.
-func NewManager(dir string) (*Manager, error) {
+// makes if need be. The log takes what goes wrong with connections of containers.
+func NewManager(dir string, log *slog.Logger) (*Manager, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of network namespaces: %w", err)
 	}
-	return &Manager{dir: dir}, nil
+	return &Manager{dir: dir, quota: newQuota(log)}, nil
 }
 
 // Cleanup removes what a former process left in the directory. Call it before the
@@ -56,7 +60,7 @@ func removeRouter(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
+	for _, file := range files { // *.user goes with its *.ns
 		if err := removeNamespace(file); err != nil {
 			return err
 		}
@@ -69,9 +73,11 @@ func removeRouter(dir string) error {
 
 // Router is the network of one run. It is safe for concurrent use.
 type Router struct {
-	dir  string
-	file string
-	link *netlink.Handle // speaks to the kernel from inside the router's namespace
+	dir   string
+	file  string
+	ids   userns.IDs // of its containers; none is the machine's
+	quota *quota
+	link  *netlink.Handle // speaks to the kernel from inside the router's namespace
 
 	mu        sync.Mutex
 	all       []*Network // numbers addresses
@@ -79,10 +85,10 @@ type Router struct {
 	closed    bool
 }
 
-// Open makes the router of a run; id must be fit for a file name and not in use.
-// The caller closes it.
-func (m *Manager) Open(id string) (_ *Router, err error) {
-	r := &Router{dir: filepath.Join(m.dir, id)}
+// Open makes the router of a run; id must be fit for a file name and not in use. With IDs
+// its namespaces belong to user namespaces that have them. The caller closes it.
+func (m *Manager) Open(id string, ids userns.IDs) (_ *Router, err error) {
+	r := &Router{dir: filepath.Join(m.dir, id), ids: ids, quota: m.quota}
 	r.file = filepath.Join(r.dir, "router.ns")
 	if err := os.Mkdir(r.dir, 0o711); err != nil {
 		return nil, fmt.Errorf("making the directory of a run's network: %w", err)
@@ -92,7 +98,7 @@ func (m *Manager) Open(id string) (_ *Router, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if err := makeNamespace(r.file); err != nil {
+	if err := makeNamespace(r.file, ids); err != nil {
 		return nil, err
 	}
 	if r.link, err = handle(r.file); err != nil {
@@ -137,12 +143,27 @@ func (r *Router) setLoopback() error {
 // every network of the run: it is what "host" means to a run.
 func (r *Router) Namespace() string { return r.file }
 
+// UserNamespace is the file of the user namespace that a container in Namespace must be in;
+// empty if that is the machine's.
+func (r *Router) UserNamespace() string { return r.user(r.file) }
+
+func (r *Router) user(file string) string {
+	if r.ids.None() {
+		return ""
+	}
+	return userFile(file)
+}
+
 // Listen listens for TCP inside the router's namespace. The router closes the
-// listener when it is closed itself.
+// listener when it is closed itself; only then does Accept return an error. There is a
+// bound on its connections, and one on those of all routers; more wait.
 func (r *Router) Listen(addr netip.AddrPort) (net.Listener, error) {
 	var listener net.Listener
-	err := inside(r.file, func() (err error) {
-		listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+	err := inside(r.file, func() error {
+		plain, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+		if err == nil {
+			listener = r.quota.limit(plain)
+		}
 		return err
 	})
 	if err != nil {

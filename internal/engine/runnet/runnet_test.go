@@ -3,6 +3,7 @@
 package runnet
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 func needRoot(t *testing.T) {
@@ -26,11 +29,11 @@ func needRoot(t *testing.T) {
 func openRouter(t *testing.T) (*Manager, *Router) {
 	t.Helper()
 	needRoot(t)
-	m, err := NewManager(filepath.Join(t.TempDir(), "net"))
+	m, err := NewManager(filepath.Join(t.TempDir(), "net"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := m.Open("run1")
+	r, err := m.Open("run1", userns.IDs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +75,7 @@ func TestContainersReachTheRouter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := n.Connect(Container{ID: "aaaaaaaaaaaa", Names: []string{"a"}, Hostname: "aaaa"})
+	a, err := join(n, Container{ID: "aaaaaaaaaaaa", Names: []string{"a"}, Hostname: "aaaa"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +85,9 @@ func TestContainersReachTheRouter(t *testing.T) {
 	}
 	lone, err := r.Detached(Container{ID: "bbbbbbbbbbbb"})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := attach(lone); err != nil {
 		t.Fatal(err)
 	}
 	defer lone.Close()
@@ -96,13 +102,13 @@ func TestHostsFollowMembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := n.Connect(Container{ID: "aaaaaaaaaaaa", Names: []string{"a"}, Hosts: []string{"x:10.0.0.1"}})
+	a, err := join(n, Container{ID: "aaaaaaaaaaaa", Names: []string{"a"}, Hosts: []string{"x:10.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
 	before, _ := os.Stat(a.HostsFile)
-	b, err := n.Connect(Container{ID: "bbbbbbbbbbbb", Names: []string{"b"}})
+	b, err := join(n, Container{ID: "bbbbbbbbbbbb", Names: []string{"b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,12 +137,12 @@ func TestIsolatedNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := n.Connect(Container{ID: "aaaaaaaaaaaa"})
+		a, err := join(n, Container{ID: "aaaaaaaaaaaa"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer a.Close()
-		b, err := n.Connect(Container{ID: "bbbbbbbbbbbb"})
+		b, err := join(n, Container{ID: "bbbbbbbbbbbb"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +168,7 @@ func TestCleanupRemovesWhatWasLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.Connect(Container{ID: "aaaaaaaaaaaa"}); err != nil {
+	if _, err := join(n, Container{ID: "aaaaaaaaaaaa"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Cleanup(); err != nil {

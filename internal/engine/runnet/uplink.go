@@ -27,9 +27,8 @@ type Uplink struct {
 	name string          // begins the names of our devices and is the name of our table
 	link *netlink.Handle // speaks to the kernel on the machine
 
-	mu        sync.Mutex
-	used      map[int]bool // numbers of routers
-	forwarded bool         // we switched forwarding on
+	mu   sync.Mutex
+	used map[int]bool // numbers of routers
 }
 
 // uplinkNet is where the addresses of uplinks come from, four for each router. It
@@ -47,7 +46,7 @@ func OpenUplink(mark string, deny []netip.Prefix) (*Uplink, error) {
 
 func openUplink(host, mark string, deny []netip.Prefix) (_ *Uplink, err error) {
 	sum := sha256.Sum256([]byte(mark))
-	u := &Uplink{host: host, name: "acx" + hex.EncodeToString(sum[:3]), used: map[int]bool{}}
+	u := &Uplink{host: host, name: uplinkPrefix + hex.EncodeToString(sum[:3]), used: map[int]bool{}}
 	if u.link, err = handle(host); err != nil {
 		return nil, err
 	}
@@ -56,31 +55,13 @@ func openUplink(host, mark string, deny []netip.Prefix) (_ *Uplink, err error) {
 			err = errors.Join(err, u.Close())
 		}
 	}()
-	if err := u.removeDevices(); err != nil {
+	if err := errors.Join(u.removeDevices(), u.removeTable()); err != nil {
 		return nil, err
 	}
-	if err := inside(host, u.forward); err != nil {
+	if err := u.translate(deny); err != nil {
 		return nil, err
 	}
-	return u, u.translate(deny)
-}
-
-const forwarding = "/proc/sys/net/ipv4/ip_forward"
-
-// forward switches the forwarding of packets on.
-func (u *Uplink) forward() error {
-	now, err := os.ReadFile(forwarding)
-	if err != nil {
-		return fmt.Errorf("reading whether the machine forwards packets: %w", err)
-	}
-	if strings.TrimSpace(string(now)) == "1" {
-		return nil
-	}
-	if err := os.WriteFile(forwarding, []byte("1"), 0); err != nil {
-		return fmt.Errorf("letting the machine forward packets: %w", err)
-	}
-	u.forwarded = true
-	return nil
+	return u, inside(host, startForwarding)
 }
 
 func (u *Uplink) removeDevices() error {
@@ -100,13 +81,7 @@ func (u *Uplink) removeDevices() error {
 
 // Close takes everything back. Routers must be closed.
 func (u *Uplink) Close() error {
-	err := errors.Join(u.removeDevices(), u.removeTable())
-	if u.forwarded {
-		back := func() error { return os.WriteFile(forwarding, []byte("0"), 0) }
-		if e := inside(u.host, back); e != nil {
-			err = errors.Join(err, fmt.Errorf("switching forwarding off again: %w", e))
-		}
-	}
+	err := errors.Join(u.removeDevices(), u.removeTable(), inside(u.host, stopForwarding))
 	u.link.Close()
 	return err
 }
@@ -169,6 +144,9 @@ func (u *Uplink) plug(r *Router, number int) error {
 	veth.PeerNamespace = netlink.NsFd(ns)
 	if err := u.link.LinkAdd(veth); err != nil {
 		return fmt.Errorf("making an uplink: %w", err)
+	}
+	if err := inside(u.host, func() error { return u.fence(attrs.Name) }); err != nil {
+		return err
 	}
 	if err := start(u.link, attrs.Name, netip.PrefixFrom(near, 30)); err != nil {
 		return err

@@ -3,6 +3,7 @@
 package runnet
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // machines are two namespaces that play the machine and a network it is on, joined by
@@ -24,7 +27,7 @@ func machines(t *testing.T) (host, outside string, hostAddr, outsideAddr netip.A
 	host, outside = filepath.Join(dir, "host"), filepath.Join(dir, "outside")
 	hostAddr, outsideAddr = netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
 	for _, file := range []string{host, outside} {
-		if err := makeNamespace(file); err != nil {
+		if err := makeNamespace(file, userns.IDs{}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { removeNamespace(file) })
@@ -145,13 +148,13 @@ var nextPort atomic.Uint32
 
 func tryUplink(t *testing.T, u *Uplink, host, outside string, hostAddr, outsideAddr, denied netip.Addr) {
 	t.Helper()
-	m, err := NewManager(filepath.Join(t.TempDir(), "net"))
+	m, err := NewManager(filepath.Join(t.TempDir(), "net"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ends [2]*Endpoint
 	for i, id := range []string{"one", "two"} {
-		r, err := m.Open(id)
+		r, err := m.Open(id, userns.IDs{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +168,7 @@ func tryUplink(t *testing.T, u *Uplink, host, outside string, hostAddr, outsideA
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ends[i], err = n.Connect(Container{ID: "aaaaaaaaaaaa"}); err != nil {
+		if ends[i], err = join(n, Container{ID: "aaaaaaaaaaaa"}); err != nil {
 			t.Fatal(err)
 		}
 		defer ends[i].Close()

@@ -1,0 +1,24 @@
+//go:build linux && cgo
+
+package container
+
+import (
+	"github.com/opencontainers/runc/libcontainer/configs"
+
+	"github.com/acrux/acrux/internal/engine/userns"
+)
+
+// join puts a container into the user namespace. A spec could say the same, but for a
+// namespace that exists the library would start two processes to read what its IDs are
+// (runc 1.5, specconv), and this one knows.
+func (u User) join(config *configs.Config) {
+	if u.IDs.None() {
+		return
+	}
+	ids := []configs.IDMap{{HostID: int64(u.IDs.First), Size: userns.Size}}
+	config.Namespaces.Add(configs.NEWUSER, u.Namespace)
+	config.UIDMappings, config.GIDMappings = ids, ids
+	for _, device := range config.Devices {
+		device.Uid, device.Gid = uint32(u.IDs.First), uint32(u.IDs.First)
+	}
+}
