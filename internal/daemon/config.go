@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acrux/acrux/internal/access/secret"
@@ -109,11 +110,44 @@ type AgentConfig struct {
 	// Executor is what runs containers and builds: "embedded", in this process, or
 	// "docker", a Docker Engine of this machine. Default embedded.
 	Executor string `yaml:"executor"`
+	// UserNamespaces is whether containers have user IDs of their own: "auto", where the
+	// machine can give them, or "off". Default auto.
+	UserNamespaces string `yaml:"userNamespaces"`
+	// RunLimits bound what all containers of a run have together.
+	RunLimits RunLimitsConfig `yaml:"runLimits"`
 	// DockerClient is a docker client on this machine, which steps get as the image docker:
 	// its path, or none. Default the one in PATH, if there is one.
 	DockerClient string `yaml:"dockerClient"`
 	// DockerHost is that engine's socket. Default unix:///var/run/docker.sock.
 	DockerHost string `yaml:"dockerHost"`
+}
+
+// RunLimitsConfig bounds what all containers of a run have together, and likewise all RUN
+// instructions of a task's builds. Steps may ask for less.
+type RunLimitsConfig struct {
+	// CPUs is how many processors. Default all.
+	CPUs float64 `yaml:"cpus"`
+	// Memory is bytes, with units as docker has them: 4g. Default seven eighths of the
+	// machine's.
+	Memory string `yaml:"memory"`
+	// Processes is how many, with threads. Default 16384.
+	Processes int64 `yaml:"processes"`
+
+	memory int64 // bytes of Memory
+}
+
+// complete reads Memory.
+func (c *RunLimitsConfig) complete() (err error) {
+	if c.CPUs < 0 || c.Processes < 0 {
+		return errors.New("agent.runLimits.cpus and agent.runLimits.processes are not negative")
+	}
+	if c.Memory == "" {
+		return nil
+	}
+	if c.memory, err = units.RAMInBytes(c.Memory); err != nil || c.memory <= 0 {
+		return fmt.Errorf("agent.runLimits.memory is %q; it is bytes, such as 512m or 4g", c.Memory)
+	}
+	return nil
 }
 
 // DefaultDomain and DefaultListen are what Config fills in.
@@ -178,6 +212,7 @@ func (c *Config) Complete() error {
 	fill(&c.LogLevel, "info")
 	fill(&c.Agent.StepNetwork, "nat")
 	fill(&c.Agent.Executor, "embedded")
+	fill(&c.Agent.UserNamespaces, "auto")
 	fill(&c.Agent.DockerHost, docker.DefaultHost)
 	if c.Agent.Slots == 0 {
 		c.Agent.Slots = 2
@@ -189,6 +224,9 @@ func (c *Config) Complete() error {
 		c.Limits.Stall = 2 * time.Minute
 	}
 	c.Domain = strings.ToLower(c.Domain)
+	if err := c.Agent.RunLimits.complete(); err != nil {
+		return err
+	}
 	switch {
 	case c.Data == "":
 		return errors.New("the data directory is not set")
@@ -208,6 +246,8 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("agent.stepNetwork is %q; it is nat or none", c.Agent.StepNetwork)
 	case !slices.Contains([]string{"embedded", "docker"}, c.Agent.Executor):
 		return fmt.Errorf("agent.executor is %q; it is embedded or docker", c.Agent.Executor)
+	case !slices.Contains([]string{"auto", "off"}, c.Agent.UserNamespaces):
+		return fmt.Errorf("agent.userNamespaces is %q; it is auto or off", c.Agent.UserNamespaces)
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
 		return fmt.Errorf("logLevel is %q; it is debug, info, warn or error", c.LogLevel)
 	}

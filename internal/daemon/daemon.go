@@ -401,7 +401,8 @@ func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 			Egress: c.StepNetwork == "nat"})
 	}
 	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
-		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient})
+		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient, MachineUsers: c.UserNamespaces == "off",
+		RunBounds: embedded.Bounds{CPUs: c.RunLimits.CPUs, Memory: c.RunLimits.memory, Processes: c.RunLimits.Processes}})
 }
 
 // ownPorts are where steps find the installation's hosts: its own port, and that of
