@@ -278,7 +278,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context, ready func(Published)) error {
-	server := &http.Server{Handler: s.router, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	server := &http.Server{Handler: s.router, ConnContext: edge.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12},
 		// HTTP/2 is off: it is slower for large blobs, and one connection is shared.
@@ -286,9 +286,9 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	served := make(chan error, 2)
-	go func() { served <- server.ServeTLS(edge.Limit(s.listener, s.config.Limits.Connections), "", "") }()
+	go func() { served <- server.ServeTLS(s.bounded(s.listener), "", "") }()
 	if s.plain != nil {
-		go func() { served <- server.Serve(edge.Limit(s.plain, s.config.Limits.Connections)) }()
+		go func() { served <- server.Serve(s.bounded(s.plain)) }()
 	}
 	ready(s.Published)
 
@@ -303,6 +303,13 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 	case <-dutyCtx.Done():
 	}
 	return errors.Join(err, s.stop(server, duties))
+}
+
+// bounded gives a listener as many connections as it may have.
+func (s *Server) bounded(l net.Listener) net.Listener {
+	limits := s.config.Limits
+	places := &edge.Places{Max: limits.Connections, Share: limits.PerAddress, Proxies: s.router.Proxies}
+	return places.Listen(l)
 }
 
 // shutdownTime is how long requests under way have to end.

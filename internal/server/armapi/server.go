@@ -25,6 +25,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/server/edge"
 )
 
 // Endpoints are the public addresses of the installation, without trailing slashes.
@@ -128,6 +129,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	edge.SignedIn(r.Context())
 	c := &Call{Request: r, Caller: caller, Now: time.Now(), Header: http.Header{}, server: s}
 	if err := c.readBody(w); err != nil {
 		return answer{}, err

@@ -66,6 +66,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	case !strings.Contains(r.URL.Query().Get("sp"), permission):
 		return problem.New(problem.Denied, "AuthorizationPermissionMismatch", "This request is not authorized to perform this operation using this permission.")
 	}
+	edge.SignedIn(r.Context())
 	switch account {
 	case LogAccount:
 		return s.log(w, r)

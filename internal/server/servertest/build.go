@@ -163,14 +163,15 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 }
 
 func (s *Stack) route(log *slog.Logger) {
+	guesses := signin.NewGuesses()
 	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Trash: sqlstore.Registry{DB: s.DB},
 		Purger: &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: s.DB}}, Content: s.Content}, Pulls: s.Pulls, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
-		Tokens: s.Tokens, Guesses: signin.NewGuesses(), Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
+		Tokens: s.Tokens, Guesses: guesses, Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
 	signIn := signin.NewService(sqlstore.SignIn{DB: s.DB})
 	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}
 	s.Router.Host("management."+Domain, s.ARM)
-	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signIn, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
+	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)
