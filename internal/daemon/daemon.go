@@ -247,6 +247,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
+	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
 	runs.Tasks, runs.Pools = tasks, pools
 	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {
@@ -260,7 +261,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if err != nil {
 		return err
 	}
-	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
+	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Checker: checker, Registries: registries, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
 	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}

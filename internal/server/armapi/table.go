@@ -39,10 +39,10 @@ type Services struct {
 	Runs       *run.Service
 	TaskRuns   *taskrun.Service
 	Pools      *pool.Service
-	// LogURL makes a signed URL under which the log of a run can be read.
-	LogURL func(registryID, runID string, now time.Time) string
-	// UploadURL makes a signed URL under which an upload can be written.
-	UploadURL func(path string, now time.Time) string
+	// LogURL makes a signed URL under which a principal can read the log of a run.
+	LogURL func(registryID, runID string, who identity.ObjectID, now time.Time) string
+	// UploadURL makes a signed URL under which a principal can write an upload.
+	UploadURL func(path string, who identity.ObjectID, now time.Time) string
 }
 
 // MountAll is the control plane's table of contents.
@@ -182,7 +182,7 @@ func (h handlers) uploadURL(ctx context.Context, c *Call) (any, error) {
 		return nil, err
 	}
 	path := upload.New(reg.ID.Name())
-	return map[string]string{"uploadUrl": h.UploadURL(path, c.Now), "relativePath": path}, nil
+	return map[string]string{"uploadUrl": h.UploadURL(path, c.Caller.ObjectID, c.Now), "relativePath": path}, nil
 }
 
 func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {
@@ -290,5 +290,5 @@ func (h handlers) logURL(ctx context.Context, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"logLink": h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Now)}, nil
+	return map[string]string{"logLink": h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Caller.ObjectID, c.Now)}, nil
 }

@@ -141,6 +141,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Runs = &run.Service{Store: sqlstore.Runs{DB: s.DB}, Registries: s.Registries, Directory: s.Directory, Issuer: s.Issuer, Sealer: s.Sealer, Logs: s.Logs, Uploads: uploads}
 	secrets := sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
+	s.Tasks.Uploads = uploads
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
 	s.Runs.Tasks, s.Runs.Pools = s.Tasks, s.Pools
 	log := slog.New(slog.DiscardHandler)
@@ -153,7 +154,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Domain: s.Suffix, Key: urlKey}
+	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Checker: s.Checker, Registries: s.Registries, Domain: s.Suffix, Key: urlKey}
 	s.LogURL, s.UploadURL, s.Runs.SourceURL = s.Storage.LogURL, s.Storage.UploadURL, s.Storage.SourceURL
 	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",
 		Endpoints: armapi.Endpoints{Management: s.URL("management"), Login: s.URL("login"), Graph: s.URL("graph"), ACRSuffix: "azurecr." + s.Suffix, Vault: "vault." + s.Suffix, Storage: s.Suffix}}
