@@ -213,6 +213,9 @@ func (c *call) exchange() error {
 	if err := c.limit(subject); err != nil {
 		return err
 	}
+	if err := c.stillSomebody(subject); err != nil {
+		return err
+	}
 	if err := c.mayAnything(subject); err != nil {
 		return err
 	}
@@ -288,6 +291,9 @@ func (c *call) token() error {
 		return err
 	}
 	if err := c.limit(subject); err != nil {
+		return err
+	}
+	if err := c.stillSomebody(subject); err != nil {
 		return err
 	}
 	granted, err := c.grant(subject, oci.ParseAccess(scopes))
