@@ -104,11 +104,17 @@ func (s *Server) checkName(ctx context.Context, c *Call) (answer, error) {
 
 // importImage imports at once where no bytes have to move, and queues what must be
 // fetched. It needs the right to import here and, if the source
-// is a registry of this installation, to pull there.
+// is a registry of this installation, to pull there. Whether there is one that he may not
+// pull from is not the caller's business.
 func (h handlers) importImage(ctx context.Context, c *Call) (any, error) {
 	var req mirror.Request
 	if err := c.Decode(&req); err != nil {
 		return nil, err
+	}
+	if id, err := arm.ParseID(req.Source.ResourceID); err == nil && id.Kind().Key() == registry.Kind.Key() {
+		if err := c.Allow(ctx, rbac.ActionPull, registry.Kind.Canonical(id)); err != nil {
+			return nil, err
+		}
 	}
 	source, err := h.Imports.Resolve(ctx, req)
 	if err != nil {
@@ -273,9 +279,15 @@ func (h handlers) patchRun(ctx context.Context, c *Call) (answer, error) {
 	if err := c.Decode(&body); err != nil {
 		return answer{}, err
 	}
+	before, err := h.Runs.Get(ctx, c.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := unheeded(c.body, before, "isArchiveEnabled"); err != nil {
+		return answer{}, err
+	}
 	if body.IsArchiveEnabled == nil {
-		r, err := h.Runs.Get(ctx, c.ID)
-		return answer{status: http.StatusOK, body: r}, err
+		return answer{status: http.StatusOK, body: before}, nil
 	}
 	r, err := h.Runs.SetArchived(ctx, c.ID, *body.IsArchiveEnabled, c.Now)
 	return answer{status: http.StatusOK, body: r}, err
