@@ -38,6 +38,9 @@ type Config struct {
 	// ListenPlain is the address of a second listener, without TLS, for a proxy that
 	// ends TLS in front of it. Default none.
 	ListenPlain string `yaml:"listenPlain"`
+	// TrustedProxies are networks, or addresses, of proxies in front whose word counts about
+	// where a request comes from. Default none.
+	TrustedProxies []string `yaml:"trustedProxies"`
 	// Domain is what all host names end in. Default acrux.localhost.
 	Domain string `yaml:"domain"`
 	// DNS is the address of a name server for the domain, over UDP and TCP. Default none.
@@ -79,8 +82,17 @@ type BlobsConfig struct {
 
 // LimitsConfig bounds what clients may hold.
 type LimitsConfig struct {
-	// Connections is how many there are at once on each listener; more wait. Default 10000.
+	// Connections is how many there are at once on each listener. Default 10000.
 	Connections int `yaml:"connections"`
+	// PerAddress is how many of them one address may have. Default a tenth, but not less
+	// than 100.
+	PerAddress int `yaml:"perAddress"`
+	// LeastRate is how many bytes a second move at least while a client is waited for, looked
+	// at every 30 seconds of waiting. Default 1000.
+	LeastRate int `yaml:"leastRate"`
+	// AnonymousBody is how long the body of a request may take whose sender has not signed
+	// in. Default 30s.
+	AnonymousBody time.Duration `yaml:"anonymousBody"`
 	// Stall is how long nothing may move on a connection while a body is sent or received:
 	// 30s, 5m. Default 2m.
 	Stall time.Duration `yaml:"stall"`
@@ -217,12 +229,7 @@ func (c *Config) Complete() error {
 	if c.Agent.Slots == 0 {
 		c.Agent.Slots = 2
 	}
-	if c.Limits.Connections == 0 {
-		c.Limits.Connections = 10_000
-	}
-	if c.Limits.Stall == 0 {
-		c.Limits.Stall = 2 * time.Minute
-	}
+	c.Limits.complete()
 	c.Domain = strings.ToLower(c.Domain)
 	if err := c.Agent.RunLimits.complete(); err != nil {
 		return err
@@ -236,8 +243,6 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("the domain %q is not a host name", c.Domain)
 	case !slices.Contains([]string{"", "basic", "standard", "premium"}, c.RateLimits):
 		return fmt.Errorf("rateLimits is %q; it is basic, standard or premium", c.RateLimits)
-	case c.Limits.Connections < 0 || c.Limits.Stall < 0:
-		return errors.New("limits.connections and limits.stall are not negative")
 	case c.Agent.Slots < 0:
 		return fmt.Errorf("agent.slots is %d", c.Agent.Slots)
 	case c.Blobs.Redirect && c.Blobs.URL == "":
@@ -250,6 +255,12 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("agent.userNamespaces is %q; it is auto or off", c.Agent.UserNamespaces)
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
 		return fmt.Errorf("logLevel is %q; it is debug, info, warn or error", c.LogLevel)
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
 	}
 	for i, alias := range c.LoginServerAliases {
 		c.LoginServerAliases[i] = strings.ToLower(strings.Trim(alias, " ."))

@@ -247,6 +247,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
+	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
 	runs.Tasks, runs.Pools = tasks, pools
 	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {
@@ -260,7 +261,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if err != nil {
 		return err
 	}
-	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Domain: pub.Suffix(), Key: urlKey}
+	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Checker: checker, Registries: registries, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
 	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
@@ -278,7 +279,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context, ready func(Published)) error {
-	server := &http.Server{Handler: s.router, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	server := &http.Server{Handler: s.router, ConnContext: edge.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12},
 		// HTTP/2 is off: it is slower for large blobs, and one connection is shared.
@@ -286,9 +287,9 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	served := make(chan error, 2)
-	go func() { served <- server.ServeTLS(edge.Limit(s.listener, s.config.Limits.Connections), "", "") }()
+	go func() { served <- server.ServeTLS(s.bounded(s.listener), "", "") }()
 	if s.plain != nil {
-		go func() { served <- server.Serve(edge.Limit(s.plain, s.config.Limits.Connections)) }()
+		go func() { served <- server.Serve(s.bounded(s.plain)) }()
 	}
 	ready(s.Published)
 
@@ -303,6 +304,13 @@ func (s *Server) Run(ctx context.Context, ready func(Published)) error {
 	case <-dutyCtx.Done():
 	}
 	return errors.Join(err, s.stop(server, duties))
+}
+
+// bounded gives a listener as many connections as it may have.
+func (s *Server) bounded(l net.Listener) net.Listener {
+	limits := s.config.Limits
+	places := &edge.Places{Max: limits.Connections, Share: limits.PerAddress, Proxies: s.router.Proxies}
+	return places.Listen(l)
 }
 
 // shutdownTime is how long requests under way have to end.

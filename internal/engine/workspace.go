@@ -72,14 +72,19 @@ func (w workspace) read(stepPath string) ([]byte, error) {
 }
 
 // ReadBelow reads a small file below dir, whatever its name says and whichever links
-// lie there. A pipe or device is refused without opening it
-// in a way that could wait.
+// lie there. A pipe or device is refused without opening it; if
+// a step puts one in the place of the file just then, nothing waits for it.
 func ReadBelow(dir, name string) ([]byte, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
+	if info, err := root.Stat(filepath.FromSlash(name)); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file") // opening a device may do something
+	}
 	file, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

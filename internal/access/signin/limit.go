@@ -21,15 +21,18 @@ type Limit struct {
 const maxKeys = 10_000
 
 // Take uses up a try, and reports whether there was one.
-func (l *Limit) Take(key string, now time.Time) bool {
+func (l *Limit) Take(key string, now time.Time) bool { return l.take(key, 1, now) }
+
+// take uses up n tries at once, or none.
+func (l *Limit) take(key string, n int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full := l.full[key]
 	if full.Before(now) {
 		full = now
 	}
-	full = full.Add(l.Every)
-	if l.Times < 1 || full.Sub(now) > time.Duration(l.Times)*l.Every {
+	full = full.Add(time.Duration(n) * l.Every)
+	if l.Times < n || full.Sub(now) > time.Duration(l.Times)*l.Every {
 		return false
 	}
 	if l.full == nil {
@@ -42,20 +45,21 @@ func (l *Limit) Take(key string, now time.Time) bool {
 	return true
 }
 
-// left reports whether Take would find a try.
-func (l *Limit) left(key string, now time.Time) bool {
+// left reports whether n tries are left.
+func (l *Limit) left(key string, n int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full := l.full[key]
-	return l.Times > 0 && full.Sub(now) <= time.Duration(l.Times-1)*l.Every
+	return l.full[key].Sub(now) <= time.Duration(l.Times-n)*l.Every
 }
 
 // Return gives a try back that was not one: the password was right.
-func (l *Limit) Return(key string) {
+func (l *Limit) Return(key string) { l.giveBack(key, 1) }
+
+func (l *Limit) giveBack(key string, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if full, ok := l.full[key]; ok {
-		l.full[key] = full.Add(-l.Every)
+		l.full[key] = full.Add(-time.Duration(n) * l.Every)
 	}
 }
 

@@ -88,37 +88,17 @@ type Store interface {
 
 // Service is what the login host knows of who signs in. It is safe for concurrent use.
 type Service struct {
-	store     Store
-	accounts  Limit // wrong passwords of one account
-	addresses Limit // wrong passwords from one address
-	codes     Limit // device codes asked for, or typed, from one address
+	store Store
+	codes Limit // device codes asked for from one address
 }
 
 // NewService returns the service on a store.
 func NewService(store Store) *Service {
-	return &Service{store: store, accounts: Limit{Times: 20, Every: time.Minute}, addresses: Limit{Times: 60, Every: 5 * time.Second}, codes: Limit{Times: 30, Every: 10 * time.Second}}
+	return &Service{store: store, codes: Limit{Times: 30, Every: 10 * time.Second}}
 }
 
-// Guess takes a try at the password of an account from an address. There are only so
-// many, and ok is false when they are used up; right gives the try back. Everybody can
-// use up those of an account, so that its user has to wait for a minute as well: that is
-// better than to let passwords be guessed from many addresses.
-func (s *Service) Guess(account, address string, now time.Time) (right func(), ok bool) {
-	account = hash(strings.ToLower(account)) // a client chooses how long it is
-	if !s.addresses.Take(address, now) {
-		return nil, false
-	}
-	if !s.accounts.Take(account, now) {
-		return nil, false
-	}
-	return func() {
-		s.addresses.Return(address)
-		s.accounts.Return(account)
-	}, true
-}
-
-// TryCode reports whether an address may ask for another device code, or type one.
-func (s *Service) TryCode(address string, now time.Time) bool { return s.codes.Take(address, now) }
+// AskCode reports whether an address may ask for another device code.
+func (s *Service) AskCode(address string, now time.Time) bool { return s.codes.Take(address, now) }
 
 // random returns 256 random bits as text and the hash that is kept of it.
 func random(prefix string) (secret.String, string) {

@@ -54,36 +54,6 @@ func TestLimitForgets(t *testing.T) {
 	}
 }
 
-// Accounts and addresses are counted apart, whatever the case of the name.
-func TestGuess(t *testing.T) {
-	s := NewService(nil)
-	now := time.Unix(1000, 0)
-	n := 0
-	for ; n < 1000; n++ {
-		if _, ok := s.Guess([]string{"anna", "Anna"}[n%2], fmt.Sprint("address ", n), now); !ok {
-			break
-		}
-	}
-	if n != s.accounts.Times {
-		t.Errorf("%d guesses at an account", n)
-	}
-	for n = 0; n < 1000; n++ {
-		if _, ok := s.Guess(fmt.Sprint("user ", n), "address", now); !ok {
-			break
-		}
-	}
-	if n != s.addresses.Times {
-		t.Errorf("%d guesses from an address", n)
-	}
-	for range 100 {
-		right, ok := s.Guess("bert", "home", now)
-		if !ok {
-			t.Fatal("right passwords were counted")
-		}
-		right()
-	}
-}
-
 // A code that was typed is a code or nothing, and a code is typed in many ways.
 func FuzzUserCode(f *testing.F) {
 	for _, seed := range []string{"", "BCDF-GHJK", "bcdf ghjk", "AEIOU", "BCDFGHJKL", "ß\x00BCDFGHJK"} {

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -229,5 +231,72 @@ func TestHintOnlyWithoutLogin(t *testing.T) {
 		if hint := r.hint(host); hint != "" {
 			t.Errorf("%s: %s", host, hint)
 		}
+	}
+}
+
+// serveTar serves an archive of these entries; those that are files have a task in them.
+// What is cut lacks its end.
+func serveTar(t *testing.T, cut int, headers ...tar.Header) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, header := range headers {
+		if header.Typeflag == tar.TypeReg {
+			header.Size = max(header.Size, int64(len(oneStep)))
+		}
+		if err := w.WriteHeader(&header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(append([]byte(oneStep), make([]byte, max(0, header.Size-int64(len(oneStep))))...)[:header.Size]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	body := out.Bytes()[:out.Len()-cut]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+	t.Cleanup(server.Close)
+	return server.URL + "/x.tar"
+}
+
+// Whatever an uploaded source has where the agent reads a file, the run fails and says why:
+// it is no error of ours.
+func TestStrangeSources(t *testing.T) {
+	file := func(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644} }
+	link := func(name, to string) tar.Header {
+		return tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: to}
+	}
+	for name, test := range map[string]struct {
+		cut     int
+		headers []tar.Header
+	}{
+		"link out":        {0, []tar.Header{link("acb.yaml", "/etc/passwd")}},
+		"link up":         {0, []tar.Header{link("acb.yaml", "../../../../../../etc/passwd")}},
+		"link to self":    {0, []tar.Header{link("acb.yaml", "acb.yaml")}},
+		"link to nowhere": {0, []tar.Header{link("acb.yaml", "nowhere")}},
+		"hard link":       {0, []tar.Header{{Name: "acb.yaml", Typeflag: tar.TypeLink, Linkname: "../acb.yaml"}}},
+		"directory":       {0, []tar.Header{{Name: "acb.yaml", Typeflag: tar.TypeDir, Mode: 0o755}}},
+		"pipe":            {0, []tar.Header{{Name: "acb.yaml", Typeflag: tar.TypeFifo}}},
+		"device":          {0, []tar.Header{{Name: "acb.yaml", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 5}}},
+		"huge":            {0, []tar.Header{{Name: "acb.yaml", Typeflag: tar.TypeReg, Mode: 0o644, Size: 8 << 20}}},
+		"values link":     {0, []tar.Header{file("acb.yaml"), link("values.yaml", "/etc/passwd")}},
+		"values pipe":     {0, []tar.Header{file("acb.yaml"), {Name: "values.yaml", Typeflag: tar.TypeFifo}}},
+		"file as folder":  {0, []tar.Header{file("acb.yaml"), file("acb.yaml/x")}},
+		"folder as file":  {0, []tar.Header{{Name: "acb.yaml", Typeflag: tar.TypeDir, Mode: 0o755}, file("acb.yaml")}},
+		"cut":             {2000, []tar.Header{file("acb.yaml"), file("values.yaml")}},
+		"empty":           {0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rig := newRig(t)
+			j := withContext(t, job(oneStep), serveTar(t, test.cut, test.headers...))
+			j.Step.ValuesPath = "values.yaml"
+			run := rig.leaser.Queue(j)
+			rig.start()
+			result, log := rig.result(run), rig.leaser.Log(run)
+			if result.Status != lease.Failed || result.Message == "" || strings.Contains(log, "root:") || strings.Contains(log, "internal error") {
+				t.Errorf("%+v\n%s", result, log)
+			}
+		})
 	}
 }

@@ -90,20 +90,24 @@ type service struct {
 // build builds an image, prints its progress to out and keeps it under its tags for
 // the run. An error is not the user's fault, or ctx's cause.
 func (s service) build(ctx context.Context, r Request, out io.Writer) (Result, error) {
-	p, err := prepare(r)
-	if err == nil {
-		defer p.close()
-		if s.place != nil {
-			p.remoteName = s.place.NewName()
-		}
-		return s.solve(ctx, p, out)
-	}
+	result, err := s.attempt(ctx, r, out)
 	var user userError
 	if errors.As(err, &user) {
 		_, err = fmt.Fprintln(out, user.text)
+	}
+	return result, err
+}
+
+func (s service) attempt(ctx context.Context, r Request, out io.Writer) (Result, error) {
+	p, err := prepare(r)
+	if err != nil {
 		return Result{}, err
 	}
-	return Result{}, err
+	defer p.close()
+	if s.place != nil {
+		p.remoteName = s.place.NewName()
+	}
+	return s.solve(ctx, p, out)
 }
 
 // prepared is a request whose parts were looked at.
@@ -182,7 +186,8 @@ func prepare(r Request) (_ *prepared, err error) {
 		}
 		return nil, userError{fmt.Sprintf("unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat %s: %v", r.Dockerfile, err)}
 	}
-	return p, nil
+	_, err = p.ignored() // BuildKit would read whatever it is
+	return p, err
 }
 
 func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result, error) {

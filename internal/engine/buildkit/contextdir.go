@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	gofs "io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/tonistiigi/fsutil"
@@ -44,16 +46,32 @@ func openRoot(workspace, dir string) (*os.Root, error) {
 	return top.OpenRoot(below)
 }
 
-// readFile reads an ordinary file; reading a pipe might never end.
+// maxSmallFile bounds what is read whole, in bytes: Dockerfiles and ignore files.
+const maxSmallFile = 4 << 20
+
+// readFile reads a small ordinary file. It is looked at before it is opened, since opening a
+// device may do something, and afterwards, since a step may have put another in its place;
+// opening a pipe does not wait for somebody who writes to it.
 func (r *rootedFS) readFile(name string) ([]byte, error) {
-	info, err := r.root.Stat(name)
+	irregular := &os.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	if info, err := r.root.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, irregular
+	}
+	file, err := r.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, &os.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, irregular
 	}
-	return r.root.ReadFile(name)
+	data, err := io.ReadAll(io.LimitReader(file, maxSmallFile+1))
+	if err == nil && len(data) > maxSmallFile {
+		err = &os.PathError{Op: "read", Path: name, Err: fmt.Errorf("larger than %d bytes", maxSmallFile)}
+	}
+	return data, err
 }
 
 // contextSize is how large the context would be as the tar archive that a docker
@@ -67,18 +85,21 @@ func (p *prepared) contextSize(ctx context.Context) (int64, error) {
 	}
 	files, err := fsutil.NewFilterFS(p.context, &fsutil.FilterOpt{ExcludePatterns: patterns})
 	if err != nil {
-		return 0, fmt.Errorf("reading the ignore file: %w", err)
+		return 0, badIgnore(".dockerignore", err)
 	}
 	size := int64(2 * block)
 	err = files.Walk(ctx, "", func(_ string, entry gofs.DirEntry, err error) error {
+		var info gofs.FileInfo
+		if err == nil {
+			info, err = entry.Info()
+		}
+		if errors.Is(err, gofs.ErrNotExist) {
+			return nil // a step has removed it just now
+		}
 		if err != nil {
 			return err
 		}
 		size += block
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
 		if info.Mode().IsRegular() {
 			size += (info.Size() + block - 1) / block * block
 		}
@@ -102,13 +123,23 @@ func (p *prepared) ignored() ([]string, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the ignore file: %w", err)
+			return nil, badIgnore(place.name, err)
 		}
 		patterns, err := ignorefile.ReadAll(bytes.NewReader(data))
 		if err != nil {
-			return nil, fmt.Errorf("reading the ignore file: %w", err)
+			return nil, badIgnore(place.name, err)
 		}
 		return patterns, nil
 	}
 	return nil, nil
+}
+
+// badIgnore is for an ignore file that cannot be read, or has patterns that are none:
+// whatever it is, it came with the source.
+func badIgnore(name string, err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return userError{fmt.Sprintf("unable to prepare context: the ignore file %s cannot be used: %v", name, err)}
 }

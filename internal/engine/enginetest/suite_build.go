@@ -2,7 +2,10 @@ package enginetest
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/acrux/acrux/internal/engine"
@@ -15,6 +18,7 @@ var buildTests = map[string]func(*suite){
 	"BuildStages":     (*suite).testBuildStages,
 	"BuildFailures":   (*suite).testBuildFailures,
 	"BuildSecrets":    (*suite).testBuildSecrets,
+	"BuildStrangers":  (*suite).testBuildStrangers,
 	"BuildRefuses":    (*suite).testBuildRefuses,
 	"BuildKitOutput":  (*suite).testBuildKitOutput,
 	"BuildSyntax":     (*suite).testBuildSyntax,
@@ -184,6 +188,51 @@ func (s *suite) testBuildFailures() {
 		s.Error("a build without a Dockerfile succeeded")
 	}
 	s.contains(out, "unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat ", "nowhere: no such file or directory")
+}
+
+// strangers are what may lie in the place of a file of somebody's sources.
+var strangers = map[string]func(path string) error{
+	"link out":     func(path string) error { return os.Symlink("/etc/passwd", path) },
+	"link up":      func(path string) error { return os.Symlink("../../../../etc/passwd", path) },
+	"link to self": func(path string) error { return os.Symlink(filepath.Base(path), path) },
+	"directory":    func(path string) error { return os.Mkdir(path, 0o755) },
+	"pipe":         func(path string) error { return syscall.Mkfifo(path, 0o644) },
+	"device":       func(path string) error { return syscall.Mknod(path, syscall.S_IFCHR|0o644, 1<<8|5) }, // endless zeros
+	"huge":         func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 64<<30)) },
+}
+
+// testBuildStrangers: what a build reads itself may be anything. Then the build fails and
+// says why; nothing of the machine is read, nothing waits, and it is not our error.
+func (s *suite) testBuildStrangers() {
+	s.open(nil).mustBuild("FROM " + s.Base + "\nRUN true\n")
+	r := s.open(nil)
+	for kind, put := range strangers {
+		for _, name := range []string{"strange", ".dockerignore", "Dockerfile.dockerignore"} {
+			path := filepath.Join(r.spec.Workspace, name)
+			if err := put(path); errors.Is(err, os.ErrPermission) {
+				continue // only root makes devices
+			} else if err != nil {
+				s.Fatal(err)
+			}
+			for _, plain := range []bool{false, true} {
+				result, out := r.build("FROM "+s.Base+"\nRUN true\n", func(b *engine.Build) {
+					if b.BuildKit = plain; name == "strange" {
+						b.Dockerfile = path
+					}
+				})
+				if result.OK || strings.Contains(out, "root:") || !strings.Contains(out, "unable to prepare context: ") || !strings.Contains(out, name) {
+					s.Errorf("%s is a %s: %+v\n%s", name, kind, result, out)
+				}
+			}
+			if err := os.RemoveAll(path); err != nil {
+				s.Fatal(err)
+			}
+		}
+	}
+	r.file(".dockerignore", "[\n")
+	if result, out := r.build("FROM "+s.Base+"\nCOPY . /x\n", nil); result.OK || !strings.Contains(out, "unable to prepare context: ") {
+		s.Errorf("a pattern that is none: %+v\n%s", result, out)
+	}
 }
 
 func (s *suite) testBuildSecrets() {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +19,7 @@ const helloTime = 10 * time.Second
 
 // forwardOwn passes connections on to the own host that the client asks for. It does
 // not look into them: the client speaks TLS with that host.
-func forwardOwn(listener net.Listener, port uint16, own func(string) (string, bool)) {
+func forwardOwn(listener net.Listener, port uint16, own func(string) (string, bool), source net.IP) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -25,7 +27,7 @@ func forwardOwn(listener net.Listener, port uint16, own func(string) (string, bo
 		}
 		go func() {
 			defer conn.Close()
-			if up, hello := dialOwn(conn, port, own); up != nil {
+			if up, hello := dialOwn(conn, port, own, source); up != nil {
 				defer up.Close()
 				splice(conn, up, hello)
 			}
@@ -34,7 +36,7 @@ func forwardOwn(listener net.Listener, port uint16, own func(string) (string, bo
 }
 
 // dialOwn reads whom the client wants and connects to it. It returns what was read.
-func dialOwn(conn net.Conn, port uint16, own func(string) (string, bool)) (net.Conn, []byte) {
+func dialOwn(conn net.Conn, port uint16, own func(string) (string, bool), source net.IP) (net.Conn, []byte) {
 	conn.SetReadDeadline(time.Now().Add(helloTime))
 	name, hello := wanted(conn)
 	conn.SetReadDeadline(time.Time{})
@@ -47,11 +49,30 @@ func dialOwn(conn net.Conn, port uint16, own func(string) (string, bool)) (net.C
 			return nil, nil
 		}
 	}
-	up, err := net.DialTimeout("tcp", addr, helloTime)
+	up, err := dialFrom(source, addr)
 	if err != nil {
 		return nil, nil // the client sees its connection end, as with any host that is down
 	}
 	return up, hello
+}
+
+// sources counts the routers that have had a source.
+var sources atomic.Uint32
+
+// newSource is an address that a router's connections to own hosts come from: one of the
+// machine's loopback, so that the server tells runs apart, and from a proxy on the machine
+// whose word about its clients it may believe (edge.Proxies).
+func newSource() net.IP {
+	n := sources.Add(1)
+	return net.IPv4(127, 28, byte(n>>8), byte(n))
+}
+
+func dialFrom(source net.IP, addr string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: helloTime}
+	if to, err := netip.ParseAddrPort(addr); err == nil && to.Addr().Unmap().Is4() {
+		dialer.LocalAddr = &net.TCPAddr{IP: source}
+	}
+	return dialer.Dial("tcp", addr)
 }
 
 // wanted reads the beginning of a TLS connection and finds the name of the server in

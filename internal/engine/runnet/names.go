@@ -37,12 +37,13 @@ func (r *Router) Serve(s Services) error {
 	if s.Own == nil {
 		return nil
 	}
+	source := newSource()
 	for _, port := range s.Ports {
 		listener, err := r.Listen(netip.AddrPortFrom(ServiceAddr, port))
 		if err != nil {
 			return err
 		}
-		go forwardOwn(listener, port, s.Own)
+		go forwardOwn(listener, port, s.Own, source)
 	}
 	return nil
 }

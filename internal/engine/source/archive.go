@@ -42,6 +42,9 @@ func (f *Fetcher) archive(ctx context.Context, request Request) (Result, error) 
 		if ctx.Err() != nil {
 			return Result{}, context.Cause(ctx)
 		}
+		if isBroken(err) && try == downloadAttempts { // it is like that
+			return Result{}, engine.Failure(fmt.Sprintf("failed to GET %s: %v", where.shown(), err))
+		}
 		if !again || try == downloadAttempts {
 			return Result{}, err
 		}

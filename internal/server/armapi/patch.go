@@ -47,6 +47,12 @@ func (m mounted[P]) patchOnce(ctx context.Context, c *Call, change change, want 
 	if want != "" && want != "*" && want != old.ETag {
 		return answer{}, resource.ErrPrecondition()
 	}
+	if err := unheeded(c.body, old, envelope...); err != nil {
+		return answer{}, err
+	}
+	if err := unknown[P](change.Properties); err != nil {
+		return answer{}, err
+	}
 	req := request[P]{Location: old.Location, Tags: old.Tags, SKU: old.SKU, Identity: mergeIdentity(old.Identity, change.Identity)}
 	if change.Tags != nil {
 		req.Tags = *change.Tags
@@ -57,7 +63,15 @@ func (m mounted[P]) patchOnce(ctx context.Context, c *Call, change change, want 
 	if req.Properties, err = mergeProperties(old.Properties, change.Properties, m.opts.KeepNulls); err != nil {
 		return answer{}, err
 	}
-	return m.write(ctx, c, req, condition{etag: old.ETag}, http.StatusOK)
+	var ans answer
+	err = m.server.Documents.InTx(ctx, func(ctx context.Context) error {
+		var err error
+		if ans, err = m.write(ctx, c, req, condition{etag: old.ETag}, http.StatusOK); err != nil {
+			return err
+		}
+		return undone(change.Properties, old.Properties, ans.body.(arm.Resource[P]).Properties)
+	})
+	return ans, err
 }
 
 // mergeIdentity applies a change to the block as it is: the map of user-assigned

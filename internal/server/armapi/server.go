@@ -25,6 +25,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/server/edge"
 )
 
 // Endpoints are the public addresses of the installation, without trailing slashes.
@@ -128,6 +129,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	edge.SignedIn(r.Context())
 	c := &Call{Request: r, Caller: caller, Now: time.Now(), Header: http.Header{}, server: s}
 	if err := c.readBody(w); err != nil {
 		return answer{}, err
@@ -165,13 +167,13 @@ func (s *Server) authenticate(r *http.Request) (token.Caller, error) {
 	return caller, s.enabled(r.Context(), caller)
 }
 
-// enabled refuses those who were disabled since they got their token, also where no right
-// is asked for. Those who were deleted have no rights, and see the tenant as a stranger does.
+// enabled refuses those who were disabled or deleted since they got their token, also where
+// no right is asked for.
 func (s *Server) enabled(ctx context.Context, caller token.Caller) error {
 	p, err := s.Directory.Principal(ctx, caller.ObjectID)
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
-		return nil
+		return problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "The principal of the access token was deleted.").Because(err)
 	case err == nil && p.Disabled:
 		return problem.New(problem.Denied, "AuthorizationFailed", "The principal '%s' (%s) is disabled.", p.DisplayName, p.ObjectID)
 	}

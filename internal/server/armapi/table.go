@@ -39,10 +39,10 @@ type Services struct {
 	Runs       *run.Service
 	TaskRuns   *taskrun.Service
 	Pools      *pool.Service
-	// LogURL makes a signed URL under which the log of a run can be read.
-	LogURL func(registryID, runID string, now time.Time) string
-	// UploadURL makes a signed URL under which an upload can be written.
-	UploadURL func(path string, now time.Time) string
+	// LogURL makes a signed URL under which a principal can read the log of a run.
+	LogURL func(registryID, runID string, who identity.ObjectID, now time.Time) string
+	// UploadURL makes a signed URL under which a principal can write an upload.
+	UploadURL func(path string, who identity.ObjectID, now time.Time) string
 }
 
 // MountAll is the control plane's table of contents.
@@ -104,11 +104,17 @@ func (s *Server) checkName(ctx context.Context, c *Call) (answer, error) {
 
 // importImage imports at once where no bytes have to move, and queues what must be
 // fetched. It needs the right to import here and, if the source
-// is a registry of this installation, to pull there.
+// is a registry of this installation, to pull there. Whether there is one that he may not
+// pull from is not the caller's business.
 func (h handlers) importImage(ctx context.Context, c *Call) (any, error) {
 	var req mirror.Request
 	if err := c.Decode(&req); err != nil {
 		return nil, err
+	}
+	if id, err := arm.ParseID(req.Source.ResourceID); err == nil && id.Kind().Key() == registry.Kind.Key() {
+		if err := c.Allow(ctx, rbac.ActionPull, registry.Kind.Canonical(id)); err != nil {
+			return nil, err
+		}
 	}
 	source, err := h.Imports.Resolve(ctx, req)
 	if err != nil {
@@ -182,7 +188,7 @@ func (h handlers) uploadURL(ctx context.Context, c *Call) (any, error) {
 		return nil, err
 	}
 	path := upload.New(reg.ID.Name())
-	return map[string]string{"uploadUrl": h.UploadURL(path, c.Now), "relativePath": path}, nil
+	return map[string]string{"uploadUrl": h.UploadURL(path, c.Caller.ObjectID, c.Now), "relativePath": path}, nil
 }
 
 func (h handlers) taskDetails(ctx context.Context, c *Call) (any, error) {
@@ -273,9 +279,15 @@ func (h handlers) patchRun(ctx context.Context, c *Call) (answer, error) {
 	if err := c.Decode(&body); err != nil {
 		return answer{}, err
 	}
+	before, err := h.Runs.Get(ctx, c.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := unheeded(c.body, before, "isArchiveEnabled"); err != nil {
+		return answer{}, err
+	}
 	if body.IsArchiveEnabled == nil {
-		r, err := h.Runs.Get(ctx, c.ID)
-		return answer{status: http.StatusOK, body: r}, err
+		return answer{status: http.StatusOK, body: before}, nil
 	}
 	r, err := h.Runs.SetArchived(ctx, c.ID, *body.IsArchiveEnabled, c.Now)
 	return answer{status: http.StatusOK, body: r}, err
@@ -290,5 +302,5 @@ func (h handlers) logURL(ctx context.Context, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"logLink": h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Now)}, nil
+	return map[string]string{"logLink": h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Caller.ObjectID, c.Now)}, nil
 }

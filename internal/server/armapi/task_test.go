@@ -152,10 +152,10 @@ func TestSystemIdentityGoes(t *testing.T) {
 func TestTaskSecrets(t *testing.T) {
 	w := servertest.New(t)
 	path := w.Registry.String() + "/tasks/secrets"
-	const step = `{"type":"FileTask","contextPath":"https://github.com/a/b.git","contextAccessToken":"SECRET-token","taskFilePath":"acb.yaml","values":[{"name":"v","value":"SECRET-value","isSecret":true},{"name":"open","value":"shown"}],"arguments":[{"name":"v","value":"SECRET-argument","isSecret":true}]}`
+	const step = `{"type":"FileTask","contextPath":"https://github.com/a/b.git","contextAccessToken":"SECRET-token","taskFilePath":"acb.yaml","values":[{"name":"v","value":"SECRET-value","isSecret":true},{"name":"open","value":"shown"}]}`
 	const credentials = `{"customRegistries":{"a.example":{"userName":{"type":"Opaque","value":"SECRET-user"},"password":{"type":"Opaque","value":"SECRET-password"}}}}`
 	put := w.ARMOK(w.Admin, http.MethodPut, path, `{"properties":{"step":`+step+`,"credentials":`+credentials+`}}`)
-	all := []string{"SECRET-token", "SECRET-value", "SECRET-argument", "SECRET-user", "SECRET-password"}
+	all := []string{"SECRET-token", "SECRET-value", "SECRET-user", "SECRET-password"}
 	check := func(name string, a servertest.Answer, want ...string) {
 		t.Helper()
 		for _, text := range all {
@@ -181,6 +181,9 @@ func TestTaskSecrets(t *testing.T) {
 	w.ARMOK(w.Admin, http.MethodPatch, path, `{"properties":{"step":{"type":"EncodedTask","encodedTaskContent":"`+hello+`","contextAccessToken":"SECRET-token"},"credentials":{"customRegistries":{"a.example":null}}}}`)
 	check("a token for nothing", w.ARMOK(w.Admin, http.MethodGet, path, ""))
 	check("nothing is left", w.ARMOK(w.Admin, http.MethodPost, path+"/listDetails", ""))
+	all = append(all, "SECRET-argument")
+	check("an argument", w.ARMOK(w.Admin, http.MethodPatch, path, `{"properties":{"step":{"type":"Docker","contextPath":"https://github.com/a/b.git","arguments":[{"name":"v","value":"SECRET-argument","isSecret":true}]}}}`))
+	check("listDetails with it", w.ARMOK(w.Admin, http.MethodPost, path+"/listDetails", ""), "SECRET-argument")
 }
 
 func TestETags(t *testing.T) {

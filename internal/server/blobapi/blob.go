@@ -2,8 +2,9 @@
 // storage accounts and hands out by signed URLs: the logs of runs, and source code
 // that was uploaded for one.
 //
-// A URL carries its own permission: an HMAC over account, path, permission and
-// expiry. There is no other authentication.
+// A URL carries its own permission: an HMAC over account, path, permission, expiry and for
+// whom it was made. There is no other authentication; but whether that principal still has
+// the right, or that run is still executed, is asked for each request.
 package blobapi
 
 import (
@@ -15,8 +16,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
@@ -36,8 +39,11 @@ type Server struct {
 	Runs    *run.Service
 	Logs    *runlog.Logs
 	Uploads *upload.Uploads
-	Domain  string // "acrux.localhost:8443"
-	Key     []byte // signs URLs
+	// Checker and Registries tell whether who got a URL still has the right to it.
+	Checker    *rbac.Checker
+	Registries *registry.Registries
+	Domain     string // "acrux.localhost:8443"
+	Key        []byte // signs URLs
 }
 
 // ServeHTTP implements http.Handler.
@@ -66,6 +72,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	case !strings.Contains(r.URL.Query().Get("sp"), permission):
 		return problem.New(problem.Denied, "AuthorizationPermissionMismatch", "This request is not authorized to perform this operation using this permission.")
 	}
+	edge.SignedIn(r.Context())
 	switch account {
 	case LogAccount:
 		return s.log(w, r)
@@ -84,6 +91,9 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request) error {
 	id, ok := logID(r.URL.Path)
 	if !ok {
 		return errNoBlob
+	}
+	if err := s.mayRead(r, id); err != nil {
+		return err
 	}
 	state, err := s.Runs.Get(r.Context(), id)
 	if problem.Is(err, problem.NotFound) {

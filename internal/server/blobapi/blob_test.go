@@ -119,7 +119,7 @@ func TestSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, query, _ := strings.Cut(link, "?")
-	old := w.LogURL(id.String(), "ca1", time.Now().Add(-24*time.Hour))
+	old := w.LogURL(id.String(), "ca1", w.Admin.ObjectID, time.Now().Add(-24*time.Hour))
 	for _, test := range []struct {
 		name, link string
 		status     int
@@ -130,11 +130,13 @@ func TestSignatures(t *testing.T) {
 		{"another account", strings.Replace(link, "acrlogs.", "other.", 1), 403, "AuthenticationFailed"},
 		{"a later end", path + "?" + strings.Replace(query, "se=2", "se=3", 1), 403, "AuthenticationFailed"},
 		{"more permission", path + "?" + strings.Replace(query, "sp=r", "sp=rw", 1), 403, "AuthenticationFailed"},
+		{"somebody else's", path + "?" + strings.Replace(query, "skoid=", "skoid=1", 1), 403, "AuthenticationFailed"},
+		{"nobody's", path + "?" + strings.Replace(query, "skoid=", "x=", 1), 403, "AuthenticationFailed"},
 		{"no end", path + "?" + strings.Replace(query, "se=", "sx=", 1), 403, "AuthenticationFailed"},
 		{"expired", old, 403, "AuthenticationFailed"},
-		{"a run that never was", w.LogURL(id.String(), "zz9", time.Now()), 404, "BlobNotFound"},
-		{"a registry that never was", w.LogURL(id.String()+"x", "zz9", time.Now()), 404, "BlobNotFound"},
-		{"no registry at all", w.LogURL("", "zz9", time.Now()), 404, "BlobNotFound"},
+		{"a run that never was", w.LogURL(id.String(), "zz9", w.Admin.ObjectID, time.Now()), 404, "BlobNotFound"},
+		{"a registry that never was", w.LogURL(id.String()+"x", "zz9", w.Admin.ObjectID, time.Now()), 404, "BlobNotFound"},
+		{"no registry at all", w.LogURL("", "zz9", w.Admin.ObjectID, time.Now()), 404, "BlobNotFound"},
 	} {
 		a := read(w, http.MethodGet, test.link)
 		if a.Status != test.status || a.Header.Get("x-ms-error-code") != test.code || !strings.HasPrefix(a.Body, "<?xml") || !strings.Contains(a.Body, "<Error><Code>"+test.code+"</Code><Message>") {

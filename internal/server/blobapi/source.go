@@ -24,6 +24,9 @@ func (s *Server) source(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPut {
 		return s.readSource(w, r, path)
 	}
+	if err := s.mayWrite(r, path); err != nil {
+		return err
+	}
 	if r.ContentLength > upload.MaxSize {
 		return tooLarge()
 	}
@@ -60,6 +63,8 @@ func sourceError(err error) error {
 		return errNoBlob
 	case errors.Is(err, upload.ErrTooLarge):
 		return tooLarge()
+	case errors.Is(err, upload.ErrTaken):
+		return problem.New(problem.Conflict, "BlobImmutableDueToPolicy", "The upload is the source of a run or a task and cannot be changed any more. Ask for another upload URL.")
 	}
 	return err
 }
@@ -97,7 +102,15 @@ func (s *Server) putBlockList(w http.ResponseWriter, r *http.Request, path strin
 	return err
 }
 
+// readSource answers agents, while they execute the run that the URL was made for.
 func (s *Server) readSource(w http.ResponseWriter, r *http.Request, path string) error {
+	active, err := s.Runs.Active(r.Context(), r.URL.Query().Get(runParameter))
+	if err != nil {
+		return err
+	}
+	if !active {
+		return errSignature
+	}
 	f, err := s.Uploads.Open(path)
 	if err != nil {
 		return sourceError(err)

@@ -4,10 +4,12 @@
 package edge
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,9 +22,18 @@ type Router struct {
 	// Stall is how long nothing may move on a connection while a body is sent or received.
 	// Default for ever.
 	Stall time.Duration
+	// LeastRate is how many bytes a second move at least while a client is waited for.
+	// Default any.
+	LeastRate int
+	// Anonymous is how long a body may take of somebody who has not signed in. Default for
+	// ever.
+	Anonymous time.Duration
+	// Proxies may say where a request comes from. Default nobody.
+	Proxies Proxies
 
-	hosts map[string]http.Handler
-	below []suffix
+	untrusted sync.Once // told of a proxy that may not
+	hosts     map[string]http.Handler
+	below     []suffix
 }
 
 type suffix struct {
@@ -43,7 +54,8 @@ func (r *Router) Below(domain string, h http.Handler) {
 	r.below = append(r.below, suffix{text: "." + strings.ToLower(domain), handler: h})
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. Behind proxies that are trusted, handlers find the
+// client's address in Request.RemoteAddr, without a port.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	began := time.Now()
 	id := uuid.NewString()
@@ -54,8 +66,19 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if client := req.Header.Get("x-ms-client-request-id"); client != "" && len(client) <= 128 {
 		head.Set("x-ms-client-request-id", client)
 	}
+	req.RemoteAddr = r.client(req)
 	seen := &statusWriter{ResponseWriter: w}
-	defer r.watch(seen, req)()
+	body, end := r.watch(seen, req)
+	defer end()
+	here := &visit{body: body}
+	if here.place, _ = req.Context().Value(placeKey{}).(*place); here.place != nil {
+		if !here.place.begin(Address(req.RemoteAddr)) {
+			tooMany(seen)
+			return
+		}
+		defer here.place.end()
+	}
+	req = req.WithContext(context.WithValue(req.Context(), visitKey{}, here))
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(seen, req, id, p)
@@ -94,6 +117,50 @@ func unknownHost(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write([]byte(`{"error":{"code":"UnknownHost","message":"This server has no host of that name."}}` + "\n"))
 }
 
+func tooMany(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(http.StatusTooManyRequests)
+	_, _ = w.Write([]byte(`{"error":{"code":"TooManyRequests","message":"There are too many connections from this address."}}` + "\n"))
+}
+
+// client is where a request comes from. A proxy that is not trusted is told of once: behind
+// it, everybody is one address.
+func (r *Router) client(req *http.Request) string {
+	client := r.Proxies.client(req.RemoteAddr, req.Header)
+	if client == req.RemoteAddr && (req.Header.Get("X-Forwarded-For") != "" || req.Header.Get("Forwarded") != "") {
+		r.untrusted.Do(func() {
+			r.Log.Info("a request says for whom it was forwarded, which is not believed; if it came through a proxy of yours, name its address",
+				"from", req.RemoteAddr, "hint", "trustedProxies in acrux.yaml")
+		})
+	}
+	return client
+}
+
+// visit is a request on its way through the router.
+type visit struct {
+	place *place // nil without Places
+	body  *movingBody
+}
+
+type visitKey struct{}
+
+// SignedIn is for handlers to tell, before they read the body, that they know who sent the
+// request of the context: it may take its time then, and its connection is somebody's.
+func SignedIn(ctx context.Context) {
+	here, ok := ctx.Value(visitKey{}).(*visit)
+	if !ok {
+		return
+	}
+	if !here.body.until.IsZero() {
+		here.body.lift()
+		here.body.until = time.Time{}
+	}
+	if here.place != nil {
+		here.place.signedIn()
+	}
+}
+
 func (r *Router) panicked(w *statusWriter, req *http.Request, id string, p any) {
 	if p == http.ErrAbortHandler {
 		panic(p)
@@ -126,7 +193,12 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	w.extend()
-	return w.ResponseWriter.Write(p)
+	began := time.Now()
+	n, err := w.ResponseWriter.Write(p)
+	if w.slow(int64(n), time.Since(began)) && err == nil {
+		err = errSlow
+	}
+	return n, err
 }
 
 // Unwrap is for http.ResponseController.

@@ -1,42 +1,77 @@
 package edge
 
 import (
+	"fmt"
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"time"
 )
 
 // A connection on which nothing moves for Router.Stall is cut: a client that stops in the
-// middle of a body, and one that does not read what it asked for. However slow a client
-// is, it goes on as long as something moves; and a handler may take its time.
+// middle of a body, and one that does not read what it asked for. So is one on which less
+// than Router.LeastRate moves while it is waited for, and the body of somebody who has not
+// signed in after Router.Anonymous, however fast it is. A handler may take its time.
 
-// moving tells a connection by when something must move next. Its fields are set once.
+// moving tells a connection by when something must move next. It is used by one goroutine
+// at a time.
 type moving struct {
-	conn *http.ResponseController
-	max  time.Duration // 0 is for ever
-	next time.Time     // when the deadline is worth another system call
-	set  func(time.Time) error
+	conn  *http.ResponseController
+	max   time.Duration // 0 is for ever
+	rate  int           // bytes a second; 0 is any
+	until time.Time     // when all is over, if it is not zero
+	next  time.Time     // when the deadline is worth another system call
+	set   func(time.Time) error
+
+	waited time.Duration // for the connection, since moved was last looked at
+	moved  int64         // bytes in that time
 }
+
+func (m *moving) bounded() bool { return m.max > 0 || !m.until.IsZero() }
 
 // extend sets the deadline anew. A connection without deadlines has none.
 func (m *moving) extend() {
-	if m.max <= 0 {
+	now := time.Now()
+	if !m.bounded() || !now.After(m.next) {
 		return
 	}
-	if now := time.Now(); now.After(m.next) {
-		_ = m.set(now.Add(m.max))
-		m.next = now.Add(m.max / 16)
+	deadline := now.Add(m.max)
+	if m.max <= 0 || !m.until.IsZero() && m.until.Before(deadline) {
+		deadline = m.until
 	}
+	_ = m.set(deadline)
+	m.next = now.Add(m.max / 16)
 }
 
 // lift takes the deadline away.
 func (m *moving) lift() {
-	if m.max > 0 {
+	if m.bounded() {
 		_ = m.set(time.Time{})
 		m.next = time.Time{}
 	}
 }
+
+// window is for how long a connection is waited for before its rate is looked at.
+const window = 30 * time.Second
+
+// slow counts what moved while the connection was waited for, and reports whether it was
+// too little for too long. What moved before a window is no credit in it.
+func (m *moving) slow(n int64, took time.Duration) bool {
+	if m.rate <= 0 {
+		return false
+	}
+	m.waited, m.moved = m.waited+took, m.moved+n
+	if m.waited < window {
+		return false
+	}
+	little := float64(m.moved) < float64(m.rate)*m.waited.Seconds()
+	m.waited, m.moved = 0, 0
+	return little
+}
+
+// errSlow is how a transfer ends that is too slow.
+var errSlow = fmt.Errorf("the client is too slow: %w", os.ErrDeadlineExceeded)
 
 // movingBody is the body of a request.
 type movingBody struct {
@@ -52,7 +87,12 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	if !b.over {
 		b.extend()
 	}
+	began := time.Now()
 	n, err := b.ReadCloser.Read(p)
+	if b.slow(int64(n), time.Since(began)) && err == nil {
+		_ = b.set(began) // nor is the rest waited for
+		err = errSlow
+	}
 	if err == io.EOF {
 		b.lift()
 	}
@@ -76,8 +116,11 @@ func (w *statusWriter) ReadFrom(r io.Reader) (total int64, err error) {
 	for limited.N > 0 {
 		w.extend()
 		part := &io.LimitedReader{R: limited.R, N: min(limited.N, stretch)}
-		want := part.N
+		want, began := part.N, time.Now()
 		n, err := io.Copy(w.ResponseWriter, part)
+		if w.slow(n, time.Since(began)) && err == nil {
+			err = errSlow
+		}
 		total += n
 		limited.N -= n
 		if err != nil || n < want {
@@ -99,18 +142,29 @@ const drain = 5 * time.Second
 
 // watch puts deadlines on a request, and returns what its end takes: for the rest of the
 // answer, and of the body.
-func (r *Router) watch(w *statusWriter, req *http.Request) (end func()) {
+func (r *Router) watch(w *statusWriter, req *http.Request) (body *movingBody, end func()) {
 	conn := http.NewResponseController(w.ResponseWriter)
-	w.moving = moving{conn: conn, max: r.Stall, set: conn.SetWriteDeadline}
-	body := &movingBody{ReadCloser: req.Body, moving: moving{conn: conn, max: r.Stall, set: conn.SetReadDeadline}}
+	w.moving = moving{conn: conn, max: r.Stall, rate: r.LeastRate, set: conn.SetWriteDeadline}
+	body = &movingBody{ReadCloser: req.Body, moving: moving{conn: conn, max: r.Stall, rate: r.LeastRate, set: conn.SetReadDeadline}}
+	if r.Anonymous > 0 {
+		body.until = time.Now().Add(r.Anonymous)
+	}
 	if body.over = req.Body == nil || req.Body == http.NoBody; !body.over {
 		req.Body = body
 	}
-	return func() {
+	return body, func() {
 		w.next = time.Time{}
 		w.extend()
-		if !body.over && body.max > 0 {
-			_ = body.set(time.Now().Add(min(body.max/2, drain)))
+		if !body.over && body.bounded() {
+			_ = body.set(time.Now().Add(body.rest()))
 		}
 	}
+}
+
+// rest is how long the rest of a body that nobody read is waited for.
+func (b *movingBody) rest() time.Duration {
+	if b.max > 0 {
+		return min(b.max/2, drain)
+	}
+	return drain
 }

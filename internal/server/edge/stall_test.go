@@ -35,9 +35,15 @@ func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 // inBubble serves a handler on a connection in time of its own.
 func inBubble(t *testing.T, handler http.HandlerFunc, client func(t *testing.T, conn net.Conn, answer *bufio.Reader)) {
 	t.Helper()
+	router := &edge.Router{}
+	router.Host("x.test", handler)
+	inRouter(t, router, client)
+}
+
+func inRouter(t *testing.T, router *edge.Router, client func(t *testing.T, conn net.Conn, answer *bufio.Reader)) {
+	t.Helper()
+	router.Log, router.Stall = slog.New(slog.DiscardHandler), stall
 	synctest.Test(t, func(t *testing.T) {
-		router := &edge.Router{Log: slog.New(slog.DiscardHandler), Stall: stall}
-		router.Host("x.test", handler)
 		server := &http.Server{Handler: router, IdleTimeout: time.Hour}
 		listener := make(pipes)
 		done := make(chan error)
@@ -207,6 +213,87 @@ func TestFile(t *testing.T) {
 		write(t, conn, "GET / HTTP/1.1\r\nHost: x.test\r\n\r\n")
 		if status, body := answered(t, answer); status != 200 || body != content[:len(content)-3] {
 			t.Errorf("%d, %d bytes", status, len(body))
+		}
+	})
+}
+
+// drip sends a byte each time until the other end has had enough, and says when that was.
+func drip(conn net.Conn, every time.Duration) time.Duration {
+	began := time.Now()
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x.test\r\nContent-Length: 100000\r\n\r\n")
+	for range 100_000 {
+		time.Sleep(every)
+		if _, err := io.WriteString(conn, "x"); err != nil {
+			break
+		}
+	}
+	return time.Since(began)
+}
+
+// A body that never stops and never gets anywhere is cut: of somebody who has not signed in
+// after a time, of others if it is slower than it may be, whatever came fast before.
+func TestDrippingBody(t *testing.T) {
+	signsIn := func(w http.ResponseWriter, r *http.Request) { edge.SignedIn(r.Context()); readAll(w, r) }
+	for name, test := range map[string]struct {
+		router  *edge.Router
+		handler http.HandlerFunc
+		every   time.Duration
+		within  time.Duration
+		whole   bool
+	}{
+		"nobody's, slow":           {&edge.Router{Anonymous: 30 * time.Second}, readAll, time.Second, 36 * time.Second, false},
+		"nobody's, fast":           {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, readAll, time.Millisecond, 36 * time.Second, false},
+		"somebody's, slow":         {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, signsIn, time.Second, 37 * time.Second, false},
+		"somebody's, fast enough":  {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, signsIn, 50 * time.Millisecond, 2 * time.Hour, true},
+		"somebody's, without rate": {&edge.Router{Anonymous: 30 * time.Second}, signsIn, time.Second, 30 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.router.Host("x.test", test.handler)
+			inRouter(t, test.router, func(t *testing.T, conn net.Conn, answer *bufio.Reader) {
+				whole := make(chan bool, 1)
+				go func() {
+					res, err := http.ReadResponse(answer, nil)
+					whole <- err == nil && res.StatusCode == 200
+					_, _ = io.Copy(io.Discard, answer)
+				}()
+				took := drip(conn, test.every)
+				if took > test.within {
+					t.Errorf("it was cut after %v", took)
+				}
+				if <-whole != test.whole {
+					t.Errorf("it was cut: %v", !test.whole)
+				}
+				if !test.whole && took < 25*time.Second {
+					t.Errorf("it was cut after %v already", took)
+				}
+			})
+		})
+	}
+}
+
+// Nor does a reader hold a connection who takes a byte now and then.
+func TestDrippingReader(t *testing.T) {
+	ended := make(chan error, 1)
+	router := &edge.Router{LeastRate: 10}
+	router.Host("x.test", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 1<<14)); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}))
+	inRouter(t, router, func(t *testing.T, conn net.Conn, _ *bufio.Reader) {
+		write(t, conn, "GET / HTTP/1.1\r\nHost: x.test\r\n\r\n")
+		one := make([]byte, 1)
+		for range 100_000 {
+			time.Sleep(time.Second)
+			if _, err := conn.Read(one); err != nil {
+				break
+			}
+		}
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("it ended with %v", err)
 		}
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/server/edge"
 )
 
 // Server is the graph host.
@@ -103,6 +104,7 @@ func (s *Server) serve(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	edge.SignedIn(r.Context())
 	c := &call{Request: r, server: s, caller: caller, now: time.Now()}
 	handler := c.route()
 	if handler == nil {

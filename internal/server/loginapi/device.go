@@ -26,7 +26,7 @@ func (s *Server) deviceCode(r *http.Request) (any, error) {
 		return nil, err
 	}
 	now := time.Now()
-	if !s.SignIn.TryCode(address(r), now) {
+	if !s.SignIn.AskCode(address(r), now) {
 		return nil, badRequest(50196, "Too many device codes were asked for from this address. Try again in a minute.")
 	}
 	kept := url.Values{"scope": {want.scope}, "resource": {want.audience}}
@@ -57,7 +57,12 @@ func (s *Server) deviceGrant(r *http.Request) (any, error) {
 	if code == "" {
 		code = r.PostForm.Get("code") // the first form of this grant
 	}
+	try, err := s.attempt(r, signin.Bearer())
+	if err != nil {
+		return nil, err
+	}
 	device, err := s.SignIn.TakeDevice(r.Context(), secret.New(code), client, time.Now())
+	outcome(r, try, err, signin.ErrUnknown)
 	switch {
 	case errors.Is(err, signin.ErrPending):
 		return nil, refusal{http.StatusBadRequest, "authorization_pending", 70016, "The user has not signed in yet. Try again."}

@@ -1,7 +1,6 @@
 package loginapi
 
 import (
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,27 +29,3 @@ func FuzzTarget(f *testing.F) {
 }
 
 func isSpace(r rune) bool { return strings.TrimSpace(string(r)) == "" }
-
-// Whatever the address, attempts are counted by something.
-func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{"127.0.0.1:1", "[::1]:1", "[fe80::1%eth0]:1", "x", "", "[::ffff:1.2.3.4]:1", "[2001:db8::1]:1"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, remote string) {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = remote
-		if got := address(r); got == "" && remote != "" && !strings.HasPrefix(remote, ":") && !strings.HasPrefix(remote, "[]") {
-			t.Errorf("%q is counted by nothing", remote)
-		}
-	})
-}
-
-func TestAddress(t *testing.T) {
-	for remote, want := range map[string]string{"127.0.0.1:5": "127.0.0.1", "[2001:db8:1:2:3::4]:5": "2001:db8:1:2::/64", "[fe80::1%eth0]:5": "fe80::/64", "[::ffff:10.0.0.1]:5": "::ffff:10.0.0.1", "pipe": "pipe"} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = remote
-		if got := address(r); got != want {
-			t.Errorf("%s: %s", remote, got)
-		}
-	}
-}

@@ -8,14 +8,18 @@
 package loginapi
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/acrux/acrux/internal/access/assertion"
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/server/edge"
 )
 
 // Server is the login host.
@@ -24,6 +28,7 @@ type Server struct {
 	Issuer     *token.Issuer
 	Directory  *identity.Directory
 	SignIn     *signin.Service
+	Guesses    *signin.Guesses // of all doors
 	Assertions *assertion.Verifier
 	URL        string // https://login.DOMAIN:PORT
 	TenantID   string
@@ -92,4 +97,30 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, authority string, 
 
 // address is what attempts are counted by: where a request comes from, of an IPv6
 // address the half that a provider gives to one customer.
-func address(r *http.Request) string { return signin.Address(r.RemoteAddr) }
+func address(r *http.Request) string { return edge.Address(r.RemoteAddr) }
+
+// attempt begins a try at the secret of an account, if it is not closed to the address.
+func (s *Server) attempt(r *http.Request, account signin.Account) (signin.Attempt, error) {
+	try, ok := s.Guesses.Try(account, address(r), time.Now())
+	if !ok {
+		s.Log.Warn("too many attempts to sign in", "from", r.RemoteAddr)
+		return try, tooManyGuesses
+	}
+	return try, nil
+}
+
+var tooManyGuesses = badGrant(50053, "There were too many attempts to sign in with a wrong password. Try again in a minute.")
+
+// outcome tells an attempt how it ended: by an error that says that the secret was wrong,
+// by another, or well.
+func outcome(r *http.Request, try signin.Attempt, err error, wrong ...error) {
+	switch {
+	case err == nil:
+		try.Right()
+		edge.SignedIn(r.Context())
+	case slices.ContainsFunc(wrong, func(w error) bool { return errors.Is(err, w) }):
+		try.Wrong()
+	default:
+		try.Neither()
+	}
+}

@@ -95,11 +95,17 @@ func (s *Server) devicePage(w http.ResponseWriter, r *http.Request) {
 // admit shows which device waits with a code, and lets it in once its user has signed in.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) {
 	now, code := time.Now(), r.PostForm.Get("code")
-	if !s.SignIn.TryCode(address(r), now) {
+	try, err := s.attempt(r, signin.UserCode())
+	if err != nil {
 		show(w, http.StatusTooManyRequests, view{Bad: "There were too many attempts from your address. Try again in a minute."})
 		return
 	}
 	device, err := s.SignIn.Waiting(r.Context(), code, now)
+	if errors.Is(err, signin.ErrUnknown) {
+		try.Wrong()
+	} else {
+		try.Neither()
+	}
 	if err != nil {
 		s.failPage(w, err)
 		return

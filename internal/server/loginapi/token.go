@@ -88,10 +88,15 @@ func (s *Server) client(r *http.Request, audience string) (identity.Principal, e
 	if user, pass, ok := basic(r); ok {
 		id, password = user, pass
 	}
+	try, err := s.attempt(r, signin.Program(identity.ClientID(id)))
+	if err != nil {
+		return identity.Principal{}, err
+	}
 	if text := r.PostForm.Get("client_assertion"); text != "" {
-		return s.asserted(r, identity.ClientID(id), text, audience)
+		return s.asserted(r, try, identity.ClientID(id), text, audience)
 	}
 	p, err := s.Directory.Authenticate(r.Context(), identity.ClientID(id), secret.New(password))
+	outcome(r, try, err, identity.ErrNotFound, identity.ErrWrongSecret)
 	return p, s.whyNot(err, id)
 }
 

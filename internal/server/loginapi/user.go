@@ -55,21 +55,19 @@ func (s *Server) user(r *http.Request, name, password string) (identity.Principa
 	if name == "" || password == "" {
 		return identity.Principal{}, badRequest(900144, "The request body must contain the following parameters: 'username', 'password'.")
 	}
-	right, ok := s.SignIn.Guess(name, address(r), time.Now())
-	if !ok {
-		s.Log.Warn("too many attempts to sign in", "user", name, "from", r.RemoteAddr)
-		return identity.Principal{}, badGrant(50053, "There were too many attempts to sign in with a wrong password. Try again in a minute.")
+	try, err := s.attempt(r, signin.Person(name))
+	if err != nil {
+		return identity.Principal{}, err
 	}
 	p, err := s.Directory.AuthenticateUser(r.Context(), name, secret.New(password))
+	outcome(r, try, err, identity.ErrWrongSecret)
 	switch {
 	case errors.Is(err, identity.ErrDisabled):
-		right()
 		return p, disabledUser
 	case errors.Is(err, identity.ErrWrongSecret):
 		s.Log.Info("a user was not let in: wrong name or password", "user", name, "from", r.RemoteAddr)
 		return p, badGrant(50126, "Error validating credentials due to invalid username or password.")
 	}
-	right()
 	return p, err
 }
 
@@ -86,7 +84,12 @@ func (s *Server) refreshGrant(r *http.Request) (any, error) {
 		return nil, err
 	}
 	text := secret.New(r.PostForm.Get("refresh_token"))
+	try, err := s.attempt(r, signin.Bearer())
+	if err != nil {
+		return nil, err
+	}
 	who, err := s.SignIn.UseRefresh(r.Context(), text, client, time.Now())
+	outcome(r, try, err, signin.ErrUnknown)
 	over := badGrant(70043, "The refresh token is unknown, was not given to this application, or has ended: it does so after 90 days without use, and with a new password. Sign in again.")
 	if errors.Is(err, signin.ErrUnknown) {
 		return nil, over

@@ -15,6 +15,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry/repotoken"
+	"github.com/acrux/acrux/internal/server/edge"
 )
 
 // tokenUser is the user name that goes with a refresh token as the password.
@@ -68,6 +69,7 @@ func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.A
 		if err != nil {
 			return subject, nil, c.challenge("invalid_token", err.Error())
 		}
+		edge.SignedIn(c.Context())
 		return subject, granted, nil
 	}
 	if user, password, ok := c.BasicAuth(); ok {
@@ -125,15 +127,29 @@ func (c *call) login(user, password string) (token.Subject, error) {
 	if user == tokenUser {
 		return c.refresh(password)
 	}
-	account, address := c.name+"/"+user, signin.Address(c.RemoteAddr)
-	if c.server.Guesses.Closed(account, address, c.now) {
+	try, ok := c.server.Guesses.Try(c.account(user), edge.Address(c.RemoteAddr), c.now)
+	if !ok {
 		return token.Subject{}, c.tooManyGuesses()
 	}
 	subject, err := c.loginAs(user, password)
-	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, identity.ErrWrongSecret) {
-		c.server.Guesses.Wrong(account, address, c.now)
+	switch {
+	case err == nil:
+		try.Right()
+		edge.SignedIn(c.Context())
+	case errors.Is(err, identity.ErrNotFound), errors.Is(err, identity.ErrWrongSecret):
+		try.Wrong()
+	default:
+		try.Neither()
 	}
 	return subject, err
+}
+
+// account is whose password a user name has.
+func (c *call) account(user string) signin.Account {
+	if strings.EqualFold(user, c.name) || repotoken.CanName(user) {
+		return signin.InRegistry(c.name, user)
+	}
+	return signin.Program(identity.ClientID(user))
 }
 
 func (c *call) tooManyGuesses() error {
@@ -165,6 +181,7 @@ func (c *call) refresh(text string) (token.Subject, error) {
 	if err != nil {
 		return subject, problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the refresh token is not valid for this registry: %v", err).Because(err)
 	}
+	edge.SignedIn(c.Context())
 	return subject, nil
 }
 
@@ -194,6 +211,9 @@ func (c *call) exchange() error {
 		return err
 	}
 	if err := c.limit(subject); err != nil {
+		return err
+	}
+	if err := c.stillSomebody(subject); err != nil {
 		return err
 	}
 	if err := c.mayAnything(subject); err != nil {
@@ -271,6 +291,9 @@ func (c *call) token() error {
 		return err
 	}
 	if err := c.limit(subject); err != nil {
+		return err
+	}
+	if err := c.stillSomebody(subject); err != nil {
 		return err
 	}
 	granted, err := c.grant(subject, oci.ParseAccess(scopes))

@@ -1,7 +1,11 @@
 package registryapi
 
 import (
+	"errors"
+
+	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
 )
@@ -11,11 +15,9 @@ import (
 // off, or renewing a password, counts from the next request on, whatever tokens there
 // are.
 
-// loginAdmin signs in as the admin user.
+// loginAdmin signs in as the admin user. Who does not know its password does not learn
+// whether it is enabled: that is told by what the hint names.
 func (c *call) loginAdmin(password string) (token.Subject, error) {
-	if !c.resource.Properties.AdminUserEnabled {
-		return token.Subject{}, c.adminDisabled()
-	}
 	mark, err := c.server.Registries.SignIn(c.Context(), c.resource, password)
 	if err == nil && mark == "" {
 		err = wrongPassword().Hint("az acr credential show --name %s", c.resource.ID.Name())
@@ -53,14 +55,41 @@ func (c *call) checkAnonymous(action oci.Action) error {
 // stillThere is for requests that take no right: the subject of the token must still
 // be somebody.
 func (c *call) stillThere() error {
-	switch {
-	case c.subject.Admin != "":
-		return c.checkAdmin(c.subject.Admin)
-	case c.subject.Token != "":
-		_, err := c.scoped(c.subject)
-		return err
-	case c.subject.Anonymous() && (c.req.Kind != base || !c.resource.Properties.AnonymousPullEnabled):
+	if c.subject.Anonymous() && (c.req.Kind != base || !c.resource.Properties.AnonymousPullEnabled) {
 		return c.challenge("invalid_token", "nobody has signed in")
+	}
+	return c.stillSomebody(c.subject)
+}
+
+// stillSomebody returns a problem if what a credential was made for is over: the run, the
+// principal, the password.
+func (c *call) stillSomebody(subject token.Subject) error {
+	switch {
+	case subject.Run != "":
+		return c.stillActive(subject.Run)
+	case subject.Admin != "":
+		return c.checkAdmin(subject.Admin)
+	case subject.Token != "":
+		_, err := c.scoped(subject)
+		return err
+	case subject.Anonymous():
+		return nil
+	}
+	p, err := c.server.Directory.Principal(c.Context(), subject.Principal)
+	if errors.Is(err, identity.ErrNotFound) || err == nil && p.Disabled {
+		return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the principal of the token was deleted or disabled")
+	}
+	return err
+}
+
+// stillActive returns a problem unless a run is being executed, in this registry.
+func (c *call) stillActive(run string) error {
+	active, err := c.server.Runs.Active(c.Context(), run)
+	if err != nil {
+		return err
+	}
+	if id, err := arm.ParseID(run); err != nil || !active || !id.Parent().Equal(c.resource.ID) {
+		return problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the run of the token is over")
 	}
 	return nil
 }

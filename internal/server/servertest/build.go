@@ -141,6 +141,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Runs = &run.Service{Store: sqlstore.Runs{DB: s.DB}, Registries: s.Registries, Directory: s.Directory, Issuer: s.Issuer, Sealer: s.Sealer, Logs: s.Logs, Uploads: uploads}
 	secrets := sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
+	s.Tasks.Uploads = uploads
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
 	s.Runs.Tasks, s.Runs.Pools = s.Tasks, s.Pools
 	log := slog.New(slog.DiscardHandler)
@@ -153,7 +154,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Domain: s.Suffix, Key: urlKey}
+	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Checker: s.Checker, Registries: s.Registries, Domain: s.Suffix, Key: urlKey}
 	s.LogURL, s.UploadURL, s.Runs.SourceURL = s.Storage.LogURL, s.Storage.UploadURL, s.Storage.SourceURL
 	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",
 		Endpoints: armapi.Endpoints{Management: s.URL("management"), Login: s.URL("login"), Graph: s.URL("graph"), ACRSuffix: "azurecr." + s.Suffix, Vault: "vault." + s.Suffix, Storage: s.Suffix}}
@@ -163,14 +164,15 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 }
 
 func (s *Stack) route(log *slog.Logger) {
+	guesses := signin.NewGuesses()
 	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Trash: sqlstore.Registry{DB: s.DB},
 		Purger: &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: s.DB}}, Content: s.Content}, Pulls: s.Pulls, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
-		Tokens: s.Tokens, Guesses: signin.NewGuesses(), Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
+		Tokens: s.Tokens, Guesses: guesses, Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
 	signIn := signin.NewService(sqlstore.SignIn{DB: s.DB})
 	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}
 	s.Router.Host("management."+Domain, s.ARM)
-	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signIn, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
+	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)

@@ -65,7 +65,7 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 		return nil, err
 	}
 	if _, uploaded := upload.Registry(job.Step.Context); uploaded {
-		job.Step.Context = s.SourceURL(job.Step.Context, now)
+		job.Step.Context = s.SourceURL(job.Step.Context, row.ID().Key(), now)
 	}
 	if err := s.ownLogin(&job, row, now); err != nil {
 		return nil, err

@@ -239,7 +239,8 @@ var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/
 // noContext is how clients write that there is no context.
 const noContext = "/dev/null"
 
-// checkContext accepts URLs, and uploads that belong to the registry and are complete.
+// checkContext accepts URLs, and uploads that belong to the registry and are complete. What
+// it accepts is taken by Schedule.
 func (s *Service) checkContext(registry arm.ID, path string) error {
 	if path == "" || strings.EqualFold(path, noContext) || remoteContext.MatchString(path) {
 		return nil

@@ -33,8 +33,9 @@ type Service struct {
 	Logs       *runlog.Logs
 	Uploads    *upload.Uploads
 	Pools      Pools
-	// SourceURL makes a signed URL under which an agent can read an upload.
-	SourceURL func(path string, now time.Time) string
+	// SourceURL makes a signed URL under which an agent can read an upload while it
+	// executes the run.
+	SourceURL func(path, runKey string, now time.Time) string
 
 	bell   bell
 	agents roster
@@ -85,6 +86,11 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 	}
 	p.job.RegistryName, p.job.LoginServer = reg.ID.Name(), reg.Properties.LoginServer
 	p.job.CreatedAt = now
+	if _, uploaded := upload.Registry(p.job.Step.Context); uploaded {
+		if err := s.Uploads.Take(p.job.Step.Context, reg.ID.Name()); err != nil {
+			return Run{}, fmt.Errorf("taking %s: %w", p.job.Step.Context, err)
+		}
+	}
 	row := p.row
 	err = s.Store.InTx(ctx, func(ctx context.Context) error {
 		prefix, n, err := s.Store.NextNumber(ctx, reg.ID, newPrefix)

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // Task is a task as a resource.
@@ -26,6 +28,7 @@ type Service struct {
 	Secrets resource.Secrets
 	Managed *identity.Managed
 	Runs    Canceler
+	Uploads *upload.Uploads // of which a task may have one as its source
 }
 
 // NewService returns the service.
@@ -48,12 +51,30 @@ func (s *Service) Put(ctx context.Context, put resource.Put[Properties]) (Task, 
 		if old != nil && old.Properties.Step.Type == res.Properties.Step.Type {
 			res.Properties.Step.BaseImages = old.Properties.Step.BaseImages
 		}
+		if err := s.takeSource(before(old), res); err != nil {
+			return err
+		}
 		var err error
 		if res.Identity, err = s.Managed.Resolve(ctx, res.ID, res.Identity, put.Identity, put.Now); err != nil {
 			return err
 		}
 		return SealSecrets(ctx, s.Secrets, res.ID, before(old), &res.Properties)
 	})
+}
+
+// takeSource keeps an upload that becomes a task's source as it is: nobody changes what its
+// runs execute by what he got for uploading it. A task whose source stays is not asked
+// again: uploads go after two days.
+func (s *Service) takeSource(old *Properties, res *Task) error {
+	path := res.Properties.Step.ContextPath
+	if _, uploaded := upload.Registry(path); !uploaded || old != nil && old.Step.ContextPath == path {
+		return nil
+	}
+	err := s.Uploads.Take(path, res.ID.Parent().Name())
+	if errors.Is(err, upload.ErrNotFound) {
+		return problem.New(problem.NotFound, "SourceLocationNotFound", "The upload '%s' was not found in registry '%s'.", path, res.ID.Parent().Name()).On("step.contextPath")
+	}
+	return err
 }
 
 func before(old *Task) *Properties {

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/secret"
@@ -231,6 +232,9 @@ func (p *Properties) checkStep() error {
 	if s.ContextPath == "" {
 		s.ContextAccessToken = nil // it is for nothing
 	}
+	if err := s.checkForeign(); err != nil {
+		return err
+	}
 	switch s.Type {
 	case "EncodedTask":
 		return s.checkEncoded()
@@ -246,6 +250,32 @@ func (p *Properties) checkStep() error {
 		return invalid("step.type", "The step has no type: EncodedTask, FileTask or Docker.")
 	default:
 		return invalid("step.type", "The step type '%s' is not one of EncodedTask, FileTask, Docker.", s.Type)
+	}
+	return nil
+}
+
+// checkForeign refuses what a step of another type has: it would do nothing.
+func (s *Step) checkForeign() error {
+	for _, m := range []struct {
+		name  string
+		given bool
+		of    []string // the types that have it
+	}{
+		{"encodedTaskContent", s.EncodedTaskContent != "", []string{"EncodedTask"}},
+		{"encodedValuesContent", s.EncodedValues != "", []string{"EncodedTask"}},
+		{"taskFilePath", s.TaskFilePath != "", []string{"FileTask"}},
+		{"valuesFilePath", s.ValuesFilePath != "", []string{"FileTask"}},
+		{"values", len(s.Values) > 0, []string{"EncodedTask", "FileTask"}},
+		{"dockerFilePath", s.DockerFilePath != "", []string{"Docker"}},
+		{"imageNames", len(s.ImageNames) > 0, []string{"Docker"}},
+		{"isPushEnabled", s.IsPushEnabled != nil, []string{"Docker"}},
+		{"noCache", s.NoCache, []string{"Docker"}},
+		{"target", s.Target != "", []string{"Docker"}},
+		{"arguments", len(s.Arguments) > 0, []string{"Docker"}},
+	} {
+		if m.given && s.Type != "" && !slices.Contains(m.of, s.Type) {
+			return invalid("step."+m.name, "A step of type %s has no %s.", s.Type, m.name)
+		}
 	}
 	return nil
 }

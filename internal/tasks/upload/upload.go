@@ -31,6 +31,9 @@ const keepFor = 48 * time.Hour
 // ErrNotFound says that there is no such upload.
 var ErrNotFound = errors.New("no such upload")
 
+// ErrTaken says that a run or a task has taken the upload, which does not change any more.
+var ErrTaken = errors.New("the upload was taken")
+
 // ErrTooLarge says that an upload has more than MaxSize bytes.
 var ErrTooLarge = errors.New("the upload is too large")
 
@@ -73,22 +76,65 @@ func (u *Uploads) file(path string) string {
 	return filepath.Join(u.dir, strings.ReplaceAll(path, "/", "_"))
 }
 
+// taken is where one lives that was taken.
+func (u *Uploads) taken(path string) string { return u.file(path) + ".taken" }
+
 func (u *Uploads) block(path, id string) string {
 	return u.file(path) + ".block-" + hex.EncodeToString([]byte(id))
 }
 
-// Put writes an upload whole. It is there when Put returns, or not at all.
+// Put writes an upload whole. It is there when Put returns, or not at all; ErrTaken says
+// that it is somebody's.
 func (u *Uploads) Put(path string, r io.Reader) error {
-	if _, ok := Registry(path); !ok {
-		return ErrNotFound
+	if err := u.open(path); err != nil {
+		return err
 	}
 	return u.write(u.file(path), r)
 }
 
+// open returns an error unless an upload may be written.
+func (u *Uploads) open(path string) error {
+	if _, ok := Registry(path); !ok {
+		return ErrNotFound
+	}
+	if _, err := os.Stat(u.taken(path)); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(ErrTaken, err)
+	}
+	return nil
+}
+
+// Take keeps a complete upload as it is: what comes after is refused, and what is being
+// written goes nowhere. Taking it again changes nothing. ErrNotFound says that it is not
+// there, or not the registry's.
+func (u *Uploads) Take(path, registry string) error {
+	if name, ok := Registry(path); !ok || !strings.EqualFold(name, registry) {
+		return ErrNotFound
+	}
+	err := os.Link(u.file(path), u.taken(path))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		if u.Exists(path) { // somebody else has taken it just now
+			return nil
+		}
+		return ErrNotFound
+	case err != nil:
+		return err
+	}
+	if err := os.Remove(u.file(path)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // PutBlock keeps a part of an upload; the same ID again replaces it.
 func (u *Uploads) PutBlock(path, id string, r io.Reader) error {
-	if _, ok := Registry(path); !ok || len(id) > 64 {
+	if len(id) > 64 {
 		return ErrNotFound
+	}
+	if err := u.open(path); err != nil {
+		return err
 	}
 	return u.write(u.block(path, id), r)
 }
@@ -183,21 +229,21 @@ func (u *Uploads) Open(path string) (*os.File, error) {
 	if _, ok := Registry(path); !ok {
 		return nil, ErrNotFound
 	}
-	f, err := os.Open(u.file(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNotFound
+	for _, file := range []string{u.taken(path), u.file(path), u.taken(path)} { // it may be taken between
+		if f, err := os.Open(file); !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
 	}
-	return f, err
+	return nil, ErrNotFound
 }
 
 // Exists reports whether an upload is complete.
 func (u *Uploads) Exists(path string) bool {
-	_, ok := Registry(path)
-	if !ok {
+	f, err := u.Open(path)
+	if err != nil {
 		return false
 	}
-	_, err := os.Stat(u.file(path))
-	return err == nil
+	return f.Close() == nil
 }
 
 // sweepEvery is how often old uploads are looked for.

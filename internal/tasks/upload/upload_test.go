@@ -65,6 +65,44 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// What was taken stays as it is, also if somebody was writing at the time, and goes when its
+// time is over.
+func TestTake(t *testing.T) {
+	u, path := open(t), New("myregistry")
+	if err := u.Take(path, "myregistry"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("before it is there: %v", err)
+	}
+	if err := errors.Join(u.Put(path, strings.NewReader("mine")), u.PutBlock(path, "a", strings.NewReader("x"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Take(path, "otherregistry"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another registry's: %v", err)
+	}
+	for range 2 {
+		if err := u.Take(path, "MyRegistry"); err != nil {
+			t.Fatal(err)
+		}
+		for name, write := range map[string]func() error{
+			"put":   func() error { return u.Put(path, strings.NewReader("another")) },
+			"block": func() error { return u.PutBlock(path, "b", strings.NewReader("another")) },
+			"list":  func() error { return u.PutBlockList(path, []string{"a"}) },
+		} {
+			if err := write(); !errors.Is(err, ErrTaken) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := u.write(u.file(path), strings.NewReader("late")); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, u, path); got != "mine" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if err := u.Sweep(time.Now().Add(keepFor + time.Minute)); err != nil || u.Exists(path) {
+		t.Errorf("it did not go: %v", err)
+	}
+}
+
 // What is not the path of an upload names nothing.
 func TestPaths(t *testing.T) {
 	u := open(t)
