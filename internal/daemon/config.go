@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/store/sqlstore"
@@ -87,8 +88,12 @@ type LimitsConfig struct {
 
 // EgressConfig says where imports and tasks may connect to.
 type EgressConfig struct {
-	// Allow are networks that may be connected to even though they are not public.
-	// Loopback is allowed when Listen is a loopback address. Default none.
+	// Loopback lets what callers name (imports, contexts, task files) be on this machine:
+	// on loopback, or at an address of its interfaces. What content names (Dockerfiles,
+	// steps, files out of a context) may not be there in any case. Default false.
+	Loopback bool `yaml:"loopback"`
+	// Allow are networks that may be connected to, by content as well, even though they
+	// are refused otherwise. Default none.
 	Allow []string `yaml:"allow"`
 	// Deny are networks that may not. Default none.
 	Deny []string `yaml:"deny"`
@@ -211,6 +216,9 @@ func (c *Config) Complete() error {
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
 		return fmt.Errorf("logLevel is %q; it is debug, info, warn or error", c.LogLevel)
 	}
+	if _, err := c.Egress.policy(); err != nil {
+		return err
+	}
 	for i, alias := range c.LoginServerAliases {
 		c.LoginServerAliases[i] = strings.ToLower(strings.Trim(alias, " ."))
 		if !domainPattern.MatchString(c.LoginServerAliases[i]) {
@@ -247,12 +255,22 @@ func (c *Config) mirrors() (map[string]url.URL, error) {
 	return all, nil
 }
 
-func prefixes(texts []string) ([]netip.Prefix, error) {
+// policy is what callers may connect to. What content may is the same without loopback.
+func (c EgressConfig) policy() (p egress.Policy, err error) {
+	if p.Allow, err = prefixes("egress.allow", c.Allow); err != nil {
+		return p, err
+	}
+	p.Deny, err = prefixes("egress.deny", c.Deny)
+	p.Loopback = c.Loopback
+	return p, err
+}
+
+func prefixes(key string, texts []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("egress: %w", err)
+		if err != nil || p.Addr().Is4In6() { // such a network has no address in it
+			return nil, fmt.Errorf("%s: %q is not a network such as 10.0.0.0/8", key, text)
 		}
 		all = append(all, p)
 	}

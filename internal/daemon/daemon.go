@@ -397,10 +397,10 @@ type closingExecutor interface {
 func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 	s, c := b.server, b.server.config.Agent
 	if c.Executor == "docker" {
-		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost, Dialer: s.dialer, Log: s.log,
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost, Dialer: s.dialer.ForContent(), Log: s.log,
 			Egress: c.StepNetwork == "nat"})
 	}
-	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
+	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer.ForContent(), Log: s.log,
 		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient})
 }
 

@@ -16,17 +16,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/source"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
@@ -35,7 +32,7 @@ type Options struct {
 	Leaser   lease.Leaser
 	Executor engine.Executor
 	// Dialer makes all connections to where a user's task says: contexts, registries
-	// at login, alias sources, vaults.
+	// at login, alias sources, vaults. What a file out of a context says is content.
 	Dialer *egress.Dialer
 	// Root is a directory of the agent's own. Runs have their directories below it;
 	// what an earlier process left there is removed at the start.
@@ -56,8 +53,10 @@ type Options struct {
 // Agent executes runs.
 type Agent struct {
 	Options
-	transport http.RoundTripper
-	sources   *source.Fetcher
+	asked   ways // to what callers name
+	content ways // to what content names
+
+	registries *registryClient
 }
 
 // New returns an agent. Nothing happens before Run.
@@ -71,21 +70,9 @@ func New(o Options) *Agent {
 	if o.Slots < 1 {
 		o.Slots = 1
 	}
-	transport := o.Dialer.Transport()
 	return &Agent{
-		Options:   o,
-		transport: transport,
-		sources:   &source.Fetcher{Transport: transport, MaxBytes: o.MaxContextBytes, Registry: artifactsAt(o.Dialer)},
-	}
-}
-
-// artifactsAt says where the artifacts of a registry are: at its mirror, if it has one.
-func artifactsAt(dialer *egress.Dialer) func(host string) (at string, plain bool) {
-	return func(host string) (string, bool) {
-		if mirror, ok := dialer.Mirror(host); ok {
-			return mirror.Host + strings.TrimSuffix(mirror.Path, "/"), mirror.Scheme == "http"
-		}
-		return host, dialer.PlainHTTP(host)
+		Options: o, asked: newWays(o.Dialer, o.MaxContextBytes), content: newWays(o.Dialer.ForContent(), o.MaxContextBytes),
+		registries: newRegistryClient(o.Dialer),
 	}
 }
 

@@ -133,7 +133,8 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, leaser: new(leasetest.Memory), fake: new(enginetest.Fake), root: t.TempDir()}
-	r.dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Mirrors: map[string]url.URL{}}
+	machine := egress.Policy{Loopback: true}
+	r.dialer = &egress.Dialer{Policy: machine, Content: machine, Mirrors: map[string]url.URL{}}
 	r.dialer.Mirrors["myregistry.azurecr.io"] = registry{password: "own-password"}.serve(t)
 	return r
 }

@@ -18,8 +18,13 @@ import (
 
 // registryClient logs in to registries.
 type registryClient struct {
-	dialer *egress.Dialer
-	http   *http.Client
+	dialer  *egress.Dialer
+	http    *http.Client
+	mirrors *http.Client // of mirrors alone
+}
+
+func newRegistryClient(dialer *egress.Dialer) *registryClient {
+	return &registryClient{dialer: dialer, http: &http.Client{Transport: dialer.Transport()}, mirrors: &http.Client{Transport: dialer.MirrorTransport()}}
 }
 
 // userAgent is what Azure's runner calls itself.
@@ -36,18 +41,18 @@ const (
 	maxAnswer     = 1 << 20
 )
 
-// base is the address of a registry.
-func (c *registryClient) base(host string) string {
+// at is the address of a registry, or of its mirror, and who asks there.
+func (c *registryClient) at(host string) (base string, client *http.Client) {
 	if mirror, ok := c.dialer.Mirror(host); ok {
-		return strings.TrimSuffix(mirror.String(), "/")
+		return strings.TrimSuffix(mirror.String(), "/"), c.mirrors
 	}
 	if egress.CanonicalHost(host) == "docker.io" {
 		host = "registry-1.docker.io"
 	}
 	if c.dialer.PlainHTTP(host) {
-		return "http://" + host
+		return "http://" + host, c.http
 	}
-	return "https://" + host
+	return "https://" + host, c.http
 }
 
 // answer is a registry's response, read to its end.
@@ -58,9 +63,9 @@ type answer struct {
 	body   []byte
 }
 
-func (c *registryClient) do(request *http.Request) (answer, error) {
+func do(client *http.Client, request *http.Request) (answer, error) {
 	request.Header.Set("User-Agent", userAgent)
-	response, err := c.http.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -141,13 +146,14 @@ func (a answer) explain() []string {
 func (c *registryClient) exchange(ctx context.Context, host string, token secret.String) (secret.String, error) {
 	form := url.Values{"grant_type": {"access_token"}, "service": {host}, "access_token": {token.Reveal()}}.Encode()
 	var refresh secret.String
+	base, client := c.at(host)
 	err := attempts(ctx, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base(host)+"/oauth2/exchange", strings.NewReader(form))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/oauth2/exchange", strings.NewReader(form))
 		if err != nil {
 			return err
 		}
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		got, err := c.do(request)
+		got, err := do(client, request)
 		if err == nil {
 			err = judge(got)
 		}
@@ -177,7 +183,7 @@ func (c *registryClient) verify(ctx context.Context, host string, credential eng
 		if first.code != http.StatusUnauthorized {
 			return judge(first)
 		}
-		authorize, err := c.respond(ctx, first.header.Get("WWW-Authenticate"), credential)
+		authorize, err := c.respond(ctx, host, first.header.Get("WWW-Authenticate"), credential)
 		if err != nil {
 			return err
 		}
@@ -190,16 +196,17 @@ func (c *registryClient) verify(ctx context.Context, host string, credential eng
 }
 
 func (c *registryClient) ping(ctx context.Context, host string, authorize func(http.Header)) (answer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base(host)+"/v2/", nil)
+	base, client := c.at(host)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/", nil)
 	if err != nil {
 		return answer{}, err
 	}
 	authorize(request.Header)
-	return c.do(request)
+	return do(client, request)
 }
 
 // respond answers a challenge: with the credential itself, or with a token got for it.
-func (c *registryClient) respond(ctx context.Context, challenge string, credential engine.Credential) (func(http.Header), error) {
+func (c *registryClient) respond(ctx context.Context, host, challenge string, credential engine.Credential) (func(http.Header), error) {
 	basic := func(header http.Header) {
 		(&http.Request{Header: header}).SetBasicAuth(credential.Username, credential.Password.Reveal())
 	}
@@ -222,7 +229,8 @@ func (c *registryClient) respond(ctx context.Context, challenge string, credenti
 		return nil, err
 	}
 	basic(request.Header)
-	got, err := c.do(request)
+	_, client := c.at(host)
+	got, err := do(client, request)
 	if err == nil {
 		err = judge(got)
 	}

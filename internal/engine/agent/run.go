@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -46,14 +45,12 @@ type run struct {
 	commit, branch string // of the job's context
 }
 
-func (a *Agent) client() *http.Client { return &http.Client{Transport: a.transport} }
-
 // newRun gathers what a run needs, and what must never be shown of it.
 func (a *Agent) newRun(l *lease.Lease, out *sink) *run {
 	r := &run{
 		agent: a, leaser: a.Leaser, lease: l, job: &l.Job, started: time.Now(), id: uuid.NewString(),
 		sharedVolume: "acb_vol_" + uuid.NewString(), mask: secret.NewMask(), credentials: new(credentials),
-		registries: &registryClient{dialer: a.Dialer, http: a.client()},
+		registries: a.registries,
 	}
 	r.dir = filepath.Join(a.runsDir(), r.id)
 	r.log = engine.NewLog(out, r.mask)

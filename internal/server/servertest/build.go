@@ -134,7 +134,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Registries.Remember(s.DB.Generation)
 	s.Pulls = &registry.PullCounter{Content: s.Content}
 	s.Services.Content = s.Content
-	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {
+	machine := egress.Policy{Loopback: true}
+	s.Dialer = &egress.Dialer{Policy: machine, Content: machine, Own: func(host string) (string, bool) {
 		name := edge.HostName(host)
 		return address, strings.HasSuffix(name, "."+Domain)
 	}}
