@@ -20,6 +20,7 @@ import (
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
@@ -47,6 +48,10 @@ type Config struct {
 	// LoginServerAliases are suffixes under which this server's registries are known
 	// inside tasks and imports, besides their own: [azurecr.io]. Default none.
 	LoginServerAliases []string `yaml:"loginServerAliases"`
+	// AzureRegistrySuffixes are what the login servers of Azure's registries end in. Tokens of
+	// managed identities go to those, and to registries of this server. Default azurecr.io,
+	// azurecr.cn and azurecr.us.
+	AzureRegistrySuffixes []string `yaml:"azureRegistrySuffixes"`
 	// RegistryMirrors say where the images of a registry are really fetched, and nowhere
 	// else: {docker.io: http://127.0.0.1:5000}. Default none.
 	RegistryMirrors map[string]string `yaml:"registryMirrors"`
@@ -193,6 +198,9 @@ func (c *Config) Complete() error {
 	if c.Limits.Stall == 0 {
 		c.Limits.Stall = 2 * time.Minute
 	}
+	if c.AzureRegistrySuffixes == nil {
+		c.AzureRegistrySuffixes = agent.AzureSuffixes
+	}
 	c.Domain = strings.ToLower(c.Domain)
 	switch {
 	case c.Data == "":
@@ -218,6 +226,11 @@ func (c *Config) Complete() error {
 	}
 	if _, err := c.Egress.policy(); err != nil {
 		return err
+	}
+	for _, suffix := range c.AzureRegistrySuffixes {
+		if !domainPattern.MatchString(suffix) || !strings.Contains(suffix, ".") {
+			return fmt.Errorf("azureRegistrySuffixes: %q is not a domain such as azurecr.io", suffix)
+		}
 	}
 	for i, alias := range c.LoginServerAliases {
 		c.LoginServerAliases[i] = strings.ToLower(strings.Trim(alias, " ."))

@@ -420,5 +420,5 @@ func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) er
 	s := b.server
 	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
 		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log,
-		Privileged: s.config.Agent.Privileged.Allows}).Run(ctx)
+		Privileged: s.config.Agent.Privileged.Allows, AzureSuffixes: s.config.AzureRegistrySuffixes}).Run(ctx)
 }

@@ -283,6 +283,8 @@ func TestConfig(t *testing.T) {
 		{"an alias below the domain", "domain: a.test\nloginServerAliases: [azurecr.a.test]\n", "one below the other"},
 		{"an alias above the domain", "domain: a.test\nloginServerAliases: [test]\n", "one below the other"},
 		{"an alias beside the domain", "domain: a.test\nloginServerAliases: [aa.test]\n", ""},
+		{"suffixes of Azure", "azureRegistrySuffixes: [azurecr.example]\n", ""},
+		{"a suffix that is all hosts", "azureRegistrySuffixes: [io]\n", "azureRegistrySuffixes"},
 		{"egress", "egress: {loopback: true, allow: [10.1.0.0/16], deny: ['10.0.0.0/8', 'fd00::/8']}\n", ""},
 		{"no network to allow", "egress: {allow: [10.1.0.0]}\n", "egress.allow"},
 		{"no network to deny", "egress: {deny: [everything]}\n", "egress.deny"},

@@ -43,6 +43,9 @@ type Options struct {
 	Slots int
 	// Privileged says whether steps of a registry's runs may be privileged; nil is never.
 	Privileged func(registry string) bool
+	// AzureSuffixes are what the hosts of registries end in that tokens of identities go to,
+	// beside those of this installation; nil is the variable of that name.
+	AzureSuffixes []string
 	// ImageAliases are the short names of images in task files; nil is Azure's list.
 	ImageAliases map[string]string
 	// MaxContextBytes bounds one build context; 0 is 4 GiB.
@@ -67,12 +70,15 @@ func New(o Options) *Agent {
 	if o.Privileged == nil {
 		o.Privileged = func(string) bool { return false }
 	}
+	if o.AzureSuffixes == nil {
+		o.AzureSuffixes = AzureSuffixes
+	}
 	if o.Slots < 1 {
 		o.Slots = 1
 	}
 	return &Agent{
 		Options: o, asked: newWays(o.Dialer, o.MaxContextBytes), content: newWays(o.Dialer.ForContent(), o.MaxContextBytes),
-		registries: newRegistryClient(o.Dialer),
+		registries: newRegistryClient(o.Dialer, o.AzureSuffixes),
 	}
 }
 

@@ -11,20 +11,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 )
 
 // registryClient logs in to registries.
 type registryClient struct {
-	dialer  *egress.Dialer
-	http    *http.Client
-	mirrors *http.Client // of mirrors alone
+	dialer   *egress.Dialer
+	suffixes []string // of Azure's registries
+	http     *http.Client
+	mirrors  *http.Client // of mirrors alone
+	exchange *http.Client // goes to no other host than it was sent to
 }
 
-func newRegistryClient(dialer *egress.Dialer) *registryClient {
-	return &registryClient{dialer: dialer, http: &http.Client{Transport: dialer.Transport()}, mirrors: &http.Client{Transport: dialer.MirrorTransport()}}
+func newRegistryClient(dialer *egress.Dialer, suffixes []string) *registryClient {
+	direct := dialer.Transport()
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &registryClient{
+		dialer: dialer, suffixes: suffixes, http: &http.Client{Transport: direct},
+		mirrors:  &http.Client{Transport: dialer.MirrorTransport()},
+		exchange: &http.Client{Transport: direct, CheckRedirect: stay},
+	}
 }
 
 // userAgent is what Azure's runner calls itself.
@@ -140,36 +147,6 @@ func (a answer) explain() []string {
 		}
 	}
 	return lines
-}
-
-// exchange turns a token of an identity into a refresh token of the registry.
-func (c *registryClient) exchange(ctx context.Context, host string, token secret.String) (secret.String, error) {
-	form := url.Values{"grant_type": {"access_token"}, "service": {host}, "access_token": {token.Reveal()}}.Encode()
-	var refresh secret.String
-	base, client := c.at(host)
-	err := attempts(ctx, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/oauth2/exchange", strings.NewReader(form))
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		got, err := do(client, request)
-		if err == nil {
-			err = judge(got)
-		}
-		if err != nil {
-			return err
-		}
-		var body struct {
-			RefreshToken string `json:"refresh_token"`
-		}
-		if err := json.Unmarshal(got.body, &body); err != nil || body.RefreshToken == "" {
-			return &refusal{answer{status: "200 OK without a refresh token"}}
-		}
-		refresh = secret.New(body.RefreshToken)
-		return nil
-	})
-	return refresh, err
 }
 
 // verify checks a credential as docker login does: it asks for /v2/, answers the
