@@ -45,9 +45,10 @@ type Config struct {
 	DNS string `yaml:"dns"`
 	// Location is where resources are said to be. Default eastus.
 	Location string `yaml:"location"`
-	// LoginServerAliases are suffixes under which this server's registries are known
-	// inside tasks and imports, besides their own: [azurecr.io]. Default none.
-	LoginServerAliases []string `yaml:"loginServerAliases"`
+	// LoginServerAliases are names under which registries of this server are known inside
+	// tasks and imports, besides their own, and the resource IDs of those registries:
+	// {contoso.azurecr.io: /subscriptions/…/registries/contoso}. Default none.
+	LoginServerAliases AliasConfig `yaml:"loginServerAliases"`
 	// AzureRegistrySuffixes are what the login servers of Azure's registries end in. Tokens of
 	// managed identities go to those, and to registries of this server. Default azurecr.io,
 	// azurecr.cn and azurecr.us.
@@ -169,7 +170,7 @@ func (c *Config) fromEnvironment(getenv func(string) string) {
 		c.Database = secret.New(value)
 	}
 	if value := getenv("ACRUX_LOGIN_SERVER_ALIASES"); value != "" {
-		c.LoginServerAliases = strings.Split(value, ",")
+		c.LoginServerAliases = parseAliases(value)
 	}
 }
 
@@ -232,16 +233,12 @@ func (c *Config) Complete() error {
 			return fmt.Errorf("azureRegistrySuffixes: %q is not a domain such as azurecr.io", suffix)
 		}
 	}
-	for i, alias := range c.LoginServerAliases {
-		c.LoginServerAliases[i] = strings.ToLower(strings.Trim(alias, " ."))
-		if !domainPattern.MatchString(c.LoginServerAliases[i]) {
-			return fmt.Errorf("the login server alias %q is not a host name", alias)
-		}
-		if within(c.LoginServerAliases[i], c.Domain) || within(c.Domain, c.LoginServerAliases[i]) {
-			return fmt.Errorf("the login server alias %q and the domain %q are one below the other", alias, c.Domain)
-		}
+	if err := c.Agent.Privileged.check(); err != nil {
+		return err
 	}
-	return nil
+	var err error
+	c.LoginServerAliases, err = c.LoginServerAliases.complete(c.Domain)
+	return err
 }
 
 // where is what sqlstore opens.

@@ -138,7 +138,7 @@ func (s *Server) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases, now); err != nil {
+	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases.names(), now); err != nil {
 		return err
 	}
 	var issuer *token.Issuer
@@ -229,7 +229,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: pub.TenantID}
 	checker := rbac.NewChecker(sqlstore.Assignments{DB: db}, directory, db.Generation)
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
-	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
+	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() })
+	registries.Aliases = s.config.LoginServerAliases.registries(pub.SubscriptionID)
 	registries.Secrets = secrets
 	scopeMaps, tokens := repotoken.New(documents, secrets, db.Generation)
 	if err := s.openContent(ctx, registries); err != nil {
@@ -268,6 +269,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 		return err
 	}
 	if err := ensureAdmin(ctx, documents, directory, checker.Store, s.config.Data, now); err != nil {
+		return err
+	}
+	if err := s.grants(ctx, registries); err != nil {
 		return err
 	}
 	if err := imports.Resume(ctx); err != nil {
@@ -420,5 +424,5 @@ func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) er
 	s := b.server
 	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
 		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log,
-		Privileged: s.config.Agent.Privileged.Allows, AzureSuffixes: s.config.AzureRegistrySuffixes}).Run(ctx)
+		Privileged: s.config.Agent.Privileged.allows(s.Published.SubscriptionID), PublicName: publicName(s.services.Registries), AzureSuffixes: s.config.AzureRegistrySuffixes}).Run(ctx)
 }

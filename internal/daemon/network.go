@@ -38,12 +38,9 @@ func (s *Server) isOwn(host string, registries *registry.Registries) bool {
 	if strings.HasSuffix(name, "."+s.Published.Domain) {
 		return port == "" || port == s.Published.Port
 	}
-	for _, alias := range s.config.LoginServerAliases {
-		label, ok := strings.CutSuffix(name, "."+alias)
-		if ok && (port == "" || port == "443") {
-			_, err := registries.ByName(context.Background(), label)
-			return err == nil
-		}
+	if _, alias := registries.Aliases[name]; alias && (port == "" || port == "443") {
+		_, err := registries.ByHost(context.Background(), name)
+		return err == nil
 	}
 	return false
 }

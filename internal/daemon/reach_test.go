@@ -3,7 +3,11 @@ package daemon_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -56,18 +60,85 @@ func TestLoopbackHasItsOwnKey(t *testing.T) {
 
 // The first line that a server logs says whom it talks to.
 func TestPolicyIsLogged(t *testing.T) {
+	log := logged(t, daemon.Config{Data: t.TempDir(), Egress: daemon.EgressConfig{Loopback: true, Allow: []string{"10.1.0.0/16"}, Deny: []string{"10.0.0.0/8"}}})
+	first, _, _ := strings.Cut(log, "\n")
+	for _, text := range []string{`callers="this machine as well, allowed 10.1.0.0/16, denied 10.0.0.0/8"`, `content="not this machine, allowed 10.1.0.0/16, denied 10.0.0.0/8"`} {
+		if !strings.Contains(first, text) {
+			t.Errorf("the first line has no %s: %s", text, log)
+		}
+	}
+}
+
+// logged starts a server and returns what it logs until it is ready.
+func logged(t *testing.T, config daemon.Config) string {
+	t.Helper()
 	var log bytes.Buffer
-	config := kept(t, daemon.Config{Data: t.TempDir(), Listen: "127.0.0.1:0", Executor: &enginetest.Fake{},
-		Egress: daemon.EgressConfig{Loopback: true, Allow: []string{"10.1.0.0/16"}, Deny: []string{"10.0.0.0/8"}}})
-	server, err := daemon.New(t.Context(), config, slog.New(slog.NewTextHandler(&log, nil)))
+	config.Listen, config.Executor = "127.0.0.1:0", &enginetest.Fake{}
+	server, err := daemon.New(t.Context(), kept(t, config), slog.New(slog.NewTextHandler(&log, nil)))
 	must(t, err)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	must(t, server.Run(ended, func(daemon.Published) {}))
-	first, _, _ := strings.Cut(log.String(), "\n")
-	for _, text := range []string{`callers="this machine as well, allowed 10.1.0.0/16, denied 10.0.0.0/8"`, `content="not this machine, allowed 10.1.0.0/16, denied 10.0.0.0/8"`} {
-		if !strings.Contains(first, text) {
-			t.Errorf("the first line has no %s: %s", text, log.String())
-		}
+	return log.String()
+}
+
+// A public name means the registry of one resource ID. Another one of that name, which
+// somebody made who may make registries elsewhere, has neither the name nor privileges. What
+// the configuration names and nobody has made is told at the start.
+func TestAliasMeansOneRegistry(t *testing.T) {
+	const public = "mybaseregistry.azurecr.io"
+	data, privileged := t.TempDir(), map[string]bool{}
+	fake := &enginetest.Fake{}
+	config := daemon.Config{Data: data, LoginServerAliases: aliases, Executor: fake, Agent: daemon.AgentConfig{Privileged: daemon.PrivilegedConfig{Registries: []string{baseID}}}}
+	if log := logged(t, config); !strings.Contains(log, "key=loginServerAliases entry="+public) || !strings.Contains(log, "key=agent.privileged entry="+baseID) {
+		t.Errorf("the start does not tell what matches nothing:\n%s", log)
+	}
+	p, stop := start(t, config)
+	c := signIn(t, data, p)
+	visit := func() int {
+		t.Helper()
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, p.Address)
+		}}
+		defer transport.CloseIdleConnections()
+		response, err := (&http.Client{Transport: transport}).Get("https://" + public + "/v2/")
+		must(t, err)
+		must(t, response.Body.Close())
+		return response.StatusCode
+	}
+	run := func(registry string) bool {
+		t.Helper()
+		file := base64.StdEncoding.EncodeToString([]byte("version: v1.1.0\nsteps:\n- cmd: $Registry/x\n"))
+		scheduled := do(t, c, "POST", registry+"/scheduleRun", object{"type": "EncodedTaskRunRequest", "encodedTaskContent": file, "platform": object{"os": "linux"}})
+		link := do(t, c, "POST", scheduled["id"].(string)+"/listLogSasUrl", nil)["logLink"].(string)
+		_, err := c.FollowLog(t.Context(), link, io.Discard)
+		must(t, err)
+		scopes := fake.Scopes()
+		spec := scopes[len(scopes)-1].Spec
+		_, named := spec.Credentials.Credential(public)
+		privileged[registry] = spec.Privileged
+		return named
+	}
+	elsewhere := "/subscriptions/" + c.Subscription + "/resourceGroups/h"
+	do(t, c, "PUT", elsewhere, object{"location": "eastus"})
+	impostor := elsewhere + "/providers/Microsoft.ContainerRegistry/registries/mybaseregistry"
+	do(t, c, "PUT", impostor, object{"sku": object{"name": "Basic"}})
+	if status := visit(); status != http.StatusNotFound {
+		t.Errorf("another registry of the name answers to the public name with %d", status)
+	}
+	if run(impostor) || privileged[impostor] {
+		t.Error("its runs have the name, or privileges")
+	}
+	do(t, c, "DELETE", impostor, nil)
+	real := registries(t, c, "mybaseregistry")[0]
+	if status := visit(); status != http.StatusUnauthorized {
+		t.Errorf("the registry that is meant answers with %d", status)
+	}
+	if !run(real) || !privileged[real] {
+		t.Error("its runs have neither")
+	}
+	stop()
+	if log := logged(t, config); strings.Contains(log, "does not exist") {
+		t.Errorf("the start tells of what is there:\n%s", log)
 	}
 }

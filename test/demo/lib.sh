@@ -40,7 +40,8 @@ start_server() {
   cat >"$WORK/acrux.yaml" <<YAML
 # The article's mybaseregistry.azurecr.io means this server's registry of that name,
 # and docker.io is a registry on this machine, as is the git server.
-loginServerAliases: [azurecr.io]
+loginServerAliases:
+  mybaseregistry.azurecr.io: /resourceGroups/myResourceGroup/providers/Microsoft.ContainerRegistry/registries/mybaseregistry
 registryMirrors: {docker.io: "$UPSTREAM"}
 agent: {stepNetwork: none}
 egress: {loopback: true}

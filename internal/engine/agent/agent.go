@@ -41,8 +41,12 @@ type Options struct {
 	Agent lease.Agent
 	// Slots is how many runs are executed at the same time; 0 is 1.
 	Slots int
-	// Privileged says whether steps of a registry's runs may be privileged; nil is never.
-	Privileged func(registry string) bool
+	// Privileged says for the ARM ID of a registry whether steps of its runs may be
+	// privileged; nil is never.
+	Privileged func(registryID string) bool
+	// PublicName says which registry of the installation has a name of the public cloud
+	// here, by its login server; nil is none.
+	PublicName func(host string) (loginServer string, ok bool)
 	// AzureSuffixes are what the hosts of registries end in that tokens of identities go to,
 	// beside those of this installation; nil is the variable of that name.
 	AzureSuffixes []string
@@ -69,6 +73,9 @@ func New(o Options) *Agent {
 	}
 	if o.Privileged == nil {
 		o.Privileged = func(string) bool { return false }
+	}
+	if o.PublicName == nil {
+		o.PublicName = func(string) (string, bool) { return "", false }
 	}
 	if o.AzureSuffixes == nil {
 		o.AzureSuffixes = AzureSuffixes

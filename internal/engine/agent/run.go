@@ -54,6 +54,7 @@ func (a *Agent) newRun(l *lease.Lease, out *sink) *run {
 	}
 	r.dir = filepath.Join(a.runsDir(), r.id)
 	r.log = engine.NewLog(out, r.mask)
+	r.credentials.asked = r.tellName
 	r.metadata = &imds.Handler{Identities: r.job.Identities, Key: imds.NewKey(), Token: r.token}
 	r.mask.Add(r.metadata.Key)
 	r.mask.Add(l.Job.Step.ContextToken)
@@ -196,7 +197,7 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
 		Identity: r.metadata, CacheScope: cacheScope(r.job),
-		Privileged: r.agent.Privileged(r.job.RegistryName), SharedVolume: r.sharedVolume,
+		Privileged: r.agent.Privileged(r.job.RegistryID), SharedVolume: r.sharedVolume,
 	})
 	if err != nil {
 		return engine.Outcome{}, fmt.Errorf("opening a scope: %w", err)
@@ -216,6 +217,9 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 func cacheScope(job *lease.Job) string {
 	if job.TaskID != "" {
 		return strings.ToLower(job.TaskID)
+	}
+	if job.RegistryID != "" { // a name may be another registry's one day
+		return strings.ToLower(job.RegistryID)
 	}
 	return "registry:" + strings.ToLower(job.LoginServer)
 }

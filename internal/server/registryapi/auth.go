@@ -13,6 +13,7 @@ import (
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry/repotoken"
 )
@@ -237,7 +238,11 @@ var anyTenant = []string{"", "adfs", "common", "organizations"}
 func (c *call) checkTarget(service, tenant string) error {
 	server := c.server.Registries.LoginServer(c.name)
 	bare, _, _ := strings.Cut(server, ":")
-	if name, ours := c.server.Registries.NameOf(service); service != "" && !strings.EqualFold(service, bare) && (!ours || name != c.name) {
+	meant, err := c.server.Registries.ByHost(c.Context(), service)
+	if err != nil && !errors.Is(err, resource.ErrNotFound) {
+		return err
+	}
+	if service != "" && !strings.EqualFold(service, bare) && (err != nil || meant.ID.Key() != c.resource.ID.Key()) {
 		return problem.New(problem.Invalid, "INVALID_REQUEST", "the service %q is not this registry, which is %s", service, server).On("service")
 	}
 	if !slices.Contains(anyTenant, strings.ToLower(tenant)) && !strings.EqualFold(tenant, c.server.Issuer.TenantID) {

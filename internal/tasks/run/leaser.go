@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,7 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 	if err != nil {
 		return nil, err
 	}
+	job.RegistryID = row.Registry.String()
 	if _, uploaded := upload.Registry(job.Step.Context); uploaded {
 		job.Step.Context = s.SourceURL(job.Step.Context, now)
 	}
@@ -88,9 +90,12 @@ func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
 		return fmt.Errorf("a token for %s: %w", row.ID(), err)
 	}
 	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true}
-	for _, alias := range s.Registries.Aliases {
-		own.Aliases = append(own.Aliases, name+"."+alias)
+	for alias, id := range s.Registries.Aliases {
+		if id.Key() == row.Registry.Key() {
+			own.Aliases = append(own.Aliases, alias)
+		}
 	}
+	slices.Sort(own.Aliases)
 	job.Logins = append([]lease.Login{own}, job.Logins...)
 	return nil
 }
