@@ -249,7 +249,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
 	pools := pool.NewService(documents, runs)
-	runs.Tasks, runs.Pools = tasks, pools
+	runs.Tasks, runs.Pools, issuer.Active = tasks, pools, runs.Active
 	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {
 		return err
 	}

@@ -62,9 +62,12 @@ func covered(granted []oci.Access, need oci.Access) bool {
 func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.Access, err error) {
 	head := c.Header.Get("Authorization")
 	if text, ok := strings.CutPrefix(head, "Bearer "); ok {
-		subject, granted, err = c.server.Issuer.VerifyAccess(text, c.name)
+		subject, granted, err = c.server.Issuer.VerifyAccess(c.Context(), text, c.name)
 		if granted == nil {
 			granted = []oci.Access{}
+		}
+		if err != nil && !token.Refused(err) {
+			return subject, nil, err
 		}
 		if err != nil {
 			return subject, nil, c.challenge("invalid_token", err.Error())
@@ -162,11 +165,11 @@ func wrongPassword() *problem.Error {
 }
 
 func (c *call) refresh(text string) (token.Subject, error) {
-	subject, err := c.server.Issuer.VerifyRefresh(text, c.name)
-	if err != nil {
+	subject, err := c.server.Issuer.VerifyRefresh(c.Context(), text, c.name)
+	if token.Refused(err) {
 		return subject, problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the refresh token is not valid for this registry: %v", err).Because(err)
 	}
-	return subject, nil
+	return subject, err
 }
 
 // maxForm bounds the body of a token request, in bytes.
@@ -216,11 +219,11 @@ func (c *call) exchangeRequest() (token.Subject, error) {
 	}
 	switch grant := form.Get("grant_type"); {
 	case grant == "access_token", grant == "access_token_refresh_token", grant == "refresh_token" && form.Get("access_token") != "":
-		caller, err := c.server.Issuer.VerifyIdentity(form.Get("access_token"), c.server.Audiences)
-		if err != nil {
+		caller, err := c.server.Issuer.VerifyIdentity(c.Context(), form.Get("access_token"), c.server.Audiences)
+		if token.Refused(err) {
 			err = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the access token is not valid here: %v", err).Because(err)
 		}
-		return token.Subject{Principal: caller.ObjectID}, err
+		return token.Subject{Principal: caller.ObjectID, Within: caller.Within}, err
 	case grant == "refresh_token":
 		return token.Subject{}, problem.New(problem.Unsupported, "UNSUPPORTED", "exchanging a refresh token of the directory is not available in this version of Acrux").
 			Hint("send grant_type=access_token with an access token of the directory")

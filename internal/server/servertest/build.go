@@ -147,7 +147,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	secrets := sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
-	s.Runs.Tasks, s.Runs.Pools = s.Tasks, s.Pools
+	s.Runs.Tasks, s.Runs.Pools, s.Issuer.Active = s.Tasks, s.Pools, s.Runs.Active
 	log := slog.New(slog.DiscardHandler)
 	if s.Queue, err = sqlstore.NewQueue(s.DB, "servertest", log); err != nil {
 		return err

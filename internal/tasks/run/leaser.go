@@ -179,7 +179,7 @@ func (s *Service) AppendLog(ctx context.Context, key lease.Key, offset int64, p 
 	return s.Logs.Append(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}, offset, p)
 }
 
-// Token implements lease.Leaser. The token ends with the run's time at the latest.
+// Token implements lease.Leaser. The token ends with the run, and with its time at the latest.
 func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenRequest) (lease.AccessToken, error) {
 	row, err := s.held(ctx, key)
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenReque
 	if err != nil {
 		return lease.AccessToken{}, err
 	}
-	return s.issue(ctx, job.Identities, req, time.Until(row.Started.Add(job.Timeout+time.Minute)))
+	return s.issue(ctx, job.Identities, req, row.ID().Key(), time.Until(row.Started.Add(job.Timeout+time.Minute)))
 }
 
 // elsewhereTTL is how long a token lives that is given out for a run elsewhere.
@@ -206,11 +206,12 @@ func (s *Service) TaskToken(ctx context.Context, taskID arm.ID, req lease.TokenR
 	if err := s.identities(ctx, &job, t.Identity); err != nil {
 		return lease.AccessToken{}, err
 	}
-	return s.issue(ctx, job.Identities, req, elsewhereTTL)
+	return s.issue(ctx, job.Identities, req, "", elsewhereTTL)
 }
 
-// issue makes a token of the identity that is meant, for at most so long.
-func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, most time.Duration) (lease.AccessToken, error) {
+// issue makes a token of the identity that is meant, for at most so long, and not for longer
+// than the run that it is got in.
+func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, within string, most time.Duration) (lease.AccessToken, error) {
 	chosen, err := choose(all, req)
 	if err != nil {
 		return lease.AccessToken{}, err
@@ -222,6 +223,7 @@ func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.Tok
 	if err != nil {
 		return lease.AccessToken{}, err
 	}
+	p.Within = within
 	now := time.Now()
 	ttl := min(token.ManagedTTL, most)
 	text, err := s.Issuer.Identity(p, req.Audience, now, ttl)
