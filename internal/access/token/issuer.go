@@ -44,9 +44,9 @@ type Issuer struct {
 	// no run.
 	Active func(ctx context.Context, run string) (bool, error)
 
-	keys     map[string]*ecdsa.PrivateKey
-	current  string
-	parser   *jwt.Parser
+	keys    map[string]*ecdsa.PrivateKey
+	current string
+	parser  *jwt.Parser
 
 	// verified are tokens of registries whose signature was found good, by their SHA-256:
 	// finding out takes longer than most requests.
