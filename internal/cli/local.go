@@ -83,7 +83,13 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 		}
 		o.Root = filepath.Join(cache, "acrux")
 	}
-	o.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}}
+	// The machine is its user's, and so is a folder on it. A repository is somebody else's:
+	// what its Dockerfiles name is not to be found here.
+	own := egress.Policy{Loopback: true}
+	o.Dialer = &egress.Dialer{Policy: own}
+	if !isRemote(source) {
+		o.Dialer.Content = own
+	}
 	if r.task != "" && r.registry == "" {
 		return invalidArgument("--as-task goes with --registry")
 	}

@@ -19,7 +19,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
@@ -47,9 +49,14 @@ type Config struct {
 	DNS string `yaml:"dns"`
 	// Location is where resources are said to be. Default eastus.
 	Location string `yaml:"location"`
-	// LoginServerAliases are suffixes under which this server's registries are known
-	// inside tasks and imports, besides their own: [azurecr.io]. Default none.
-	LoginServerAliases []string `yaml:"loginServerAliases"`
+	// LoginServerAliases are names under which registries of this server are known inside
+	// tasks and imports, besides their own, and the resource IDs of those registries:
+	// {contoso.azurecr.io: /subscriptions/…/registries/contoso}. Default none.
+	LoginServerAliases AliasConfig `yaml:"loginServerAliases"`
+	// AzureRegistrySuffixes are what the login servers of Azure's registries end in. Tokens of
+	// managed identities go to those, and to registries of this server. Default azurecr.io,
+	// azurecr.cn and azurecr.us.
+	AzureRegistrySuffixes []string `yaml:"azureRegistrySuffixes"`
 	// RegistryMirrors say where the images of a registry are really fetched, and nowhere
 	// else: {docker.io: http://127.0.0.1:5000}. Default none.
 	RegistryMirrors map[string]string `yaml:"registryMirrors"`
@@ -100,8 +107,12 @@ type LimitsConfig struct {
 
 // EgressConfig says where imports and tasks may connect to.
 type EgressConfig struct {
-	// Allow are networks that may be connected to even though they are not public.
-	// Loopback is allowed when Listen is a loopback address. Default none.
+	// Loopback lets what callers name (imports, contexts, task files) be on this machine:
+	// on loopback, or at an address of its interfaces. What content names (Dockerfiles,
+	// steps, files out of a context) may not be there in any case. Default false.
+	Loopback bool `yaml:"loopback"`
+	// Allow are networks that may be connected to, by content as well, even though they
+	// are refused otherwise. Default none.
 	Allow []string `yaml:"allow"`
 	// Deny are networks that may not. Default none.
 	Deny []string `yaml:"deny"`
@@ -205,7 +216,7 @@ func (c *Config) fromEnvironment(getenv func(string) string) {
 		c.Database = secret.New(value)
 	}
 	if value := getenv("ACRUX_LOGIN_SERVER_ALIASES"); value != "" {
-		c.LoginServerAliases = strings.Split(value, ",")
+		c.LoginServerAliases = parseAliases(value)
 	}
 }
 
@@ -230,6 +241,9 @@ func (c *Config) Complete() error {
 		c.Agent.Slots = 2
 	}
 	c.Limits.complete()
+	if c.AzureRegistrySuffixes == nil {
+		c.AzureRegistrySuffixes = agent.AzureSuffixes
+	}
 	c.Domain = strings.ToLower(c.Domain)
 	if err := c.Agent.RunLimits.complete(); err != nil {
 		return err
@@ -262,16 +276,20 @@ func (c *Config) Complete() error {
 	if _, err := c.proxies(); err != nil {
 		return err
 	}
-	for i, alias := range c.LoginServerAliases {
-		c.LoginServerAliases[i] = strings.ToLower(strings.Trim(alias, " ."))
-		if !domainPattern.MatchString(c.LoginServerAliases[i]) {
-			return fmt.Errorf("the login server alias %q is not a host name", alias)
-		}
-		if within(c.LoginServerAliases[i], c.Domain) || within(c.Domain, c.LoginServerAliases[i]) {
-			return fmt.Errorf("the login server alias %q and the domain %q are one below the other", alias, c.Domain)
+	if _, err := c.Egress.policy(); err != nil {
+		return err
+	}
+	for _, suffix := range c.AzureRegistrySuffixes {
+		if !domainPattern.MatchString(suffix) || !strings.Contains(suffix, ".") {
+			return fmt.Errorf("azureRegistrySuffixes: %q is not a domain such as azurecr.io", suffix)
 		}
 	}
-	return nil
+	if err := c.Agent.Privileged.check(); err != nil {
+		return err
+	}
+	var err error
+	c.LoginServerAliases, err = c.LoginServerAliases.complete(c.Domain)
+	return err
 }
 
 // where is what sqlstore opens.
@@ -298,12 +316,22 @@ func (c *Config) mirrors() (map[string]url.URL, error) {
 	return all, nil
 }
 
-func prefixes(texts []string) ([]netip.Prefix, error) {
+// policy is what callers may connect to. What content may is the same without loopback.
+func (c EgressConfig) policy() (p egress.Policy, err error) {
+	if p.Allow, err = prefixes("egress.allow", c.Allow); err != nil {
+		return p, err
+	}
+	p.Deny, err = prefixes("egress.deny", c.Deny)
+	p.Loopback = c.Loopback
+	return p, err
+}
+
+func prefixes(key string, texts []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("egress: %w", err)
+		if err != nil || p.Addr().Is4In6() { // such a network has no address in it
+			return nil, fmt.Errorf("%s: %q is not a network such as 10.0.0.0/8", key, text)
 		}
 		all = append(all, p)
 	}

@@ -138,7 +138,7 @@ func (s *Server) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases, now); err != nil {
+	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases.names(), now); err != nil {
 		return err
 	}
 	var issuer *token.Issuer
@@ -229,7 +229,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: pub.TenantID}
 	checker := rbac.NewChecker(sqlstore.Assignments{DB: db}, directory, db.Generation)
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
-	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }, s.config.LoginServerAliases)
+	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() })
+	registries.Aliases = s.config.LoginServerAliases.registries(pub.SubscriptionID)
 	registries.Secrets = secrets
 	scopeMaps, tokens := repotoken.New(documents, secrets, db.Generation)
 	if err := s.openContent(ctx, registries); err != nil {
@@ -249,7 +250,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	tasks := task.NewService(documents, secrets, managed, runs)
 	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
-	runs.Tasks, runs.Pools = tasks, pools
+	runs.Tasks, runs.Pools, issuer.Active = tasks, pools, runs.Active
 	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {
 		return err
 	}
@@ -269,6 +270,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 		return err
 	}
 	if err := ensureAdmin(ctx, documents, directory, checker.Store, s.config.Data, now); err != nil {
+		return err
+	}
+	if err := s.grants(ctx, registries); err != nil {
 		return err
 	}
 	if err := imports.Resume(ctx); err != nil {
@@ -405,10 +409,10 @@ type closingExecutor interface {
 func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 	s, c := b.server, b.server.config.Agent
 	if c.Executor == "docker" {
-		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost, Dialer: s.dialer, Log: s.log,
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost, Dialer: s.dialer.ForContent(), Log: s.log,
 			Egress: c.StepNetwork == "nat"})
 	}
-	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer, Log: s.log,
+	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer.ForContent(), Log: s.log,
 		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient, MachineUsers: c.UserNamespaces == "off",
 		RunBounds: embedded.Bounds{CPUs: c.RunLimits.CPUs, Memory: c.RunLimits.memory, Processes: c.RunLimits.Processes}})
 }
@@ -429,5 +433,5 @@ func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) er
 	s := b.server
 	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
 		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log,
-		Privileged: s.config.Agent.Privileged.Allows}).Run(ctx)
+		Privileged: s.config.Agent.Privileged.allows(s.Published.SubscriptionID), PublicName: publicName(s.services.Registries), AzureSuffixes: s.config.AzureRegistrySuffixes}).Run(ctx)
 }

@@ -84,6 +84,11 @@ func signIn(t *testing.T, data string, p daemon.Published) *client.Client {
 	return c
 }
 
+// baseID is a registry in the group that registries makes, and aliases its public name.
+const baseID = "/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/mybaseregistry"
+
+var aliases = daemon.AliasConfig{"mybaseregistry.azurecr.io": baseID}
+
 type object = map[string]any
 
 func do(t *testing.T, c *client.Client, method, path string, body any) object {
@@ -126,7 +131,7 @@ func TestTutorialWithoutContainers(t *testing.T) {
 		return engine.CommandResult{}, err
 	}
 	data := t.TempDir()
-	p, _ := start(t, daemon.Config{Data: data, LoginServerAliases: []string{"azurecr.io"}, Executor: fake})
+	p, _ := start(t, daemon.Config{Data: data, LoginServerAliases: aliases, Executor: fake})
 	c := signIn(t, data, p)
 	ids := registries(t, c, "myregistry", "mybaseregistry")
 	file := base64.StdEncoding.EncodeToString([]byte("version: v1.1.0\nsteps:\n- cmd: $Registry/x:$ID\n"))
@@ -143,6 +148,10 @@ func TestTutorialWithoutContainers(t *testing.T) {
 	must(t, err)
 	if verdict != "successful" || !strings.Contains(log.String(), "Successfully logged into mybaseregistry.azurecr.io") {
 		t.Errorf("the run was %s:\n%s", verdict, log.String())
+	}
+	means := "mybaseregistry.azurecr.io means the registry mybaseregistry.azurecr.acrux.localhost:" + p.Port + " of this installation"
+	if strings.Count(log.String(), means) != 1 {
+		t.Errorf("the log does not say once what the public name means:\n%s", log.String())
 	}
 	if strings.Count(password, ".") != 2 {
 		t.Error("the executor was not given a token for the other registry")
@@ -249,13 +258,13 @@ func TestForgetSecret(t *testing.T) {
 // from another one, which nobody else trusts.
 func TestCertificates(t *testing.T) {
 	data := t.TempDir()
-	p, _ := start(t, daemon.Config{Data: data, LoginServerAliases: []string{"azurecr.io"}, Executor: &enginetest.Fake{}})
+	p, _ := start(t, daemon.Config{Data: data, LoginServerAliases: aliases, Executor: &enginetest.Fake{}})
 	text, err := os.ReadFile(p.CABundle)
 	must(t, err)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(text)
 	for name, trusted := range map[string]bool{"management.acrux.localhost": true, "login.acrux.localhost": true, "graph.acrux.localhost": true,
-		"any.azurecr.acrux.localhost": true, "acrlogs.blob.acrux.localhost": true, "any.azurecr.io": false, "two.labels.azurecr.acrux.localhost": false} {
+		"any.azurecr.acrux.localhost": true, "acrlogs.blob.acrux.localhost": true, "mybaseregistry.azurecr.io": false, "any.azurecr.io": false, "two.labels.azurecr.acrux.localhost": false} {
 		conn, err := tls.DialWithDialer(&net.Dialer{}, "tcp", p.Address, &tls.Config{ServerName: name, RootCAs: roots})
 		if err == nil {
 			must(t, conn.Close())
@@ -269,7 +278,7 @@ func TestCertificates(t *testing.T) {
 func TestConfig(t *testing.T) {
 	tests := []struct{ name, file, want string }{
 		{"empty", "", ""},
-		{"everything", "listen: 127.0.0.1:1\ndomain: a.test\nloginServerAliases: [azurecr.io]\nregistryMirrors: {docker.io: http://127.0.0.1:5000}\nagent: {slots: 4, stepNetwork: none}\n", ""},
+		{"everything", "listen: 127.0.0.1:1\ndomain: a.test\nloginServerAliases: {contoso.azurecr.io: " + baseID + "}\nregistryMirrors: {docker.io: http://127.0.0.1:5000}\nagent: {slots: 4, stepNetwork: none}\n", ""},
 		{"limits", "limits: {connections: 5, stall: 30s}\nrateLimits: premium\nblobs: {url: 's3://b?endpoint=http://x', redirect: true}\n", ""},
 		{"bad stall", "limits: {stall: soon}\n", "stall"},
 		{"negative stall", "limits: {stall: -1s}\n", "negative"},
@@ -278,11 +287,23 @@ func TestConfig(t *testing.T) {
 		{"unknown key", "listn: x\n", "listn"},
 		{"wrong type", "agent: {slots: many}\n", "many"},
 		{"bad domain", "domain: 'a b'\n", "not a host name"},
-		{"bad alias", "loginServerAliases: ['*.io']\n", "not a host name"},
-		{"an alias that is the domain", "domain: a.test\nloginServerAliases: [a.test]\n", "one below the other"},
-		{"an alias below the domain", "domain: a.test\nloginServerAliases: [azurecr.a.test]\n", "one below the other"},
-		{"an alias above the domain", "domain: a.test\nloginServerAliases: [test]\n", "one below the other"},
-		{"an alias beside the domain", "domain: a.test\nloginServerAliases: [aa.test]\n", ""},
+		{"bad alias", "loginServerAliases: {'*.azurecr.io': " + baseID + "}\n", "not a host name"},
+		{"an alias that is the domain", "domain: a.test\nloginServerAliases: {a.test: " + baseID + "}\n", "one below the other"},
+		{"an alias below the domain", "domain: a.test\nloginServerAliases: {contoso.azurecr.a.test: " + baseID + "}\n", "one below the other"},
+		{"an alias above the domain", "domain: a.b.test\nloginServerAliases: {b.test: " + baseID + "}\n", "one below the other"},
+		{"an alias beside the domain", "domain: a.test\nloginServerAliases: {aa.test: " + baseID + "}\n", ""},
+		{"aliases of anybody's making", "loginServerAliases: [azurecr.io]\n", "az acr show --name contoso --query id"},
+		{"an alias for a name", "loginServerAliases: {contoso.azurecr.io: contoso}\n", "az acr show --name NAME --query id"},
+		{"an alias for a group", "loginServerAliases: {contoso.azurecr.io: /subscriptions/s/resourceGroups/g}\n", "not the resource ID of a registry"},
+		{"an alias for a part of a registry", "loginServerAliases: {contoso.azurecr.io: " + baseID + "/tasks/t}\n", "not the resource ID of a registry"},
+		{"privileges of a registry", "agent: {privileged: [" + baseID + ", /subscriptions/s" + baseID + "]}\n", ""},
+		{"privileges of anybody's making", "agent: {privileged: [contoso]}\n", "az acr show --name NAME --query id"},
+		{"suffixes of Azure", "azureRegistrySuffixes: [azurecr.example]\n", ""},
+		{"a suffix that is all hosts", "azureRegistrySuffixes: [io]\n", "azureRegistrySuffixes"},
+		{"egress", "egress: {loopback: true, allow: [10.1.0.0/16], deny: ['10.0.0.0/8', 'fd00::/8']}\n", ""},
+		{"no network to allow", "egress: {allow: [10.1.0.0]}\n", "egress.allow"},
+		{"no network to deny", "egress: {deny: [everything]}\n", "egress.deny"},
+		{"a network without an address in it", "egress: {deny: ['::ffff:10.0.0.0/104']}\n", "egress.deny"},
 		{"bad level", "logLevel: loud\n", "logLevel"},
 		{"docker", "agent: {executor: docker, dockerHost: 'unix:///run/x.sock'}\n", ""},
 		{"bad executor", "agent: {executor: podman}\n", "agent.executor"},

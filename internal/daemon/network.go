@@ -17,15 +17,15 @@ func (s *Server) newDialer(registries *registry.Registries) (*egress.Dialer, err
 	if err != nil {
 		return nil, err
 	}
-	policy := egress.Policy{Loopback: loopback(s.listener.Addr())}
-	if policy.Allow, err = prefixes(s.config.Egress.Allow); err != nil {
+	policy, err := s.config.Egress.policy()
+	if err != nil {
 		return nil, err
 	}
-	if policy.Deny, err = prefixes(s.config.Egress.Deny); err != nil {
-		return nil, err
-	}
+	content := policy
+	content.Loopback = false
+	s.log.Info("what the server connects to", "callers", policy, "content", content, "key", "egress")
 	own := func(host string) (string, bool) { return s.Published.Address, s.isOwn(host, registries) }
-	return &egress.Dialer{Policy: policy, Own: own, RootCAs: s.certs.roots(), Mirrors: mirrors}, nil
+	return &egress.Dialer{Policy: policy, Content: content, Own: own, RootCAs: s.certs.roots(), Mirrors: mirrors}, nil
 }
 
 // isOwn reports whether host is a name of this installation: below its domain, or
@@ -38,12 +38,9 @@ func (s *Server) isOwn(host string, registries *registry.Registries) bool {
 	if strings.HasSuffix(name, "."+s.Published.Domain) {
 		return port == "" || port == s.Published.Port
 	}
-	for _, alias := range s.config.LoginServerAliases {
-		label, ok := strings.CutSuffix(name, "."+alias)
-		if ok && (port == "" || port == "443") {
-			_, err := registries.ByName(context.Background(), label)
-			return err == nil
-		}
+	if _, alias := registries.Aliases[name]; alias && (port == "" || port == "443") {
+		_, err := registries.ByHost(context.Background(), name)
+		return err == nil
 	}
 	return false
 }

@@ -57,8 +57,8 @@ func (s *Server) route(p parts) error {
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
 	s.router.Below("blob."+pub.Domain, p.storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)
-	for _, alias := range s.config.LoginServerAliases {
-		s.router.Below(alias, registryHost)
+	for _, alias := range s.config.LoginServerAliases.names() {
+		s.router.Host(alias, registryHost)
 	}
 	return nil
 }

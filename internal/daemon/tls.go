@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -153,9 +154,7 @@ func openCertificates(dir, domain string, aliases []string, now time.Time) (*cer
 		return nil, err
 	}
 	c := &certificates{public: public, publicNames: publicNames(domain), have: map[*authority]*tls.Certificate{}}
-	for _, alias := range aliases {
-		c.privateNames = append(c.privateNames, "*."+alias)
-	}
+	c.privateNames = aliases
 	if len(aliases) > 0 {
 		c.private, err = newAuthority("Acrux aliases", aliases, now)
 	}
@@ -165,10 +164,8 @@ func openCertificates(dir, domain string, aliases []string, now time.Time) (*cer
 // get implements tls.Config.GetCertificate.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	ca, names := c.public, c.publicNames
-	for _, name := range c.privateNames {
-		if strings.HasSuffix(strings.ToLower(hello.ServerName), name[1:]) {
-			ca, names = c.private, c.privateNames
-		}
+	if slices.Contains(c.privateNames, strings.ToLower(hello.ServerName)) {
+		ca, names = c.private, c.privateNames
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -44,7 +44,7 @@ func TestAuthority(t *testing.T) {
 // A certificate is handed out until it ends soon; names of aliases have their own.
 func TestRenewal(t *testing.T) {
 	now := time.Now()
-	c, err := openCertificates(t.TempDir(), "a.test", []string{"azurecr.io"}, now)
+	c, err := openCertificates(t.TempDir(), "a.test", []string{"r.azurecr.io", "s.azurecr.io"}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

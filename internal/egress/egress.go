@@ -6,11 +6,14 @@
 // of this installation's own hosts, which need no DNS, and the mirrors that stand
 // in for other registries.
 //
+// There are two policies: one for what a caller asks for, who is known by then, and a
+// stricter one for what content asks for, whose author may be anybody: Dockerfiles, steps,
+// task files and submodules out of a repository. See Dialer.ForContent.
+//
 // What is refused: link-local addresses and the other ones of cloud metadata always, and
-// unspecified and multicast ones; loopback unless Policy.Loopback, which daemon sets
-// when the server itself listens on loopback only: then whoever can reach the
-// server can reach the machine's loopback as well. Private networks are allowed:
-// closed networks are where Acrux is meant to work.
+// unspecified and multicast ones; the machine itself, which is loopback, the addresses of
+// its interfaces and the networks of runs, unless Policy.Loopback. Private networks are
+// allowed: closed networks are where Acrux is meant to work.
 package egress
 
 import (
@@ -22,67 +25,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/acrux/acrux/internal/arm/problem"
 )
-
-// Policy says which addresses may be connected to.
-type Policy struct {
-	Loopback bool           // 127.0.0.0/8 and ::1
-	Allow    []netip.Prefix // allowed whatever else is said, link-local excepted
-	Deny     []netip.Prefix // refused unless allowed
-}
-
-// Check returns nil if addr may be connected to.
-func (p Policy) Check(addr netip.Addr) error {
-	addr = embedded(addr.Unmap())
-	switch {
-	case addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() || addr == broadcast || slices.Contains(metadata, addr):
-		return refuse(addr)
-	case within(p.Allow, addr):
-		return nil
-	case addr.IsLoopback() && !p.Loopback, within(p.Deny, addr):
-		return refuse(addr)
-	}
-	return nil
-}
-
-var (
-	broadcast  = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	translated = netip.MustParsePrefix("64:ff9b::/96")
-)
-
-// metadata are the addresses outside of link-local where clouds answer machines about
-// themselves: AWS over IPv6, Alibaba, Azure's platform.
-var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("168.63.129.16")}
-
-// embedded is the IPv4 address that a translating network makes of an IPv6 address
-// (RFC 6052), or addr itself.
-func embedded(addr netip.Addr) netip.Addr {
-	if !translated.Contains(addr) {
-		return addr
-	}
-	raw := addr.As16()
-	return netip.AddrFrom4([4]byte(raw[12:]))
-}
-
-func within(prefixes []netip.Prefix, addr netip.Addr) bool {
-	for _, prefix := range prefixes {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
-func refuse(addr netip.Addr) error {
-	return problem.New(problem.Invalid, "AddressNotAllowed", "connecting to %s is not allowed by this server's egress policy", addr).
-		Hint("add its network to egress.allow in the server's configuration")
-}
 
 // Own tells whether host ("name" or "name:port") is a name of this installation,
 // and at which address ("ip:port") it is to be had. It must be fast and safe for
@@ -92,10 +38,18 @@ type Own func(host string) (addr string, ok bool)
 // Dialer makes guarded connections. Its fields are set before first use and not
 // changed afterwards; its methods are safe for concurrent use.
 type Dialer struct {
-	Policy  Policy
+	Policy  Policy             // for what callers ask for
+	Content Policy             // for what content asks for
 	Own     Own                // may be nil
 	RootCAs *x509.CertPool     // system roots and the installation's own; nil is the system's
 	Mirrors map[string]url.URL // registry host → where its images are really fetched
+}
+
+// ForContent returns the dialer for what content asks for.
+func (d *Dialer) ForContent() *Dialer {
+	strict := *d
+	strict.Policy = d.Content
+	return &strict
 }
 
 // DialContext connects to addr. Own names are dialed at their known address and
@@ -123,9 +77,44 @@ func (d *Dialer) control(_, address string, _ syscall.RawConn) error {
 
 // Transport returns a new transport on the dialer. HTTP/2 is off: registries serve
 // large blobs faster without it.
-func (d *Dialer) Transport() *http.Transport {
+func (d *Dialer) Transport() *http.Transport { return d.transport(d.DialContext) }
+
+// MirrorTransport is Transport for requests to mirrors. Those are connected to whatever the
+// policy says, since the configuration names them; where they redirect to is judged. It is
+// no transport for anything else: who names a mirror's address means to go past the policy.
+func (d *Dialer) MirrorTransport() *http.Transport { return d.transport(d.dialMirror) }
+
+// TransportOf is the one of the two that fetches images of a registry host.
+func (d *Dialer) TransportOf(host string) *http.Transport {
+	if _, ok := d.Mirror(host); ok {
+		return d.MirrorTransport()
+	}
+	return d.Transport()
+}
+
+func (d *Dialer) dialMirror(ctx context.Context, network, addr string) (net.Conn, error) {
+	for _, mirror := range d.Mirrors {
+		if addr == hostPort(mirror) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
+		}
+	}
+	return d.DialContext(ctx, network, addr)
+}
+
+// hostPort is where a URL leads.
+func hostPort(u url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+type dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func (d *Dialer) transport(dial dial) *http.Transport {
 	return &http.Transport{
-		DialContext:           d.DialContext,
+		DialContext:           dial,
 		TLSClientConfig:       &tls.Config{RootCAs: d.RootCAs, MinVersion: tls.VersionTLS12},
 		TLSNextProto:          map[string]func(string, *tls.Conn) http.RoundTripper{},
 		TLSHandshakeTimeout:   dialTimeout,

@@ -40,6 +40,42 @@ func TestPolicy(t *testing.T) {
 		{"metadata of AWS over IPv6", everything, "fd00:ec2::254", false},
 		{"metadata of Alibaba", everything, "100.100.100.200", false},
 		{"metadata of Azure", everything, "168.63.129.16", false},
+		{"metadata of AWS, with a zone", everything, "fd00:ec2::254%eth0", false},
+		{"another service of AWS", everything, "fd00:ec2::123", false},
+		{"metadata of Google over IPv6", everything, "fd20:ce::254", false},
+		{"metadata of Scaleway over IPv6", everything, "fd00:42::42", false},
+		{"metadata of Oracle", everything, "192.0.0.192", false},
+		{"nobody", everything, "0.1.2.3", false},
+		{"networks of runs", egress.Policy{}, "100.127.0.2", false},
+		{"networks of runs, denied by default only", egress.Policy{Loopback: true}, "100.127.0.2", true},
+		{"beside the networks of runs", egress.Policy{}, "100.126.0.2", true},
+
+		{"NAT64 of somebody", egress.Policy{}, "64:ff9b::5db8:d822", true},
+		{"NAT64 of loopback", egress.Policy{}, "64:ff9b::7f00:1", false},
+		{"NAT64 of metadata", everything, "64:ff9b::a83f:8110", false},
+		{"NAT64 of one's own, of somebody", egress.Policy{}, "64:ff9b:1::5db8:d822", true},
+		{"NAT64 of one's own, of loopback", egress.Policy{}, "64:ff9b:1::7f00:1", false},
+		{"NAT64 of one's own, /48", everything, "64:ff9b:1:a9fe:a9:fe00::", false},
+		{"NAT64 of one's own, /56", everything, "64:ff9b:1:a9:fe:a9fe::", false},
+		{"NAT64 of one's own, /64", everything, "64:ff9b:1:0:a9:fea9:fe00:0", false},
+		{"SIIT of loopback", egress.Policy{}, "::ffff:0:127.0.0.1", false},
+		{"SIIT of metadata", everything, "::ffff:0:169.254.169.254", false},
+		{"compatible with loopback", egress.Policy{}, "::127.0.0.1", false},
+		{"compatible with metadata", everything, "::169.254.169.254", false},
+		{"6to4 of somebody", egress.Policy{}, "2002:5db8:d822::1", true},
+		{"6to4 of loopback", egress.Policy{}, "2002:7f00:1::1", false},
+		{"6to4 of metadata", everything, "2002:a9fe:a9fe::1", false},
+		{"6to4 of what is denied", narrow, "2002:a02:1::", false},
+		{"6to4 of what is allowed", narrow, "2002:a01:1::", true},
+		{"Teredo of somebody", egress.Policy{}, "2001:0:5db8:d822:0:0:a247:27dd", true},
+		{"Teredo of loopback", egress.Policy{}, "2001:0:5db8:d822:0:0:80ff:fffe", false},
+		{"Teredo of metadata", everything, "2001:0:5db8:d822:0:0:5601:5601", false},
+		{"Teredo by loopback", egress.Policy{}, "2001:0:7f00:1:0:0:a247:27dd", false},
+		{"ISATAP of somebody", egress.Policy{}, "2001:db8::5efe:5db8:d822", true},
+		{"ISATAP of loopback", egress.Policy{}, "2001:db8::5efe:7f00:1", false},
+		{"ISATAP of metadata, global", everything, "2001:db8::200:5efe:a9fe:a9fe", false},
+		{"not translated", narrow, "2620:0:a02:1::1", true},
+
 		{"link-local", everything, "169.254.169.254", false},
 		{"link-local, mapped", everything, "::ffff:169.254.169.254", false},
 		{"link-local, translated", everything, "64:ff9b::a9fe:a9fe", false},
@@ -107,6 +143,51 @@ func TestDialer(t *testing.T) {
 	} {
 		if err := get(test.policy, test.target); (err == nil) != test.want {
 			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// What content names is judged by its own policy. A mirror is reached as the mirror, and
+// not by its address, nor does it lead anywhere else.
+func TestContentAndMirrors(t *testing.T) {
+	listen := func(handler http.HandlerFunc) *httptest.Server {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		return server
+	}
+	other := listen(func(http.ResponseWriter, *http.Request) {})
+	mirror := listen(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, other.URL, http.StatusFound)
+		}
+	})
+	at, err := url.Parse(mirror.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &egress.Dialer{Policy: egress.Policy{Loopback: true}, Mirrors: map[string]url.URL{"docker.io": *at}}
+	content := d.ForContent()
+	get := func(transport *http.Transport, target string) bool {
+		defer transport.CloseIdleConnections()
+		response, err := (&http.Client{Transport: transport}).Get(target)
+		return err == nil && response.Body.Close() == nil
+	}
+	for _, test := range []struct {
+		name      string
+		transport *http.Transport
+		target    string
+		want      bool
+	}{
+		{"caller", d.Transport(), other.URL, true},
+		{"content", content.Transport(), other.URL, false},
+		{"content names the mirror", content.Transport(), mirror.URL, false},
+		{"the mirror for content", content.TransportOf("docker.io"), mirror.URL, true},
+		{"the mirror leads away", content.TransportOf("docker.io"), mirror.URL + "/away", false},
+		{"another host has none", content.TransportOf("example.com"), mirror.URL, false},
+		{"another host by the mirrors' transport", content.MirrorTransport(), other.URL, false},
+	} {
+		if got := get(test.transport, test.target); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
 		}
 	}
 }

@@ -24,9 +24,9 @@ type Registries struct {
 	Secrets resource.Secrets
 	// LoginServer makes the login server of a registry's name.
 	LoginServer func(name string) string
-	// Aliases are public suffixes ("azurecr.io") under which registries of this server
-	// are also known.
-	Aliases []string
+	// Aliases are public names ("contoso.azurecr.io") under which registries of this server
+	// are also known. They are set before the first request.
+	Aliases map[string]arm.ID
 
 	remembered *memo.Memo[string, arm.Resource[Properties]]
 }
@@ -41,11 +41,11 @@ func (r *Registries) Remember(generation memo.Generation) {
 const nameKey = "registry"
 
 // NewRegistries returns the service.
-func NewRegistries(store resource.Store, managed *identity.Managed, loginServer func(string) string, aliases []string) *Registries {
+func NewRegistries(store resource.Store, managed *identity.Managed, loginServer func(string) string) *Registries {
 	collection := &resource.Collection[Properties]{Kind: Kind, Store: store, Keys: func(r arm.Resource[Properties]) map[string]string {
 		return map[string]string{nameKey: r.ID.Name()}
 	}}
-	return &Registries{Collection: collection, Managed: managed, LoginServer: loginServer, Aliases: aliases}
+	return &Registries{Collection: collection, Managed: managed, LoginServer: loginServer}
 }
 
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9]{5,50}$`)
@@ -87,23 +87,33 @@ func (r *Registries) named(res arm.Resource[Properties]) arm.Resource[Properties
 // ContentName is the name under which the content of a registry is kept.
 func ContentName(id arm.ID) string { return strings.ToLower(id.Name()) }
 
-// NameOf returns the name of the registry that has host as its login server, by the
-// configured name or an alias; false if host cannot be one of ours.
+// NameOf returns the name of the registry that has host as its login server; false if no
+// registry of this installation can have it.
 func (r *Registries) NameOf(host string) (string, bool) {
 	host = strings.ToLower(host)
-	name, rest, ok := strings.Cut(host, ".")
-	if !ok || !namePattern.MatchString(name) {
+	name, _, ok := strings.Cut(host, ".")
+	if !ok || !namePattern.MatchString(name) || host != r.LoginServer(name) {
 		return "", false
 	}
-	if host == r.LoginServer(name) {
-		return name, true
+	return name, true
+}
+
+// ByHost finds a registry by its login server or by an alias. An alias means the registry
+// of one resource ID: another one that has its name is not found.
+func (r *Registries) ByHost(ctx context.Context, host string) (arm.Resource[Properties], error) {
+	if name, ok := r.NameOf(host); ok {
+		return r.ByName(ctx, name)
 	}
-	for _, alias := range r.Aliases {
-		if rest == alias {
-			return name, true
-		}
+	var none arm.Resource[Properties]
+	id, ok := r.Aliases[strings.ToLower(host)]
+	if !ok {
+		return none, resource.ErrNotFound
 	}
-	return "", false
+	reg, err := r.ByName(ctx, id.Name())
+	if err == nil && reg.ID.Key() != id.Key() {
+		return none, resource.ErrNotFound
+	}
+	return reg, err
 }
 
 // Put creates or changes a registry.

@@ -36,7 +36,7 @@ func TestRecipe(t *testing.T) {
 	t.Parallel()
 	need(t, azProgram)
 	w := newWorld(t)
-	s := w.serve(t, "domain: article.localhost\nloginServerAliases: [azurecr.io]")
+	s := w.serve(t, "domain: article.localhost\n"+fixture.Aliases("myResourceGroup", "mybaseregistry"))
 	testscript.Run(t, testscript.Params{Dir: "testdata/recipe", RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
 		w.describe(env, s)
 		env.Vars = append(env.Vars, azEnviron()...)
@@ -63,7 +63,7 @@ func TestTutorialWithAzureCLI(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: files, RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
 		t := env.T().(testing.TB)
 		w := newWorld(t)
-		s := w.serve(t, "loginServerAliases: [azurecr.io]")
+		s := w.serve(t, fixture.Aliases("myResourceGroup", "mybaseregistry"))
 		w.describe(env, s)
 		env.Setenv(azSocket, socket)
 		return useAz(env, s, signIn(t, s))

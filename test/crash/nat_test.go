@@ -3,6 +3,7 @@ package crash_test
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/engine/userns"
 )
 
 // TestNAT runs TestNATChild in a network namespace of its own: there a server may set
@@ -69,14 +71,14 @@ func TestNATChild(t *testing.T) {
 	// A killed server leaves devices and rules; the next one takes them over, and a
 	// server that is stopped removes them.
 	run = w.longRun("7501")
-	if devices, tables := uplinks(t); len(devices) != 2 || len(tables) != 1 {
-		t.Errorf("devices %q, tables %q; they are those of one run and of builds", devices, tables)
+	if devices, tables := uplinks(t); len(devices) != 1 || len(tables) != 3 {
+		t.Errorf("devices %q, tables %q; they are those of one run, of its devices, and of forwarding", devices, tables)
 	}
 	w.restart()
 	w.eventually("the end of run "+run, func() bool { return w.status(run) == "Error" })
 	w.eventually("the end of the run's devices", func() bool {
 		devices, tables := uplinks(t)
-		return len(devices) == 1 && len(tables) == 1
+		return len(devices) == 0 && len(tables) == 2 // none of devices
 	})
 	w.az("acr", "run", "--registry", "myregistry", "--cmd", "$Registry/base:1 nc -w 2 198.51.100.2 8080", "/dev/null")
 	must(t, w.Stop())
@@ -112,9 +114,9 @@ func uplinks(t *testing.T) (devices, tables []string) {
 // knows no way back to addresses of runs.
 func outside(t *testing.T) {
 	t.Helper()
-	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"))
+	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"), slog.New(slog.DiscardHandler))
 	must(t, err)
-	r, err := m.Open("outside")
+	r, err := m.Open("outside", userns.IDs{})
 	must(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	ns, err := netns.GetFromPath(r.Namespace())

@@ -39,10 +39,12 @@ start_upstream() {
 start_server() {
   cat >"$WORK/acrux.yaml" <<YAML
 # The article's mybaseregistry.azurecr.io means this server's registry of that name,
-# and docker.io is a registry on this machine.
-loginServerAliases: [azurecr.io]
+# and docker.io is a registry on this machine, as is the git server.
+loginServerAliases:
+  mybaseregistry.azurecr.io: /resourceGroups/myResourceGroup/providers/Microsoft.ContainerRegistry/registries/mybaseregistry
 registryMirrors: {docker.io: "$UPSTREAM"}
 agent: {stepNetwork: none}
+egress: {loopback: true}
 YAML
   acrux serve --data "$DATA" --config "$WORK/acrux.yaml" --listen "127.0.0.1:$PORT" >"$WORK/server.out" 2>"$WORK/server.log" &
   server=$!

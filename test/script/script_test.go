@@ -53,12 +53,24 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("loginServerAliases: [azurecr.io]\nregistryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
+	config := fixture.Aliases("myResourceGroup", "mybaseregistry", "baseregistry", "otherregistry") + fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
 	env.Setenv("GIT", git)
 	env.Setenv("UPSTREAM", host)
+	env.Setenv("MACHINE", machine())
 	env.Setenv("UPSTREAM_PORT", host[strings.LastIndex(host, ":")+1:])
 	env.Setenv("ACRUX_CONFIG_DIR", filepath.Join(env.WorkDir, "client"))
 	return startServer(env, config)
+}
+
+// machine is an address of this machine that is none of loopback, if it has one.
+func machine() string {
+	all, _ := net.InterfaceAddrs()
+	for _, one := range all {
+		if prefix, ok := one.(*net.IPNet); ok && prefix.IP.To4() != nil && prefix.IP.IsGlobalUnicast() {
+			return prefix.IP.String()
+		}
+	}
+	return "127.0.0.2"
 }
 
 func serveGit(env *testscript.Env) (string, error) {

@@ -85,7 +85,7 @@ func (v *Verifier) Verify(ctx context.Context, id identity.ClientID, text, audie
 	if p.ClientID.EqualFold(said.Issuer) {
 		err = v.self(ctx, p, text, audience, now)
 	} else {
-		err = v.federated(ctx, p, text, said, now)
+		err = v.federated(ctx, &p, text, said, now)
 	}
 	if err == nil && p.Disabled {
 		err = identity.ErrDisabled

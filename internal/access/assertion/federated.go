@@ -20,8 +20,8 @@ var methods = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES
 
 // federated judges a token that another issuer gave to a program. Nobody is asked for
 // keys whom the principal does not trust.
-func (v *Verifier) federated(ctx context.Context, p identity.Principal, text string, said claims, now time.Time) error {
-	trusts, err := v.Trusts(ctx, p)
+func (v *Verifier) federated(ctx context.Context, p *identity.Principal, text string, said claims, now time.Time) error {
+	trusts, err := v.Trusts(ctx, *p)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (v *Verifier) federated(ctx context.Context, p identity.Principal, text str
 		return err
 	}
 	if trust.Issuer == v.Issuer.URL {
-		return v.ours(ctx, text, trust)
+		return v.ours(ctx, p, text, trust)
 	}
 	key := func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
@@ -61,18 +61,21 @@ func choose(trusts []identity.Trust, said claims) (identity.Trust, error) {
 }
 
 // ours judges a token of this installation. Unlike others it knows whether the principal
-// that the token was given to is still there.
-func (v *Verifier) ours(ctx context.Context, text string, trust identity.Trust) error {
+// that the token was given to is still there. What was got within a run leads to no more
+// than that: p acts within it as well.
+func (v *Verifier) ours(ctx context.Context, p *identity.Principal, text string, trust identity.Trust) error {
 	audiences := make([]string, len(trust.Audiences))
 	for i, a := range trust.Audiences {
 		audiences[i] = strings.TrimSuffix(a, "/")
 	}
-	caller, err := v.Issuer.VerifyIdentity(text, audiences)
+	caller, err := v.Issuer.VerifyIdentity(ctx, text, audiences)
 	switch {
 	case errors.Is(err, token.ErrExpired):
 		return ErrExpired
-	case err != nil:
+	case token.Refused(err):
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	case err != nil:
+		return err
 	case string(caller.ObjectID) != trust.Subject:
 		return fmt.Errorf("%w: '%s'", ErrSubject, caller.ObjectID)
 	}
@@ -80,5 +83,6 @@ func (v *Verifier) ours(ctx context.Context, text string, trust identity.Trust) 
 	if errors.Is(err, identity.ErrNotFound) || err == nil && source.Disabled {
 		return fmt.Errorf("%w: its subject was disabled or deleted", ErrInvalid)
 	}
+	p.Within = caller.Within
 	return err
 }

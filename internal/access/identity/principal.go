@@ -49,6 +49,7 @@ type Principal struct {
 	DisplayName string
 	Resource    string // managed identities: ID of the identity, or of the resource it is the system identity of
 	Disabled    bool   // may neither sign in nor use what it was given
+	Within      string // key of the run that it acts in, for tokens made in that; never kept
 	Created     time.Time
 }
 

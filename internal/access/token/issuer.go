@@ -39,9 +39,14 @@ type KeyStore interface {
 type Issuer struct {
 	TenantID string
 	URL      string // the "iss" of every token: https://login.DOMAIN/TENANT/
-	keys     map[string]*ecdsa.PrivateKey
-	current  string
-	parser   *jwt.Parser
+	// Active tells whether a run is being executed, by the key of its ID: tokens that
+	// somebody got within a run count as long. It is set before the first request; nil is
+	// no run.
+	Active func(ctx context.Context, run string) (bool, error)
+
+	keys    map[string]*ecdsa.PrivateKey
+	current string
+	parser  *jwt.Parser
 
 	// verified are tokens of registries whose signature was found good, by their SHA-256:
 	// finding out takes longer than most requests.
@@ -103,6 +108,28 @@ var ErrInvalid = errors.New("the token is not valid here")
 
 // ErrExpired says that the token was valid once.
 var ErrExpired = errors.New("the token has expired")
+
+// ErrRunEnded says that a token was got within a run, which is over. It is an ErrExpired.
+var ErrRunEnded = fmt.Errorf("%w: the run that it was got in is over", ErrExpired)
+
+// Refused reports whether an error says that a token is not good, and not that nobody could
+// tell.
+func Refused(err error) bool { return errors.Is(err, ErrInvalid) || errors.Is(err, ErrExpired) }
+
+// within returns ErrRunEnded for a token of a run that is over.
+func (is *Issuer) within(ctx context.Context, run string) error {
+	if run == "" {
+		return nil
+	}
+	if is.Active == nil {
+		return ErrRunEnded
+	}
+	active, err := is.Active(ctx, run)
+	if err == nil && !active {
+		err = ErrRunEnded
+	}
+	return err
+}
 
 func (is *Issuer) sign(claims jwt.Claims) (string, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims)

@@ -37,6 +37,7 @@ type identityClaims struct {
 	UserName   string `json:"upn,omitempty"`
 	UniqueName string `json:"unique_name,omitempty"`
 	Preferred  string `json:"preferred_username,omitempty"`
+	Within     string `json:"acrux_run,omitempty"`
 	Version    string `json:"ver"`
 }
 
@@ -56,6 +57,7 @@ func (is *Issuer) claims(p identity.Principal, audience string, now time.Time, t
 func (is *Issuer) Identity(p identity.Principal, audience string, now time.Time, ttl time.Duration) (string, error) {
 	claims := is.claims(p, audience, now, ttl)
 	claims.AppID, claims.IDType, claims.ResourceID = string(p.ClientID), idApp, p.Resource
+	claims.Within = p.Within
 	if p.Kind == identity.User {
 		claims.IDType, claims.Scope, claims.Name, claims.UserName, claims.UniqueName = idUser, "user_impersonation", p.DisplayName, p.UserName, p.UserName
 	}
@@ -74,11 +76,13 @@ func (is *Issuer) ID(user identity.Principal, client identity.ClientID, now time
 type Caller struct {
 	ObjectID identity.ObjectID
 	ClientID identity.ClientID
+	Within   string // key of the run in which the token was got; it is active
 }
 
 // VerifyIdentity returns who an identity token speaks for, if it was made for one of
-// the audiences. A trailing slash of an audience does not count.
-func (is *Issuer) VerifyIdentity(text string, audiences []string) (Caller, error) {
+// the audiences. A trailing slash of an audience does not count. Errors that are not
+// Refused are faults.
+func (is *Issuer) VerifyIdentity(ctx context.Context, text string, audiences []string) (Caller, error) {
 	var claims identityClaims
 	if err := is.parse(text, &claims); err != nil {
 		return Caller{}, err
@@ -89,7 +93,10 @@ func (is *Issuer) VerifyIdentity(text string, audiences []string) (Caller, error
 	if claims.ObjectID == "" || !slices.Contains(audiences, strings.TrimSuffix(claims.Audience, "/")) {
 		return Caller{}, ErrWrongAudience
 	}
-	return Caller{ObjectID: identity.ObjectID(claims.ObjectID), ClientID: identity.ClientID(claims.AppID)}, nil
+	if err := is.within(ctx, claims.Within); err != nil {
+		return Caller{}, err
+	}
+	return Caller{ObjectID: identity.ObjectID(claims.ObjectID), ClientID: identity.ClientID(claims.AppID), Within: claims.Within}, nil
 }
 
 // ErrWrongAudience says that a token is genuine and made for something else. It is
@@ -111,6 +118,7 @@ type registryClaims struct {
 	Admin    string       `json:"admin,omitempty"`
 	Token    string       `json:"token,omitempty"`
 	Mark     string       `json:"mark,omitempty"`
+	Within   string       `json:"within,omitempty"`
 	Access   []oci.Access `json:"access,omitempty"`
 }
 
@@ -128,6 +136,7 @@ type Subject struct {
 	Admin     string // mark of the password with which the admin user signed in
 	Token     string // name of a repository-scoped token
 	Mark      string // of the password with which that signed in
+	Within    string // key of the run that a principal acts in; empty outside of runs
 }
 
 // Anonymous reports whether the subject is nobody.
@@ -135,7 +144,7 @@ func (s Subject) Anonymous() bool { return s == Subject{} }
 
 func (is *Issuer) registry(typ, registry string, subject Subject, access []oci.Access, now time.Time, ttl time.Duration) (string, error) {
 	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), now, ttl), Audience: registry, Type: typ,
-		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Token: subject.Token, Mark: subject.Mark, Access: access})
+		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Token: subject.Token, Mark: subject.Mark, Within: subject.Within, Access: access})
 }
 
 // Refresh issues a refresh token of a registry, which is named in lower case.
@@ -149,18 +158,18 @@ func (is *Issuer) Access(registry string, subject Subject, access []oci.Access, 
 }
 
 // VerifyRefresh returns whom a refresh token of the registry speaks for.
-func (is *Issuer) VerifyRefresh(text, registry string) (Subject, error) {
-	subject, _, err := is.verifyRegistry(text, typeRefresh, registry)
+func (is *Issuer) VerifyRefresh(ctx context.Context, text, registry string) (Subject, error) {
+	subject, _, err := is.verifyRegistry(ctx, text, typeRefresh, registry)
 	return subject, err
 }
 
 // VerifyAccess returns whom an access token of the registry speaks for, and to what.
-func (is *Issuer) VerifyAccess(text, registry string) (Subject, []oci.Access, error) {
-	return is.verifyRegistry(text, typeAccess, registry)
+func (is *Issuer) VerifyAccess(ctx context.Context, text, registry string) (Subject, []oci.Access, error) {
+	return is.verifyRegistry(ctx, text, typeAccess, registry)
 }
 
-func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Access, error) {
-	claims, err := is.verified.Get(context.Background(), sha256.Sum256([]byte(text)), func(context.Context) (claims registryClaims, err error) {
+func (is *Issuer) verifyRegistry(ctx context.Context, text, typ, registry string) (Subject, []oci.Access, error) {
+	claims, err := is.verified.Get(ctx, sha256.Sum256([]byte(text)), func(context.Context) (claims registryClaims, err error) {
 		return claims, is.parse(text, &claims)
 	})
 	if err != nil {
@@ -175,5 +184,8 @@ func (is *Issuer) verifyRegistry(text, typ, registry string) (Subject, []oci.Acc
 	if claims.Audience != registry {
 		return Subject{}, nil, ErrWrongAudience
 	}
-	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin, Token: claims.Token, Mark: claims.Mark}, claims.Access, nil
+	if err := is.within(ctx, claims.Within); err != nil {
+		return Subject{}, nil, err
+	}
+	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin, Token: claims.Token, Mark: claims.Mark, Within: claims.Within}, claims.Access, nil
 }

@@ -85,11 +85,11 @@ func TestKinds(t *testing.T) {
 	}
 	doors := map[string]func(string) error{
 		"identity": func(text string) error {
-			_, err := is.VerifyIdentity(text, []string{"https://arm.test", "https://other.test"})
+			_, err := is.VerifyIdentity(t.Context(), text, []string{"https://arm.test", "https://other.test"})
 			return err
 		},
-		"refresh": func(text string) error { _, err := is.VerifyRefresh(text, "reg"); return err },
-		"access":  func(text string) error { _, _, err := is.VerifyAccess(text, "reg"); return err },
+		"refresh": func(text string) error { _, err := is.VerifyRefresh(t.Context(), text, "reg"); return err },
+		"access":  func(text string) error { _, _, err := is.VerifyAccess(t.Context(), text, "reg"); return err },
 	}
 	opens := map[string]string{"identity": "identity", "identity, slash": "identity", "user": "identity", "refresh": "refresh", "access": "access"}
 	for name, text := range tokens {
@@ -108,7 +108,7 @@ func TestKinds(t *testing.T) {
 	if err := doors["identity"](tokens["identity, other"]); !errors.Is(err, token.ErrWrongAudience) {
 		t.Errorf("a token for another audience: %v", err)
 	}
-	got, granted, err := is.VerifyAccess(tokens["access"], "reg")
+	got, granted, err := is.VerifyAccess(t.Context(), tokens["access"], "reg")
 	if diff := cmp.Diff([]any{subject, access, nil}, []any{got, granted, err}); diff != "" {
 		t.Error(diff)
 	}
@@ -138,7 +138,7 @@ func TestTampered(t *testing.T) {
 		"another issuer": elsewhere,
 	}
 	for name, text := range forged {
-		if _, err := is.VerifyIdentity(text, []string{"a"}); !errors.Is(err, token.ErrInvalid) {
+		if _, err := is.VerifyIdentity(t.Context(), text, []string{"a"}); !errors.Is(err, token.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestJWKS(t *testing.T) {
 	text, err := issuer(t, store, url).Identity(person, "a", time.Now(), time.Hour)
 	text = must(t, text, err)
 	again := issuer(t, store, url)
-	if _, err := again.VerifyIdentity(text, []string{"a"}); err != nil {
+	if _, err := again.VerifyIdentity(t.Context(), text, []string{"a"}); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
 	set, err := again.JWKS()

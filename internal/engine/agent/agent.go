@@ -16,17 +16,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/source"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
@@ -35,7 +32,7 @@ type Options struct {
 	Leaser   lease.Leaser
 	Executor engine.Executor
 	// Dialer makes all connections to where a user's task says: contexts, registries
-	// at login, alias sources, vaults.
+	// at login, alias sources, vaults. What a file out of a context says is content.
 	Dialer *egress.Dialer
 	// Root is a directory of the agent's own. Runs have their directories below it;
 	// what an earlier process left there is removed at the start.
@@ -44,8 +41,15 @@ type Options struct {
 	Agent lease.Agent
 	// Slots is how many runs are executed at the same time; 0 is 1.
 	Slots int
-	// Privileged says whether steps of a registry's runs may be privileged; nil is never.
-	Privileged func(registry string) bool
+	// Privileged says for the ARM ID of a registry whether steps of its runs may be
+	// privileged; nil is never.
+	Privileged func(registryID string) bool
+	// PublicName says which registry of the installation has a name of the public cloud
+	// here, by its login server; nil is none.
+	PublicName func(host string) (loginServer string, ok bool)
+	// AzureSuffixes are what the hosts of registries end in that tokens of identities go to,
+	// beside those of this installation; nil is the variable of that name.
+	AzureSuffixes []string
 	// ImageAliases are the short names of images in task files; nil is Azure's list.
 	ImageAliases map[string]string
 	// MaxContextBytes bounds one build context; 0 is 4 GiB.
@@ -56,8 +60,10 @@ type Options struct {
 // Agent executes runs.
 type Agent struct {
 	Options
-	transport http.RoundTripper
-	sources   *source.Fetcher
+	asked   ways // to what callers name
+	content ways // to what content names
+
+	registries *registryClient
 }
 
 // New returns an agent. Nothing happens before Run.
@@ -68,24 +74,18 @@ func New(o Options) *Agent {
 	if o.Privileged == nil {
 		o.Privileged = func(string) bool { return false }
 	}
+	if o.PublicName == nil {
+		o.PublicName = func(string) (string, bool) { return "", false }
+	}
+	if o.AzureSuffixes == nil {
+		o.AzureSuffixes = AzureSuffixes
+	}
 	if o.Slots < 1 {
 		o.Slots = 1
 	}
-	transport := o.Dialer.Transport()
 	return &Agent{
-		Options:   o,
-		transport: transport,
-		sources:   &source.Fetcher{Transport: transport, MaxBytes: o.MaxContextBytes, Registry: artifactsAt(o.Dialer)},
-	}
-}
-
-// artifactsAt says where the artifacts of a registry are: at its mirror, if it has one.
-func artifactsAt(dialer *egress.Dialer) func(host string) (at string, plain bool) {
-	return func(host string) (string, bool) {
-		if mirror, ok := dialer.Mirror(host); ok {
-			return mirror.Host + strings.TrimSuffix(mirror.Path, "/"), mirror.Scheme == "http"
-		}
-		return host, dialer.PlainHTTP(host)
+		Options: o, asked: newWays(o.Dialer, o.MaxContextBytes), content: newWays(o.Dialer.ForContent(), o.MaxContextBytes),
+		registries: newRegistryClient(o.Dialer, o.AzureSuffixes),
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 type credentials struct {
 	mu     sync.Mutex
 	byHost map[string]*entry
+	told   map[string]bool
+	asked  func(host string) // is called for each host that is asked as somebody, once; or nil
 }
 
 // entry is a credential; one that can be renewed says how, and how old it is.
@@ -33,6 +35,7 @@ type entry struct {
 func (c *credentials) Credential(host string) (engine.Credential, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.tell(host)
 	found, ok := c.byHost[egress.CanonicalHost(host)]
 	if !ok {
 		return engine.Credential{}, false
@@ -46,6 +49,24 @@ func (c *credentials) Credential(host string) (engine.Credential, bool) {
 		found.at = time.Now()
 	}
 	return found.credential, true
+}
+
+func (c *credentials) tell(host string) {
+	if c.told == nil {
+		c.told = map[string]bool{}
+	}
+	if host = egress.CanonicalHost(host); c.asked != nil && !c.told[host] {
+		c.told[host] = true
+		c.asked(host)
+	}
+}
+
+// tellName says once that a public name means a registry here: whoever reads the log would
+// take it for another one.
+func (r *run) tellName(host string) {
+	if server, ok := r.agent.PublicName(host); ok {
+		r.log.Printf("%s means the registry %s of this installation", host, server)
+	}
 }
 
 func (c *credentials) has(host string) bool {

@@ -5,10 +5,17 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -35,11 +42,64 @@ type registry struct {
 
 func (reg registry) serve(t *testing.T) url.URL {
 	t.Helper()
-	var server *httptest.Server
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = reg.handler(func() string { return server.URL })
+	server.Start()
+	t.Cleanup(server.Close)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *u
+}
+
+// own makes a registry one of the installation, at a host with TLS.
+func (r *rig) own(host string, reg registry) {
+	r.t.Helper()
+	server := httptest.NewUnstartedServer(reg.handler(func() string { return "https://" + host }))
+	certificate := selfSigned(r.t, host)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	r.t.Cleanup(server.Close)
+	if r.dialer.RootCAs == nil {
+		r.dialer.RootCAs = x509.NewCertPool()
+	}
+	r.dialer.RootCAs.AddCert(certificate.Leaf)
+	before := r.dialer.Own
+	r.dialer.Own = func(wanted string) (string, bool) {
+		if name, _, err := net.SplitHostPort(wanted); wanted == host || err == nil && name == host {
+			return server.Listener.Addr().String(), true
+		}
+		if before != nil {
+			return before(wanted)
+		}
+		return "", false
+	}
+}
+
+func selfSigned(t *testing.T, host string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func (reg registry) handler(base func() string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v2/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer good" {
-			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/oauth2/token",service="x"`, server.URL))
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/oauth2/token",service="x"`, base()))
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
@@ -53,13 +113,7 @@ func (reg registry) serve(t *testing.T) url.URL {
 	if reg.exchange != nil {
 		mux.HandleFunc("POST /oauth2/exchange", reg.exchange)
 	}
-	server = httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return *u
+	return mux
 }
 
 // gitServer serves a repository web.git with these files, and its head revision.
@@ -133,7 +187,8 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, leaser: new(leasetest.Memory), fake: new(enginetest.Fake), root: t.TempDir()}
-	r.dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Mirrors: map[string]url.URL{}}
+	machine := egress.Policy{Loopback: true}
+	r.dialer = &egress.Dialer{Policy: machine, Content: machine, Mirrors: map[string]url.URL{}}
 	r.dialer.Mirrors["myregistry.azurecr.io"] = registry{password: "own-password"}.serve(t)
 	return r
 }

@@ -162,7 +162,7 @@ func tutorial(t *testing.T, rig *rig, task string) (lease.Job, string) {
 		"Dockerfile-app": "ARG REGISTRY_NAME\nFROM ${REGISTRY_NAME}/baseimages/node:15-alpine\nCOPY . /src\nRUN cd /src && npm install\nEXPOSE 80\nCMD [\"node\", \"/src/server.js\"]\n",
 	})
 	exchange := exchanges(t, "identity-token", "base-refresh")
-	rig.dialer.Mirrors["mybaseregistry.azurecr.io"] = registry{password: "base-refresh", exchange: exchange}.serve(t)
+	rig.own("mybaseregistry.azurecr.io", registry{password: "base-refresh", exchange: exchange})
 	rig.leaser.OnToken = func(_ string, request lease.TokenRequest) (lease.AccessToken, error) {
 		if request.Audience != audience || request.ClientID != "client-1" {
 			return lease.AccessToken{}, fmt.Errorf("asked for %+v", request)

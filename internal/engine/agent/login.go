@@ -53,12 +53,15 @@ const resolving = "failed to unmarshal task before running: failed to resolve se
 
 // identityLogin makes a credential for a registry out of an identity.
 func (r *run) identityLogin(ctx context.Context, registry string, identity lease.Identity) (engine.Credential, error) {
+	if !r.registries.exchanges(registry) {
+		return engine.Credential{}, r.explainStranger(registry)
+	}
 	token, err := r.leaser.Token(ctx, r.lease.Key, lease.TokenRequest{Audience: audience, ClientID: identity.ClientID})
 	if err != nil {
 		return engine.Credential{}, explainToken(err)
 	}
 	r.mask.Add(token.Token)
-	refresh, err := r.registries.exchange(ctx, registry, token.Token)
+	refresh, err := r.registries.refresh(ctx, registry, token.Token)
 	if err != nil {
 		return engine.Credential{}, r.explainExchange(ctx, registry, err)
 	}

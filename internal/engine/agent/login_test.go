@@ -62,7 +62,7 @@ func TestLogins(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			rig := newRig(t)
-			rig.dialer.Mirrors["mybaseregistry.azurecr.io"] = registry{password: "refresh", exchange: tt.exchange}.serve(t)
+			rig.own("mybaseregistry.azurecr.io", registry{password: "refresh", exchange: tt.exchange})
 			rig.leaser.OnToken = func(string, lease.TokenRequest) (lease.AccessToken, error) {
 				return leasetest.StaticToken("identity-token", "client-1"), nil
 			}
@@ -88,13 +88,13 @@ func TestTransientFailuresAreTriedAgain(t *testing.T) {
 	var calls atomic.Int32
 	exchange := exchanges(t, "identity-token", "refresh")
 	rig := newRig(t)
-	rig.dialer.Mirrors["mybaseregistry.azurecr.io"] = registry{password: "refresh", exchange: func(w http.ResponseWriter, r *http.Request) {
+	rig.own("mybaseregistry.azurecr.io", registry{password: "refresh", exchange: func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1) < 3 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		exchange(w, r)
-	}}.serve(t)
+	}})
 	rig.leaser.OnToken = func(string, lease.TokenRequest) (lease.AccessToken, error) {
 		return leasetest.StaticToken("identity-token", "client-1"), nil
 	}

@@ -44,7 +44,7 @@ func (r *run) fetchContext(ctx context.Context) error {
 			return err
 		}
 	}
-	fetched, err := r.agent.sources.Fetch(ctx, source.Request{
+	fetched, err := r.agent.asked.sources.Fetch(ctx, source.Request{
 		Context: r.job.Step.Context, Token: r.job.Step.ContextToken, Dir: filepath.Join(r.dir, "source"), Credential: r.credentials.Credential,
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *run) fetchStep(ctx context.Context, build taskfile.Context, dir string)
 	if host := hostOf(build.Text); host != "" && host == hostOf(r.job.Step.Context) {
 		request.Token = r.job.Step.ContextToken
 	}
-	fetched, err := r.agent.sources.Fetch(ctx, request)
+	fetched, err := r.named().sources.Fetch(ctx, request)
 	return fetched.Commit, err
 }
 
@@ -253,7 +253,7 @@ func (r *run) get(ctx context.Context, address string, bearer secret.String) (co
 	if !bearer.Empty() {
 		request.Header.Set("Authorization", "Bearer "+bearer.Reveal())
 	}
-	response, err := r.agent.client().Do(request)
+	response, err := r.named().client().Do(request)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -11,15 +11,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 )
 
 // registryClient logs in to registries.
 type registryClient struct {
-	dialer *egress.Dialer
-	http   *http.Client
+	dialer   *egress.Dialer
+	suffixes []string // of Azure's registries
+	http     *http.Client
+	mirrors  *http.Client // of mirrors alone
+	exchange *http.Client // goes to no other host than it was sent to
+}
+
+func newRegistryClient(dialer *egress.Dialer, suffixes []string) *registryClient {
+	direct := dialer.Transport()
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &registryClient{
+		dialer: dialer, suffixes: suffixes, http: &http.Client{Transport: direct},
+		mirrors:  &http.Client{Transport: dialer.MirrorTransport()},
+		exchange: &http.Client{Transport: direct, CheckRedirect: stay},
+	}
 }
 
 // userAgent is what Azure's runner calls itself.
@@ -36,18 +48,18 @@ const (
 	maxAnswer     = 1 << 20
 )
 
-// base is the address of a registry.
-func (c *registryClient) base(host string) string {
+// at is the address of a registry, or of its mirror, and who asks there.
+func (c *registryClient) at(host string) (base string, client *http.Client) {
 	if mirror, ok := c.dialer.Mirror(host); ok {
-		return strings.TrimSuffix(mirror.String(), "/")
+		return strings.TrimSuffix(mirror.String(), "/"), c.mirrors
 	}
 	if egress.CanonicalHost(host) == "docker.io" {
 		host = "registry-1.docker.io"
 	}
 	if c.dialer.PlainHTTP(host) {
-		return "http://" + host
+		return "http://" + host, c.http
 	}
-	return "https://" + host
+	return "https://" + host, c.http
 }
 
 // answer is a registry's response, read to its end.
@@ -58,9 +70,9 @@ type answer struct {
 	body   []byte
 }
 
-func (c *registryClient) do(request *http.Request) (answer, error) {
+func do(client *http.Client, request *http.Request) (answer, error) {
 	request.Header.Set("User-Agent", userAgent)
-	response, err := c.http.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -137,35 +149,6 @@ func (a answer) explain() []string {
 	return lines
 }
 
-// exchange turns a token of an identity into a refresh token of the registry.
-func (c *registryClient) exchange(ctx context.Context, host string, token secret.String) (secret.String, error) {
-	form := url.Values{"grant_type": {"access_token"}, "service": {host}, "access_token": {token.Reveal()}}.Encode()
-	var refresh secret.String
-	err := attempts(ctx, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base(host)+"/oauth2/exchange", strings.NewReader(form))
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		got, err := c.do(request)
-		if err == nil {
-			err = judge(got)
-		}
-		if err != nil {
-			return err
-		}
-		var body struct {
-			RefreshToken string `json:"refresh_token"`
-		}
-		if err := json.Unmarshal(got.body, &body); err != nil || body.RefreshToken == "" {
-			return &refusal{answer{status: "200 OK without a refresh token"}}
-		}
-		refresh = secret.New(body.RefreshToken)
-		return nil
-	})
-	return refresh, err
-}
-
 // verify checks a credential as docker login does: it asks for /v2/, answers the
 // challenge and asks again.
 func (c *registryClient) verify(ctx context.Context, host string, credential engine.Credential) error {
@@ -177,7 +160,7 @@ func (c *registryClient) verify(ctx context.Context, host string, credential eng
 		if first.code != http.StatusUnauthorized {
 			return judge(first)
 		}
-		authorize, err := c.respond(ctx, first.header.Get("WWW-Authenticate"), credential)
+		authorize, err := c.respond(ctx, host, first.header.Get("WWW-Authenticate"), credential)
 		if err != nil {
 			return err
 		}
@@ -190,16 +173,17 @@ func (c *registryClient) verify(ctx context.Context, host string, credential eng
 }
 
 func (c *registryClient) ping(ctx context.Context, host string, authorize func(http.Header)) (answer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base(host)+"/v2/", nil)
+	base, client := c.at(host)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/", nil)
 	if err != nil {
 		return answer{}, err
 	}
 	authorize(request.Header)
-	return c.do(request)
+	return do(client, request)
 }
 
 // respond answers a challenge: with the credential itself, or with a token got for it.
-func (c *registryClient) respond(ctx context.Context, challenge string, credential engine.Credential) (func(http.Header), error) {
+func (c *registryClient) respond(ctx context.Context, host, challenge string, credential engine.Credential) (func(http.Header), error) {
 	basic := func(header http.Header) {
 		(&http.Request{Header: header}).SetBasicAuth(credential.Username, credential.Password.Reveal())
 	}
@@ -222,7 +206,8 @@ func (c *registryClient) respond(ctx context.Context, challenge string, credenti
 		return nil, err
 	}
 	basic(request.Header)
-	got, err := c.do(request)
+	_, client := c.at(host)
+	got, err := do(client, request)
 	if err == nil {
 		err = judge(got)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -46,17 +45,16 @@ type run struct {
 	commit, branch string // of the job's context
 }
 
-func (a *Agent) client() *http.Client { return &http.Client{Transport: a.transport} }
-
 // newRun gathers what a run needs, and what must never be shown of it.
 func (a *Agent) newRun(l *lease.Lease, out *sink) *run {
 	r := &run{
 		agent: a, leaser: a.Leaser, lease: l, job: &l.Job, started: time.Now(), id: uuid.NewString(),
 		sharedVolume: "acb_vol_" + uuid.NewString(), mask: secret.NewMask(), credentials: new(credentials),
-		registries: &registryClient{dialer: a.Dialer, http: a.client()},
+		registries: a.registries,
 	}
 	r.dir = filepath.Join(a.runsDir(), r.id)
 	r.log = engine.NewLog(out, r.mask)
+	r.credentials.asked = r.tellName
 	r.metadata = &imds.Handler{Identities: r.job.Identities, Key: imds.NewKey(), Token: r.token}
 	r.mask.Add(r.metadata.Key)
 	r.mask.Add(l.Job.Step.ContextToken)
@@ -199,7 +197,7 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
 		Identity: r.metadata, CacheScope: cacheScope(r.job),
-		Privileged: r.agent.Privileged(r.job.RegistryName), SharedVolume: r.sharedVolume,
+		Privileged: r.agent.Privileged(r.job.RegistryID), SharedVolume: r.sharedVolume,
 	})
 	if err != nil {
 		return engine.Outcome{}, fmt.Errorf("opening a scope: %w", err)
@@ -219,6 +217,9 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 func cacheScope(job *lease.Job) string {
 	if job.TaskID != "" {
 		return strings.ToLower(job.TaskID)
+	}
+	if job.RegistryID != "" { // a name may be another registry's one day
+		return strings.ToLower(job.RegistryID)
 	}
 	return "registry:" + strings.ToLower(job.LoginServer)
 }

@@ -51,14 +51,15 @@ var errBuildKit = problem.New(problem.Unsupported, "NotOffered", "BuildKit's own
 
 func (h *Handler) buildkit(http.ResponseWriter, *http.Request) error { return errBuildKit }
 
+// buildOptions are the parameters that a build looks at, and those that say nothing here:
+// containers of a build are removed in any case, and a client that wants to be quiet, or a
+// name for what it does, sees to that itself.
+var buildOptions = []string{"version", "dockerfile", "t", "target", "platform", "nocache", "pull", "networkmode", "extrahosts", "shmsize", "buildargs", "labels",
+	"cachefrom", "ulimits", "rm", "forcerm", "q", "buildid", "session"}
+
 // readBuild reads the options of a build.
 func readBuild(r *http.Request) (engine.Build, error) {
 	query := r.URL.Query()
-	for _, name := range []string{"remote", "outputs", "cgroupparent", "isolation", "cpusetcpus", "cpusetmems", "cpushares", "cpuperiod", "cpuquota", "memory", "memswap", "squash", "securityopt"} {
-		if value := query.Get(name); value != "" && value != "0" && value != "default" && value != "null" && value != "[]" && value != "false" {
-			return engine.Build{}, notOffered("the build option " + name)
-		}
-	}
 	if query.Get("version") == "2" {
 		return engine.Build{}, errBuildKit
 	}
@@ -82,15 +83,26 @@ func readBuild(r *http.Request) (engine.Build, error) {
 		}
 	}
 	if size := query.Get("shmsize"); size != "" {
-		build.ShmSize, _ = strconv.ParseInt(size, 10, 64) // what is no number is docker's default
+		var err error
+		if build.ShmSize, err = strconv.ParseInt(size, 10, 64); err != nil || build.ShmSize < 0 {
+			return engine.Build{}, problem.New(problem.Invalid, "BadOption", "the build option shmsize is %q", size)
+		}
 	}
 	var args map[string]*string
-	for name, into := range map[string]any{"buildargs": &args, "labels": &build.Labels} {
+	var caches []string
+	var limits []ulimit
+	for name, into := range map[string]any{"buildargs": &args, "labels": &build.Labels, "cachefrom": &caches, "ulimits": &limits} {
 		if text := query.Get(name); text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {
 				return engine.Build{}, problem.New(problem.Invalid, "BadOption", "the build option %s cannot be read: %v", name, err)
 			}
 		}
+	}
+	for _, ref := range caches {
+		build.CacheFrom = append(build.CacheFrom, engine.Cache{Kind: "registry", Options: map[string]string{"ref": ref}})
+	}
+	for _, limit := range limits {
+		build.Ulimits = append(build.Ulimits, limit.String())
 	}
 	build.Args = map[string]string{}
 	for name, value := range args {

@@ -118,12 +118,16 @@ func (h *Handler) stop(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	grace := stopGrace
+	seconds := c.Spec.StopTimeout
 	if text := r.URL.Query().Get("t"); text != "" {
-		seconds, err := strconv.Atoi(text)
+		given, err := strconv.Atoi(text)
 		if err != nil {
 			return problem.New(problem.Invalid, "BadTimeout", "invalid timeout: %s", text)
 		}
-		if grace = time.Duration(seconds) * time.Second; seconds < 0 {
+		seconds = &given
+	}
+	if seconds != nil {
+		if grace = time.Duration(*seconds) * time.Second; *seconds < 0 {
 			grace = 365 * 24 * time.Hour // longer than any run
 		}
 	}

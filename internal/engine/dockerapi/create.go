@@ -1,10 +1,11 @@
 package dockerapi
 
 import (
-	"encoding/json"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,11 +19,12 @@ import (
 // createBody is what POST /containers/create takes, as far as it is offered.
 type createBody struct {
 	Hostname, Image, User, WorkingDir, StopSignal string
+	StopTimeout                                   *int // seconds
 	Tty, OpenStdin                                bool
 	Env, Cmd                                      []string
 	Entrypoint                                    []string
 	Labels                                        map[string]string
-	ExposedPorts                                  map[string]struct{}
+	ExposedPorts, Volumes                         map[string]struct{}
 	HostConfig                                    hostConfig
 	NetworkingConfig                              struct {
 		EndpointsConfig map[string]*struct{ Aliases []string }
@@ -44,46 +46,33 @@ type hostConfig struct {
 	PidsLimit                              *int64
 	ShmSize                                int64
 	Tmpfs                                  map[string]string
-	Ulimits                                []struct {
-		Name       string
-		Soft, Hard int64
-	}
+	Ulimits                                []ulimit
 }
+
+type ulimit struct {
+	Name       string
+	Soft, Hard int64
+}
+
+// String is the limit as docker's client takes it.
+func (u ulimit) String() string { return fmt.Sprintf("%s=%d:%d", u.Name, u.Soft, u.Hard) }
 
 type mountConfig struct {
 	Type, Source, Target string
 	ReadOnly             bool
-	TmpfsOptions         *struct{ SizeBytes int64 }
-}
-
-// What is understood, beside what createBody has: what says nothing that would have to be
-// done.
-var (
-	knownConfig = words("Hostname Image User WorkingDir StopSignal Tty OpenStdin Env Cmd Entrypoint Labels ExposedPorts HostConfig NetworkingConfig " +
-		"AttachStdin AttachStdout AttachStderr StdinOnce StopTimeout Volumes ArgsEscaped")
-	knownHostConfig = words("Binds Mounts NetworkMode PortBindings AutoRemove Privileged ReadonlyRootfs Init CapAdd CapDrop GroupAdd ExtraHosts SecurityOpt " +
-		"NanoCpus CpuShares CpusetCpus Memory MemoryReservation MemorySwap PidsLimit ShmSize Tmpfs Ulimits ConsoleSize")
-)
-
-func words(text string) map[string]bool {
-	found := map[string]bool{}
-	for word := range strings.FieldsSeq(text) {
-		found[word] = true
+	TmpfsOptions         *struct {
+		SizeBytes int64
+		Mode      uint32
 	}
-	return found
 }
 
 // create makes a container.
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	var raw json.RawMessage
-	if err := decode(w, r, &raw); err != nil {
+	var body createBody
+	if err := containerShape.read(w, r, &body); err != nil {
 		return err
 	}
-	var body createBody
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return problem.New(problem.Invalid, "BadBody", "the body of the request cannot be read: %v", err)
-	}
-	if err := checkSettings(raw); err != nil {
+	if err := checkPlatform(r); err != nil {
 		return err
 	}
 	spec, err := body.spec()
@@ -97,79 +86,6 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer(w, http.StatusCreated, map[string]any{"Id": id, "Warnings": []string{}})
 	return nil
-}
-
-// checkSettings refuses settings that nothing here would carry out.
-func checkSettings(raw json.RawMessage) error {
-	var config map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return problem.New(problem.Invalid, "BadBody", "the body of the request cannot be read: %v", err)
-	}
-	if err := unknownSettings(config, knownConfig, ""); err != nil {
-		return err
-	}
-	var host map[string]json.RawMessage
-	if text := config["HostConfig"]; len(text) > 0 {
-		if err := json.Unmarshal(text, &host); err != nil {
-			return problem.New(problem.Invalid, "BadBody", "HostConfig cannot be read: %v", err)
-		}
-	}
-	return unknownSettings(host, knownHostConfig, "HostConfig.")
-}
-
-func unknownSettings(settings map[string]json.RawMessage, known map[string]bool, prefix string) error {
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if !known[name] && !isDefault(name, settings[name]) {
-			return notOffered("the setting " + prefix + name)
-		}
-	}
-	return nil
-}
-
-// isDefault reports whether a value is what clients send for a setting that nobody made.
-func isDefault(name string, raw json.RawMessage) bool {
-	var value any
-	if json.Unmarshal(raw, &value) != nil {
-		return false
-	}
-	switch name {
-	case "MemorySwappiness":
-		return value == nil || value == float64(-1)
-	case "RestartPolicy":
-		policy, _ := value.(map[string]any)
-		return policy["Name"] == nil || policy["Name"] == "" || policy["Name"] == "no"
-	case "LogConfig":
-		config, _ := value.(map[string]any)
-		return config["Type"] == nil || config["Type"] == "" || config["Type"] == "json-file"
-	case "CgroupnsMode":
-		return value == nil || value == "" || value == "private"
-	case "IpcMode":
-		return value == nil || value == "" || value == "private"
-	}
-	return isZero(value)
-}
-
-func isZero(value any) bool {
-	switch v := value.(type) {
-	case nil:
-		return true
-	case bool:
-		return !v
-	case float64:
-		return v == 0
-	case string:
-		return v == "" || v == "default"
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		for _, member := range v {
-			if !isZero(member) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
 }
 
 // spec makes what the engine runs of the body.
@@ -188,7 +104,7 @@ func (b *createBody) spec() (Spec, error) {
 		command.Options.Pids = *host.PidsLimit
 	}
 	for _, limit := range host.Ulimits {
-		command.Options.Ulimits = append(command.Options.Ulimits, fmt.Sprintf("%s=%d:%d", limit.Name, limit.Soft, limit.Hard))
+		command.Options.Ulimits = append(command.Options.Ulimits, limit.String())
 	}
 	for _, at := range slices.Sorted(maps.Keys(host.Tmpfs)) {
 		command.Options.Tmpfs = append(command.Options.Tmpfs, strings.TrimSuffix(at+":"+host.Tmpfs[at], ":"))
@@ -196,12 +112,12 @@ func (b *createBody) spec() (Spec, error) {
 	for port := range b.ExposedPorts {
 		command.Expose = append(command.Expose, port)
 	}
-	for _, step := range []func(*engine.Command) error{b.network, b.mounts, b.ports, b.security} {
+	for _, step := range []func(*engine.Command) error{b.bounds, b.network, b.mounts, b.ports, b.security} {
 		if err := step(&command); err != nil {
 			return Spec{}, err
 		}
 	}
-	spec := Spec{Command: command, Labels: b.Labels, AutoRemove: host.AutoRemove, OpenStdin: b.OpenStdin}
+	spec := Spec{Command: command, Labels: b.Labels, AutoRemove: host.AutoRemove, OpenStdin: b.OpenStdin, StopTimeout: b.StopTimeout}
 	if b.StopSignal != "" {
 		number, err := signal.ParseSignal(b.StopSignal)
 		if err != nil {
@@ -233,30 +149,77 @@ func (b *createBody) network(command *engine.Command) error {
 	return nil
 }
 
-// mounts finds the volumes among binds and mounts.
+// bounds refuses to take away what is bounded.
+func (b *createBody) bounds(*engine.Command) error {
+	host := &b.HostConfig
+	if host.PidsLimit != nil && *host.PidsLimit < 0 {
+		return notOffered("an unlimited number of processes (HostConfig.PidsLimit)")
+	}
+	for name, value := range map[string]int64{"NanoCpus": host.NanoCPUs, "CpuShares": host.CPUShares, "Memory": host.Memory, "MemoryReservation": host.MemoryReservation, "ShmSize": host.ShmSize} {
+		if value < 0 {
+			return problem.New(problem.Invalid, "BadLimit", "HostConfig.%s is negative", name)
+		}
+	}
+	return nil
+}
+
+// bindModes are those of a bind that are carried out, and those that say nothing here: how
+// labels of SELinux are set, and how far a Mac may lag behind.
+var bindModes = map[string]bool{"": true, "rw": true, "ro": true, "z": true, "Z": true, "private": true, "rprivate": true,
+	"consistent": true, "cached": true, "delegated": true}
+
+// mounts finds the volumes among binds and mounts, and those that have a place alone.
 func (b *createBody) mounts(command *engine.Command) error {
-	for _, bind := range b.HostConfig.Binds {
-		source, target, _ := strings.Cut(bind, ":")
+	for _, text := range b.HostConfig.Binds {
+		source, target, _ := strings.Cut(text, ":")
 		target, mode, _ := strings.Cut(target, ":")
-		command.Mounts = append(command.Mounts, engine.Mount{Volume: source, Path: target, ReadOnly: slices.Contains(strings.Split(mode, ","), "ro")})
+		mount := engine.Mount{Volume: source, Path: target}
+		for _, word := range strings.Split(mode, ",") {
+			if !bindModes[word] {
+				return notOffered("the mode " + word + " of a mount")
+			}
+			mount.ReadOnly = mount.ReadOnly || word == "ro"
+		}
+		command.Mounts = append(command.Mounts, mount)
 	}
 	for _, m := range b.HostConfig.Mounts {
 		switch m.Type {
 		case "volume", "bind":
-			if m.Source != "" {
-				command.Mounts = append(command.Mounts, engine.Mount{Volume: m.Source, Path: m.Target, ReadOnly: m.ReadOnly})
+			if m.Source == "" {
+				m.Source = unnamed()
 			}
+			command.Mounts = append(command.Mounts, engine.Mount{Volume: m.Source, Path: m.Target, ReadOnly: m.ReadOnly})
 		case "tmpfs":
-			entry := m.Target
-			if m.TmpfsOptions != nil && m.TmpfsOptions.SizeBytes > 0 {
-				entry += ":size=" + strconv.FormatInt(m.TmpfsOptions.SizeBytes, 10)
-			}
-			command.Options.Tmpfs = append(command.Options.Tmpfs, entry)
+			command.Options.Tmpfs = append(command.Options.Tmpfs, m.tmpfs())
 		default:
 			return notOffered("a mount of the type " + m.Type)
 		}
 	}
+	for _, at := range slices.Sorted(maps.Keys(b.Volumes)) {
+		taken := func(m engine.Mount) bool { return m.Path == at }
+		if !slices.ContainsFunc(command.Mounts, taken) {
+			command.Mounts = append(command.Mounts, engine.Mount{Volume: unnamed(), Path: at})
+		}
+	}
 	return nil
+}
+
+// unnamed makes a name for a volume that was given none. It goes with the run.
+func unnamed() string { return strings.ToLower(rand.Text()) }
+
+// tmpfs is a file system in memory as --tmpfs writes it.
+func (m mountConfig) tmpfs() string {
+	var options []string
+	if m.ReadOnly {
+		options = append(options, "ro")
+	}
+	if m.TmpfsOptions != nil && m.TmpfsOptions.SizeBytes > 0 {
+		options = append(options, "size="+strconv.FormatInt(m.TmpfsOptions.SizeBytes, 10))
+	}
+	if m.TmpfsOptions != nil && m.TmpfsOptions.Mode != 0 {
+		options = append(options, fmt.Sprintf("mode=%o", m.TmpfsOptions.Mode))
+	}
+	return strings.TrimSuffix(m.Target+":"+strings.Join(options, ","), ":")
 }
 
 func (b *createBody) ports(command *engine.Command) error {
@@ -285,4 +248,15 @@ func (b *createBody) security(command *engine.Command) error {
 		}
 	}
 	return nil
+}
+
+// checkPlatform refuses images of another platform than this machine's, which is the one
+// that all of a run are for.
+func checkPlatform(r *http.Request) error {
+	switch platform := r.URL.Query().Get("platform"); platform {
+	case "", "linux", "linux/" + runtime.GOARCH:
+		return nil
+	default:
+		return notOffered("the platform " + platform)
+	}
 }

@@ -38,10 +38,28 @@ func TestSettings(t *testing.T) {
 		"unknown and zero": {`{"HostConfig":{"Future":{"A":[],"B":0}},"More":false}`, ""},
 		"health":           {`{"Healthcheck":{"Test":["CMD","x"]}}`, "Healthcheck"},
 		"no network":       {`{"NetworkDisabled":true}`, "NetworkDisabled"},
-		"no object":        {`[1]`, "cannot be read"},
-		"no host":          {`{"HostConfig":[1]}`, "cannot be read"},
+		"masked paths":     {`{"HostConfig":{"MaskedPaths":[]}}`, "HostConfig.MaskedPaths"},
+		"some masked":      {`{"HostConfig":{"MaskedPaths":["/proc/kcore"]}}`, "HostConfig.MaskedPaths"},
+		"in lower case":    {`{"HostConfig":{"maskedpaths":[]}}`, "HostConfig.maskedpaths"},
+		"read-only paths":  {`{"HostConfig":{"ReadonlyPaths":[]}}`, "HostConfig.ReadonlyPaths"},
+		"options of a log": {`{"HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}}`, "HostConfig.LogConfig"},
+		"retries":          {`{"HostConfig":{"RestartPolicy":{"Name":"no","MaximumRetryCount":3}}}`, "HostConfig.RestartPolicy"},
+		"default as value": {`{"Domainname":"default"}`, "Domainname"},
+		"a driver's options": {`{"HostConfig":{"Mounts":[{"Type":"volume","Source":"v","Target":"/v","VolumeOptions":{"DriverConfig":{"Options":{"type":"none","o":"bind","device":"/etc"}}}}]}}`,
+			"HostConfig.Mounts.VolumeOptions"},
+		"a driver by name":    {`{"HostConfig":{"Mounts":[{"Type":"volume"},{"Type":"volume","VolumeOptions":{"DriverConfig":{"Name":"nfs"}}}]}}`, "HostConfig.Mounts.VolumeOptions"},
+		"a part of a volume":  {`{"HostConfig":{"Mounts":[{"Type":"volume","VolumeOptions":{"Subpath":"x"}}]}}`, "HostConfig.Mounts.VolumeOptions"},
+		"not copied":          {`{"HostConfig":{"Mounts":[{"Type":"volume","VolumeOptions":{"NoCopy":true}}]}}`, "HostConfig.Mounts.VolumeOptions"},
+		"propagation":         {`{"HostConfig":{"Mounts":[{"Type":"bind","BindOptions":{"Propagation":"shared"}}]}}`, "HostConfig.Mounts.BindOptions.Propagation"},
+		"options of a tmpfs":  {`{"HostConfig":{"Mounts":[{"Type":"tmpfs","TmpfsOptions":{"Options":[["exec"]]}}]}}`, "HostConfig.Mounts.TmpfsOptions.Options"},
+		"mounts without more": {`{"HostConfig":{"Mounts":[{"Type":"volume","VolumeOptions":{"DriverConfig":null,"Labels":{}},"BindOptions":null}]}}`, ""},
+		"an address":          {`{"NetworkingConfig":{"EndpointsConfig":{"n":{"IPAMConfig":{"IPv4Address":"10.0.0.5"}}}}}`, "NetworkingConfig.EndpointsConfig.n.IPAMConfig"},
+		"a hardware address":  {`{"NetworkingConfig":{"EndpointsConfig":{"n":{"MacAddress":"02:00:00:00:00:01"}}}}`, "EndpointsConfig.n.MacAddress"},
+		"an endpoint":         {`{"NetworkingConfig":{"EndpointsConfig":{"n":{"IPAMConfig":{},"Links":null,"Aliases":["a"],"MacAddress":"","GwPriority":0},"m":null}}}`, ""},
+		"no object":           {`[1]`, "cannot be read"},
+		"no host":             {`{"HostConfig":[1]}`, "cannot be read"},
 	} {
-		err := checkSettings(json.RawMessage(test.body))
+		err := containerShape.check(json.RawMessage(test.body), "")
 		if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 			t.Errorf("%s: %v, want %q", name, err, test.refused)
 		}
@@ -80,8 +98,89 @@ func TestSpec(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if err := checkSettings(json.RawMessage(body)); err != nil {
+	if err := containerShape.check(json.RawMessage(body), ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a spec cannot say is refused, and what has a place alone is a volume of its own.
+func TestSpecRefuses(t *testing.T) {
+	for body, refused := range map[string]string{
+		`{"HostConfig":{"Binds":["v:/v:ro,rslave"]}}`:                "the mode rslave of a mount",
+		`{"HostConfig":{"Binds":["v:/v:nocopy"]}}`:                   "the mode nocopy of a mount",
+		`{"HostConfig":{"Binds":["v:/v:ro:x"]}}`:                     "the mode ro:x of a mount",
+		`{"HostConfig":{"PidsLimit":-1}}`:                            "HostConfig.PidsLimit",
+		`{"HostConfig":{"Memory":-1}}`:                               "HostConfig.Memory is negative",
+		`{"HostConfig":{"SecurityOpt":["seccomp=unconfined"]}}`:      "the security option seccomp=unconfined",
+		`{"HostConfig":{"Mounts":[{"Type":"npipe","Target":"/v"}]}}`: "a mount of the type npipe",
+	} {
+		var b createBody
+		if err := json.Unmarshal([]byte(body), &b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.spec(); err == nil || !strings.Contains(err.Error(), refused) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	var b createBody
+	body := `{"StopTimeout":3,"Volumes":{"/a":{},"/b":{}},"HostConfig":{"Binds":["v:/a:z"],"Mounts":[{"Type":"volume","Target":"/c"},{"Type":"tmpfs","Target":"/t","ReadOnly":true,"TmpfsOptions":{"Mode":448}}]}}`
+	if err := json.Unmarshal([]byte(body), &b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.spec()
+	if err != nil || *got.StopTimeout != 3 {
+		t.Fatal(err)
+	}
+	places := map[string]string{}
+	for _, m := range got.Mounts {
+		places[m.Path] = m.Volume
+	}
+	if len(got.Mounts) != 3 || places["/a"] != "v" || len(places["/b"]) < 20 || len(places["/c"]) < 20 || places["/b"] == places["/c"] {
+		t.Errorf("mounts %+v", got.Mounts)
+	}
+	if d := cmp.Diff([]string{"/t:ro,mode=700"}, got.Options.Tmpfs); d != "" {
+		t.Error(d)
+	}
+}
+
+// No body and no parameter asks for what is not done.
+func TestRequestsThatAreNotCarriedOut(t *testing.T) {
+	for _, test := range []struct{ method, target, body, refused string }{
+		{"POST", "/volumes/create", `{"Name":"v","DriverOpts":{"type":"none","o":"bind","device":"/etc"}}`, "the setting DriverOpts"},
+		{"POST", "/volumes/create", `{"Name":"v","Driver":"nfs"}`, "a driver of its own"},
+		{"POST", "/volumes/create", `{"Name":"v","Labels":{"a":"b"}}`, "the setting Labels"},
+		{"POST", "/volumes/create", `{"Name":"v","ClusterVolumeSpec":{"Group":"g"}}`, "the setting ClusterVolumeSpec"},
+		{"POST", "/networks/create", `{"Name":"n","Internal":true}`, "the setting Internal"},
+		{"POST", "/networks/create", `{"Name":"n","Options":{"com.docker.network.bridge.name":"eth0"}}`, "the setting Options"},
+		{"POST", "/networks/create", `{"Name":"n","Labels":{"a":"b"}}`, "the setting Labels"},
+		{"POST", "/networks/create", `{"Name":"n","IPAM":{"Config":[{"Subnet":"10.0.0.0/8"}]}}`, "the setting IPAM.Config"},
+		{"POST", "/networks/create", `{"Name":"n","IPAM":{"Driver":"null"}}`, "the driver of addresses null"},
+		{"POST", "/networks/create", `{"Name":"n","EnableIPv4":false}`, "the setting EnableIPv4"},
+		{"POST", "/networks/create", `{"Name":"n","ConfigFrom":{"Network":"m"}}`, "the setting ConfigFrom"},
+		{"POST", "/containers/create?platform=linux/s390x", `{"Image":"x"}`, "the platform linux/s390x"},
+		{"POST", "/containers/c/start?checkpoint=x", ``, "the parameter checkpoint"},
+		{"POST", "/images/create?fromImage=x&platform=windows", ``, "the platform windows"},
+		{"POST", "/images/x/push?platform=linux", ``, "the parameter platform"},
+		{"POST", "/build?memory=1", ``, "the parameter memory"},
+		{"POST", "/build?securityopt=[%22a%22]", ``, "the parameter securityopt"},
+		{"POST", "/build?future=1", ``, "the parameter future"},
+		{"GET", "/containers/json?size=1", ``, "the parameter size"},
+	} {
+		w := httptest.NewRecorder()
+		New(nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(test.method, test.target, strings.NewReader(test.body)))
+		if w.Code != http.StatusNotImplemented || !strings.Contains(w.Body.String(), test.refused+" is not offered") {
+			t.Errorf("%s %s: %d %s", test.target, test.body, w.Code, w.Body)
+		}
+	}
+}
+
+func TestReadBuild(t *testing.T) {
+	r := httptest.NewRequest("POST", "/build?t=a&ulimits=[{%22Name%22:%22nofile%22,%22Soft%22:1,%22Hard%22:2}]&cachefrom=[%22x:1%22]&memory=0&rm=1&shmsize=5", nil)
+	got, err := readBuild(r)
+	want := engine.Build{Tags: []string{"a"}, Dockerfile: "Dockerfile", Args: map[string]string{}, ShmSize: 5, Ulimits: []string{"nofile=1:2"},
+		CacheFrom: []engine.Cache{{Kind: "registry", Options: map[string]string{"ref": "x:1"}}}}
+	if d := cmp.Diff(want, got); d != "" || err != nil || checkQuery(r, buildOptions) != nil {
+		t.Error(d, err, checkQuery(r, buildOptions))
 	}
 }
 

@@ -73,6 +73,7 @@ type Spec struct {
 	AutoRemove     bool
 	OpenStdin      bool // input may be attached
 	StopSignal     int  // 0 is the image's, or TERM
+	StopTimeout    *int // seconds before a container that is stopped is killed; nil is 10, less than 0 is never
 }
 
 // State is what a container is doing.

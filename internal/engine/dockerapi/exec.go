@@ -31,10 +31,10 @@ func (h *Handler) createExec(w http.ResponseWriter, r *http.Request) error {
 	}
 	var body struct {
 		AttachStdin, AttachStdout, AttachStderr, Tty, Privileged bool
-		DetachKeys, User, WorkingDir                             string
+		User, WorkingDir                                         string
 		Env, Cmd                                                 []string
 	}
-	if err := decode(w, r, &body); err != nil {
+	if err := execShape.read(w, r, &body); err != nil {
 		return err
 	}
 	switch {
@@ -100,7 +100,7 @@ func (h *Handler) startExec(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var body struct{ Detach, Tty bool }
-	if err := decode(w, r, &body); err != nil {
+	if err := startShape.read(w, r, &body); err != nil {
 		return err
 	}
 	if err := h.begin(e); err != nil {

@@ -56,45 +56,45 @@ func (h *Handler) routes() {
 	h.on("GET /info", h.info)
 	h.on("POST /auth", h.auth)
 
-	h.on("GET /containers/json", h.containers)
-	h.on("POST /containers/create", h.create)
+	h.on("GET /containers/json", h.containers, "all", "limit", "filters")
+	h.on("POST /containers/create", h.create, "name", "platform")
 	h.on("GET /containers/{id}/json", h.inspect)
 	h.on("GET /containers/{id...}", h.noContainer)
 	h.on("POST /containers/{id}/start", h.start)
-	h.on("POST /containers/{id}/attach", h.attach)
-	h.on("GET /containers/{id}/logs", h.logs)
-	h.on("POST /containers/{id}/wait", h.wait)
-	h.on("POST /containers/{id}/stop", h.stop)
-	h.on("POST /containers/{id}/kill", h.kill)
-	h.on("DELETE /containers/{id}", h.remove)
+	h.on("POST /containers/{id}/attach", h.attach, "detachKeys", "logs", "stream", "stdin", "stdout", "stderr")
+	h.on("GET /containers/{id}/logs", h.logs, "stdout", "stderr", "since", "until", "timestamps", "follow", "tail")
+	h.on("POST /containers/{id}/wait", h.wait, "condition")
+	h.on("POST /containers/{id}/stop", h.stop, "t", "signal")
+	h.on("POST /containers/{id}/kill", h.kill, "signal")
+	h.on("DELETE /containers/{id}", h.remove, "force", "link", "v")
 	h.on("POST /containers/{id}/exec", h.createExec)
 	h.on("POST /exec/{id}/start", h.startExec)
 	h.on("GET /exec/{id}/json", h.inspectExec)
 	// There are no terminals; a client that resizes one has nothing to lose.
-	h.on("POST /containers/{id}/resize", h.resize)
-	h.on("POST /exec/{id}/resize", h.resize)
+	h.on("POST /containers/{id}/resize", h.resize, "h", "w")
+	h.on("POST /exec/{id}/resize", h.resize, "h", "w")
 
-	h.on("GET /images/json", h.images)
-	h.on("POST /images/create", h.pull)
-	h.on("GET /images/{name...}", h.imageInspect)
-	h.on("POST /images/{name...}", h.imageAction)
-	h.on("DELETE /images/{name...}", h.untag)
-	h.on("POST /build", h.build)
+	h.on("GET /images/json", h.images, "all", "digests", "filters")
+	h.on("POST /images/create", h.pull, "fromImage", "fromSrc", "tag", "platform")
+	h.on("GET /images/{name...}", h.imageInspect, "names") // of images/get, which is not offered by its path
+	h.on("POST /images/{name...}", h.imageAction, "repo", "tag")
+	h.on("DELETE /images/{name...}", h.untag, "force", "noprune")
+	h.on("POST /build", h.build, buildOptions...)
 	h.on("POST /session", h.buildkit)
 	h.on("POST /grpc", h.buildkit)
 
-	h.on("GET /networks", h.networks)
-	h.on("GET /networks/{name}", h.network)
+	h.on("GET /networks", h.networks, "filters")
+	h.on("GET /networks/{name}", h.network, "scope")
 	h.on("POST /networks/create", h.createNetwork)
 	h.on("DELETE /networks/{name}", h.removeNetwork)
 	h.on("GET /plugins/{name}/json", h.noPlugin)
-	h.on("GET /volumes", h.volumes)
+	h.on("GET /volumes", h.volumes, "filters")
 	h.on("GET /volumes/{name}", h.volume)
 	h.on("POST /volumes/create", h.createVolume)
-	h.on("DELETE /volumes/{name}", h.removeVolume)
+	h.on("DELETE /volumes/{name}", h.removeVolume, "force")
 
-	h.on("/", func(w http.ResponseWriter, r *http.Request) error {
-		return notOffered(r.Method + " " + r.URL.Path)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, notOffered(r.Method+" "+r.URL.Path))
 	})
 }
 
@@ -119,9 +119,14 @@ func notOffered(what string) error {
 // handle is a handler whose error is answered.
 type handle func(w http.ResponseWriter, r *http.Request) error
 
-func (h *Handler) on(pattern string, f handle) {
+// on serves a path with a handler that looks at these parameters.
+func (h *Handler) on(pattern string, f handle, looked ...string) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if err := f(w, r); err != nil {
+		err := checkQuery(r, looked)
+		if err == nil {
+			err = f(w, r)
+		}
+		if err != nil {
 			h.fail(w, r, err)
 		}
 	})

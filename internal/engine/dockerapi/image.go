@@ -169,6 +169,9 @@ func (h *Handler) pull(w http.ResponseWriter, r *http.Request) error {
 	if query.Get("fromSrc") != "" {
 		return notOffered("importing an image")
 	}
+	if err := checkPlatform(r); err != nil {
+		return err
+	}
 	name := query.Get("fromImage")
 	switch tag := query.Get("tag"); {
 	case name == "":

@@ -68,14 +68,11 @@ func (h *Handler) network(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) createNetwork(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		Name, Driver        string
-		EnableIPv6          *bool
-		Internal            bool
-		IPAM                *struct{ Config []any }
-		Options             map[string]string
-		Ingress, Attachable bool
+		Name, Driver string
+		EnableIPv6   *bool
+		IPAM         *struct{ Driver string }
 	}
-	if err := decode(w, r, &body); err != nil {
+	if err := networkShape.read(w, r, &body); err != nil {
 		return err
 	}
 	switch {
@@ -83,8 +80,8 @@ func (h *Handler) createNetwork(w http.ResponseWriter, r *http.Request) error {
 		return problem.New(problem.Invalid, "NoName", "a network needs a name")
 	case body.Driver != "" && body.Driver != "bridge" && body.Driver != "default":
 		return notOffered("the network driver " + body.Driver)
-	case body.Internal || body.Ingress || len(body.Options) > 0 || body.IPAM != nil && len(body.IPAM.Config) > 0:
-		return notOffered("a network with options of its own")
+	case body.IPAM != nil && body.IPAM.Driver != "" && body.IPAM.Driver != "default":
+		return notOffered("the driver of addresses " + body.IPAM.Driver)
 	}
 	network := engine.Network{Name: body.Name, IPv6: body.EnableIPv6 != nil && *body.EnableIPv6}
 	if err := h.engine.CreateNetwork(r.Context(), network); err != nil {
@@ -132,17 +129,14 @@ func (h *Handler) volume(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) createVolume(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		Name, Driver string
-		DriverOpts   map[string]string
-	}
-	if err := decode(w, r, &body); err != nil {
+	var body struct{ Name, Driver string }
+	if err := volumeShape.read(w, r, &body); err != nil {
 		return err
 	}
 	switch {
 	case body.Name == "":
 		return notOffered("a volume without a name")
-	case body.Driver != "" && body.Driver != "local" || len(body.DriverOpts) > 0:
+	case body.Driver != "" && body.Driver != "local":
 		return notOffered("a volume with a driver of its own")
 	}
 	if err := h.engine.CreateVolume(body.Name); err != nil {

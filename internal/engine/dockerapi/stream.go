@@ -109,7 +109,7 @@ func (h *Handler) attach(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := r.URL.Query()
-	if !flag(r, "stream") && flag(r, "logs") {
+	if flag(r, "logs") {
 		return notOffered("attaching to what was written before")
 	}
 	if query.Get("detachKeys") != "" && c.Spec.TTY {

@@ -15,17 +15,21 @@ import (
 // Registries knows how registries are reached. All runs share its connections; it
 // holds no credentials. It is safe for concurrent use.
 type Registries struct {
-	dialer *egress.Dialer
-	client *http.Client
+	dialer  *egress.Dialer
+	client  *http.Client
+	mirrors *http.Client // of mirrors alone
 }
 
 // NewRegistries returns registries that are dialed through dialer and nothing else.
 func NewRegistries(dialer *egress.Dialer) *Registries {
-	return &Registries{dialer: dialer, client: &http.Client{Transport: dialer.Transport()}}
+	return &Registries{dialer: dialer, client: &http.Client{Transport: dialer.Transport()}, mirrors: &http.Client{Transport: dialer.MirrorTransport()}}
 }
 
 // Close ends idle connections.
-func (r *Registries) Close() { r.client.CloseIdleConnections() }
+func (r *Registries) Close() {
+	r.client.CloseIdleConnections()
+	r.mirrors.CloseIdleConnections()
+}
 
 // Client is the HTTP client that registries are asked with.
 func (r *Registries) Client() *http.Client { return r.client }
@@ -41,7 +45,7 @@ func (r *Registries) Hosts(authorizer docker.Authorizer) docker.RegistryHosts {
 		itself := reading | docker.HostCapabilityPush
 		if mirror, ok := r.dialer.Mirror(host); ok {
 			hosts = append(hosts, docker.RegistryHost{
-				Client: r.client, Authorizer: authorizer,
+				Client: r.mirrors, Authorizer: authorizer,
 				Host: mirror.Host, Scheme: mirror.Scheme, Path: path.Join("/v2", mirror.Path),
 				Capabilities: reading,
 			})

@@ -68,6 +68,9 @@ func (h *Handler) Environment() []string {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimSuffix(r.URL.Path, "/") // 2017-09-01 adds one
 	switch {
+	case forwarded(r):
+		refuse(w, http.StatusBadRequest, "invalid_request", "Requests that were forwarded, or are meant for another host, are not answered")
+		return
 	case path != tokenPath && path != servicePath:
 		refuse(w, http.StatusNotFound, "not_found", "There is no such document")
 		return
@@ -101,6 +104,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, http.StatusOK, answer(token, query.Get("resource")))
+}
+
+// forwardedBy are headers that proxies add. Somebody may make a program of the step fetch
+// what he likes, headers included; a proxy in between shows in these.
+var forwardedBy = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-Ip", "X-Original-Url"}
+
+// forwarded reports whether a request came by way of somebody else, as Azure's endpoint
+// refuses those: through a proxy, or by a name that was made to lead here.
+func forwarded(r *http.Request) bool {
+	for _, name := range forwardedBy {
+		if len(r.Header.Values(name)) > 0 {
+			return true
+		}
+	}
+	host := strings.TrimSuffix(r.Host, ":80")
+	old := host == "" && !r.ProtoAtLeast(1, 1) // HTTP/1.0 does not say
+	return host != strings.TrimPrefix(address, "http://") && !old
 }
 
 // knows reports whether a request has the key, in the header of either version.

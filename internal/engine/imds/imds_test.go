@@ -56,7 +56,7 @@ func TestHandler(t *testing.T) {
 				}
 				return lease.AccessToken{Token: secret.New("t0ken"), ClientID: request.ClientID, ExpiresAt: time.Unix(4000000000, 0), NotBefore: time.Unix(5, 0)}, nil
 			}}
-			request := httptest.NewRequest(http.MethodGet, tt.target, nil)
+			request := httptest.NewRequest(http.MethodGet, address+tt.target, nil)
 			request.Header.Set("Metadata", tt.header)
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, request)
@@ -110,6 +110,53 @@ func TestClientThatOnlyListens(t *testing.T) {
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.Contains(string(answer), "200 OK") {
 		t.Errorf("%v: %s", err, answer)
+	}
+}
+
+// A request that came by way of a proxy, or that a name led here which somebody made for
+// that, brings no token at either path; one that does not say whom it means is an old
+// client's.
+func TestForwarded(t *testing.T) {
+	asked := 0
+	h := &Handler{Identities: []lease.Identity{one}, Key: NewKey(), Token: func(context.Context, lease.TokenRequest) (lease.AccessToken, error) {
+		asked++
+		return lease.AccessToken{Token: secret.New("t0ken")}, nil
+	}}
+	for _, test := range []struct {
+		name, host, header string
+		proto              int // minor version
+		status             int
+	}{
+		{"itself", "169.254.169.254", "", 1, 200},
+		{"itself, with its port", "169.254.169.254:80", "", 1, 200},
+		{"an old client", "", "", 0, 200},
+		{"nobody", "", "", 1, 400},
+		{"another name", "metadata.attacker.example", "", 1, 400},
+		{"another name, of old", "metadata.attacker.example", "", 0, 400},
+		{"another port", "169.254.169.254:8080", "", 1, 400},
+		{"another address", "169.254.169.253", "", 1, 400},
+		{"a longer name", "169.254.169.254.nip.example", "", 1, 400},
+		{"for somebody", "169.254.169.254", "X-Forwarded-For", 1, 400},
+		{"for somebody, in lower case", "169.254.169.254", "x-forwarded-for", 1, 400},
+		{"for a host", "169.254.169.254", "X-Forwarded-Host", 1, 400},
+		{"as RFC 7239 has it", "169.254.169.254", "Forwarded", 1, 400},
+		{"by a proxy", "169.254.169.254", "Via", 1, 400},
+	} {
+		for _, path := range []string{tokenPath, servicePath} {
+			asked = 0
+			request := httptest.NewRequest(http.MethodGet, address+path+"?resource=r", nil)
+			request.Host, request.ProtoMinor = test.host, test.proto
+			request.Header.Set("Metadata", "true")
+			request.Header.Set("X-IDENTITY-HEADER", h.Key.Reveal())
+			if test.header != "" {
+				request.Header.Set(test.header, "")
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, request)
+			if w.Code != test.status || (asked > 0) != (test.status == http.StatusOK) {
+				t.Errorf("%s at %s: %d, asked %d times: %s", test.name, path, w.Code, asked, w.Body)
+			}
+		}
 	}
 }
 

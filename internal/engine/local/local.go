@@ -85,10 +85,10 @@ var publishAt = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 func (o Options) open(ctx context.Context) (closingExecutor, error) {
 	if o.DockerHost != "" {
-		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost, Dialer: o.Dialer, Log: o.Logger,
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost, Dialer: o.Dialer.ForContent(), Log: o.Logger,
 			Egress: o.StepNetwork, PublishAt: publishAt})
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer, Log: o.Logger,
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer.ForContent(), Log: o.Logger,
 		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: publishAt})
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "EngineUnavailable", "The embedded engine cannot work here: %v.", err).

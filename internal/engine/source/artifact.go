@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,11 +33,11 @@ const maxFiles = 10_000
 // artifact pulls all files of an OCI artifact. A layer with a title is the file of that
 // name; one that ORAS packed from a folder, or that has no title, is an archive.
 func (f *Fetcher) artifact(ctx context.Context, request Request) (Result, error) {
-	ref, err := f.reference(request.Context)
+	ref, transport, err := f.reference(request.Context)
 	if err != nil {
 		return Result{}, err
 	}
-	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(f.Transport), remote.WithUserAgent("acrux")}
+	opts := []remote.Option{remote.WithContext(ctx), remote.WithTransport(transport), remote.WithUserAgent("acrux")}
 	if request.Credential != nil {
 		if credential, ok := request.Credential(hostOf(request.Context)); ok {
 			opts = append(opts, remote.WithAuth(&authn.Basic{Username: credential.Username, Password: credential.Password.Reveal()}))
@@ -55,23 +56,22 @@ func hostOf(text string) string {
 	return host
 }
 
-// reference is where the artifact is to be had.
-func (f *Fetcher) reference(text string) (name.Reference, error) {
-	plain, where := false, text[len("oci://"):]
+// reference is where the artifact is to be had, and what connects to that.
+func (f *Fetcher) reference(text string) (name.Reference, http.RoundTripper, error) {
+	host, rest, _ := strings.Cut(text[len("oci://"):], "/")
+	place := Place{Host: host, Transport: f.Transport}
 	if f.Registry != nil {
-		host, rest, _ := strings.Cut(where, "/")
-		host, plain = f.Registry(host)
-		where = host + "/" + rest
+		place = f.Registry(host)
 	}
 	var opts []name.Option
-	if plain {
+	if place.Plain {
 		opts = append(opts, name.Insecure)
 	}
-	ref, err := name.ParseReference(where, opts...)
+	ref, err := name.ParseReference(place.Host+"/"+rest, opts...)
 	if err != nil {
-		return nil, engine.Failure(fmt.Sprintf("%q is not oci://HOST/REPOSITORY:TAG: %v", text, err))
+		return nil, nil, engine.Failure(fmt.Sprintf("%q is not oci://HOST/REPOSITORY:TAG: %v", text, err))
 	}
-	return ref, nil
+	return ref, place.Transport, nil
 }
 
 // files are the layers of the artifact, within bounds.

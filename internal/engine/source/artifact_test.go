@@ -101,7 +101,9 @@ func packed(t *testing.T, names ...string) string {
 
 func fetchArtifact(t *testing.T, f source.Fetcher, where, password string) (string, error) {
 	t.Helper()
-	f.Transport, f.Registry = http.DefaultTransport, func(host string) (string, bool) { return host, true }
+	f.Registry = func(host string) source.Place {
+		return source.Place{Host: host, Plain: true, Transport: http.DefaultTransport}
+	}
 	dir := filepath.Join(t.TempDir(), "context")
 	_, err := f.Fetch(t.Context(), source.Request{Context: "oci://" + where, Dir: dir, Credential: func(host string) (engine.Credential, bool) {
 		return engine.Credential{Username: "me", Password: secret.New(password)}, password != "" && strings.HasPrefix(where, host)

@@ -26,7 +26,7 @@ func (f *Fetcher) git(ctx context.Context, request Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	relay, err := startRelay(ctx, f.Transport, where, f.maxBytes())
+	relay, err := startRelay(ctx, f, where)
 	if err != nil {
 		return Result{}, err
 	}

@@ -21,10 +21,11 @@ import (
 // and it answers with what https://host/path answers. The secret keeps other
 // programs of the machine from using it.
 type relay struct {
-	transport http.RoundTripper
-	where     location // whose credential goes to its host, and to no other
-	base      string   // http://127.0.0.1:PORT/SECRET/
-	prefix    string   // /SECRET/
+	transport http.RoundTripper // to the host of where
+	content   http.RoundTripper // to others
+	where     location          // whose credential goes to its host, and to no other
+	base      string            // http://127.0.0.1:PORT/SECRET/
+	prefix    string            // /SECRET/
 	server    *http.Server
 
 	mu      sync.Mutex
@@ -33,12 +34,15 @@ type relay struct {
 }
 
 // startRelay listens. The caller closes the relay.
-func startRelay(ctx context.Context, transport http.RoundTripper, where location, maxBytes int64) (*relay, error) {
+func startRelay(ctx context.Context, f *Fetcher, where location) (*relay, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening for git: %w", err)
 	}
-	r := &relay{transport: transport, where: where, left: maxBytes, prefix: "/" + rand.Text() + "/"}
+	r := &relay{transport: f.Transport, content: f.Content, where: where, left: f.maxBytes(), prefix: "/" + rand.Text() + "/"}
+	if r.content == nil {
+		r.content = r.transport
+	}
 	r.base = "http://" + listener.Addr().String() + r.prefix
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go func() { _ = r.server.Serve(listener) }() // ends with Close
@@ -87,6 +91,9 @@ func (r *relay) forward(request *http.Request, target *url.URL) (*http.Response,
 	}
 	if target.Host == r.where.url.Host && target.Scheme == r.where.url.Scheme {
 		r.where.authorize(out.Header)
+	}
+	if target.Host != r.where.url.Host {
+		return r.content.RoundTrip(out)
 	}
 	return r.transport.RoundTrip(out)
 }

@@ -32,13 +32,22 @@ import (
 type Fetcher struct {
 	// Transport makes the connections; daemon gives one on the guarded dialer.
 	Transport http.RoundTripper
+	// Content makes those to other hosts than the request names, to which a repository
+	// leads: submodules and redirections. Nil is Transport.
+	Content http.RoundTripper
 	// MaxBytes bounds what is downloaded and unpacked for one context; 0 is 4 GiB.
 	MaxBytes int64
 	// Git is the git program; empty is "git" on the PATH.
 	Git string
-	// Registry says where the artifacts of a registry are to be had, and whether that is
-	// without TLS; nil is there, with TLS.
-	Registry func(host string) (at string, plain bool)
+	// Registry says where the artifacts of a registry are to be had; nil is there, with TLS.
+	Registry func(host string) Place
+}
+
+// Place is where artifacts are.
+type Place struct {
+	Host      string            // with a path, if their names have one in front there
+	Plain     bool              // without TLS
+	Transport http.RoundTripper // makes the connections
 }
 
 const defaultMaxBytes = 4 << 30

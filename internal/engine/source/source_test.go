@@ -206,6 +206,46 @@ func TestGitGoesThroughTheGuard(t *testing.T) {
 	}
 }
 
+// A repository does not lead to where only whoever named it might go: neither by a
+// submodule nor by a redirection to another host.
+func TestWhatARepositoryLeadsTo(t *testing.T) {
+	dir, _ := repository(t)
+	var asked atomic.Int32
+	inner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		smart(t, dir).ServeHTTP(w, r)
+	}))
+	defer inner.Close()
+	away := httptest.NewServer(http.RedirectHandler(inner.URL+"/web.git/info/refs?service=git-upload-pack", http.StatusFound))
+	defer away.Close()
+	withSubmodule := filepath.Join(t.TempDir(), "outer.git")
+	for _, args := range [][]string{{"init", "-q", "-b", "main", withSubmodule}, {"-C", withSubmodule, "-c", "protocol.allow=always", "submodule", "add", "-q", inner.URL + "/web.git", "inner"},
+		{"-C", withSubmodule, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "first"}} {
+		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	outer := httptest.NewServer(smart(t, filepath.Dir(withSubmodule)))
+	defer outer.Close()
+	dialer := &egress.Dialer{Policy: egress.Policy{Loopback: true}}
+	for name, target := range map[string]string{"submodule": outer.URL + "/outer.git", "redirection": away.URL + "/web.git"} {
+		t.Run(name, func(t *testing.T) {
+			fetch := func(f *Fetcher) error {
+				asked.Store(0)
+				_, err := f.Fetch(t.Context(), Request{Context: target, Dir: filepath.Join(t.TempDir(), "source")})
+				return err
+			}
+			if err := fetch(&Fetcher{Transport: dialer.Transport()}); err != nil || asked.Load() == 0 {
+				t.Fatalf("where content may go as well: %v after %d requests", err, asked.Load())
+			}
+			err := fetch(&Fetcher{Transport: dialer.Transport(), Content: dialer.ForContent().Transport()})
+			if err == nil || !strings.Contains(err.Error(), "egress policy") || asked.Load() != 0 {
+				t.Errorf("got %v after %d requests", err, asked.Load())
+			}
+		})
+	}
+}
+
 func TestSizeLimit(t *testing.T) {
 	dir, _ := repository(t)
 	server := httptest.NewServer(smart(t, dir))

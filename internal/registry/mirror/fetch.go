@@ -44,7 +44,7 @@ func (m *Imports) fetch(ctx context.Context, op Operation) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, maxImport, errTooLong)
 	defer cancel()
-	f := &fetcher{Imports: m, op: op, order: o, transport: m.Dialer.Transport()}
+	f := &fetcher{Imports: m, op: op, order: o, transport: m.Dialer.TransportOf(o.Source.Host)}
 	defer f.transport.CloseIdleConnections()
 	if err := f.signIn(ctx); err != nil {
 		return f.explain(err)

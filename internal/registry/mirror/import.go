@@ -106,16 +106,16 @@ func (m *Imports) Resolve(ctx context.Context, req Request) (Source, error) {
 		return m.byID(ctx, src, req.Source.ResourceID)
 	}
 	src.Host = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(req.Source.RegistryURI), "https://"), "http://"), "/")
-	name, ours := m.Registries.NameOf(src.Host)
-	if !ours || req.Source.Credentials != nil {
+	if req.Source.Credentials != nil {
 		return src, nil
 	}
-	reg, err := m.Registries.ByName(ctx, name)
+	_, ours := m.Registries.NameOf(src.Host)
+	reg, err := m.Registries.ByHost(ctx, src.Host)
 	switch {
-	case errors.Is(err, resource.ErrNotFound) && src.Host == m.Registries.LoginServer(name):
+	case errors.Is(err, resource.ErrNotFound) && ours:
 		return src, problem.New(problem.NotFound, "RegistryNotFound", "The source registry '%s' does not exist.", src.Host).On("source.registryUri")
 	case errors.Is(err, resource.ErrNotFound):
-		return src, nil // an alias only stands for registries that are here
+		return src, nil // a host elsewhere; an alias only stands for a registry that is here
 	}
 	src.Registry = reg.ID
 	return src, err

@@ -155,14 +155,16 @@ func (s *Server) authenticate(r *http.Request) (token.Caller, error) {
 	if !ok {
 		return token.Caller{}, problem.New(problem.Unauthenticated, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
 	}
-	caller, err := s.Issuer.VerifyIdentity(text, s.Audiences())
+	caller, err := s.Issuer.VerifyIdentity(r.Context(), text, s.Audiences())
 	switch {
 	case errors.Is(err, token.ErrExpired):
 		return caller, problem.New(problem.Unauthenticated, "ExpiredAuthenticationToken", "The access token has expired.").Because(err)
 	case errors.Is(err, token.ErrWrongAudience):
 		return caller, problem.New(problem.Unauthenticated, "InvalidAuthenticationTokenAudience", "The access token was issued for another audience than %s.", s.Endpoints.Management).Because(err)
-	case err != nil:
+	case token.Refused(err):
 		return caller, problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "The access token is invalid.").Because(err)
+	case err != nil:
+		return caller, err
 	}
 	return caller, s.enabled(r.Context(), caller)
 }

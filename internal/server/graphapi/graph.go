@@ -126,14 +126,16 @@ func (s *Server) authenticate(r *http.Request) (identity.Principal, error) {
 	if !ok {
 		return identity.Principal{}, refuse("Access token is empty.", nil)
 	}
-	caller, err := s.Issuer.VerifyIdentity(text, append([]string{s.URL}, publicAudiences...))
+	caller, err := s.Issuer.VerifyIdentity(r.Context(), text, append([]string{s.URL}, publicAudiences...))
 	switch {
 	case errors.Is(err, token.ErrExpired):
 		return identity.Principal{}, refuse("Lifetime validation failed, the token is expired.", err)
 	case errors.Is(err, token.ErrWrongAudience):
 		return identity.Principal{}, refuse("Access token validation failure. Invalid audience.", err)
-	case err != nil:
+	case token.Refused(err):
 		return identity.Principal{}, refuse("Access token validation failure.", err)
+	case err != nil:
+		return identity.Principal{}, err
 	}
 	p, err := s.Directory.Principal(r.Context(), caller.ObjectID)
 	switch {

@@ -149,7 +149,7 @@ func checkToken(t *testing.T, w *servertest.World, name string, a servertest.Ans
 	if err != nil || json.Unmarshal(raw, &claims) != nil || claims["aud"] != audience {
 		t.Errorf("%s: the claims are %s", name, raw)
 	}
-	caller, err := w.Issuer.VerifyIdentity(text, []string{strings.TrimSuffix(audience, "/")})
+	caller, err := w.Issuer.VerifyIdentity(t.Context(), text, []string{strings.TrimSuffix(audience, "/")})
 	if err != nil || caller.ObjectID != identity.ObjectID(w.Admin.ObjectID) {
 		t.Errorf("%s: %v, %v", name, caller, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry/repotoken"
 	"github.com/acrux/acrux/internal/server/edge"
@@ -62,9 +63,12 @@ func covered(granted []oci.Access, need oci.Access) bool {
 func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.Access, err error) {
 	head := c.Header.Get("Authorization")
 	if text, ok := strings.CutPrefix(head, "Bearer "); ok {
-		subject, granted, err = c.server.Issuer.VerifyAccess(text, c.name)
+		subject, granted, err = c.server.Issuer.VerifyAccess(c.Context(), text, c.name)
 		if granted == nil {
 			granted = []oci.Access{}
+		}
+		if err != nil && !token.Refused(err) {
+			return subject, nil, err
 		}
 		if err != nil {
 			return subject, nil, c.challenge("invalid_token", err.Error())
@@ -177,9 +181,12 @@ func wrongPassword() *problem.Error {
 }
 
 func (c *call) refresh(text string) (token.Subject, error) {
-	subject, err := c.server.Issuer.VerifyRefresh(text, c.name)
-	if err != nil {
+	subject, err := c.server.Issuer.VerifyRefresh(c.Context(), text, c.name)
+	if token.Refused(err) {
 		return subject, problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the refresh token is not valid for this registry: %v", err).Because(err)
+	}
+	if err != nil {
+		return subject, err
 	}
 	edge.SignedIn(c.Context())
 	return subject, nil
@@ -235,11 +242,11 @@ func (c *call) exchangeRequest() (token.Subject, error) {
 	}
 	switch grant := form.Get("grant_type"); {
 	case grant == "access_token", grant == "access_token_refresh_token", grant == "refresh_token" && form.Get("access_token") != "":
-		caller, err := c.server.Issuer.VerifyIdentity(form.Get("access_token"), c.server.Audiences)
-		if err != nil {
+		caller, err := c.server.Issuer.VerifyIdentity(c.Context(), form.Get("access_token"), c.server.Audiences)
+		if token.Refused(err) {
 			err = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "the access token is not valid here: %v", err).Because(err)
 		}
-		return token.Subject{Principal: caller.ObjectID}, err
+		return token.Subject{Principal: caller.ObjectID, Within: caller.Within}, err
 	case grant == "refresh_token":
 		return token.Subject{}, problem.New(problem.Unsupported, "UNSUPPORTED", "exchanging a refresh token of the directory is not available in this version of Acrux").
 			Hint("send grant_type=access_token with an access token of the directory")
@@ -257,7 +264,11 @@ var anyTenant = []string{"", "adfs", "common", "organizations"}
 func (c *call) checkTarget(service, tenant string) error {
 	server := c.server.Registries.LoginServer(c.name)
 	bare, _, _ := strings.Cut(server, ":")
-	if name, ours := c.server.Registries.NameOf(service); service != "" && !strings.EqualFold(service, bare) && (!ours || name != c.name) {
+	meant, err := c.server.Registries.ByHost(c.Context(), service)
+	if err != nil && !errors.Is(err, resource.ErrNotFound) {
+		return err
+	}
+	if service != "" && !strings.EqualFold(service, bare) && (err != nil || meant.ID.Key() != c.resource.ID.Key()) {
 		return problem.New(problem.Invalid, "INVALID_REQUEST", "the service %q is not this registry, which is %s", service, server).On("service")
 	}
 	if !slices.Contains(anyTenant, strings.ToLower(tenant)) && !strings.EqualFold(tenant, c.server.Issuer.TenantID) {

@@ -180,7 +180,7 @@ func TestTokenService(t *testing.T) {
 		if a.Status != 200 || text == "" || a.At("token") != text {
 			t.Fatalf("%s: %d %s", name, a.Status, a.Body)
 		}
-		_, access, err := w.Issuer.VerifyAccess(text, "myregistry")
+		_, access, err := w.Issuer.VerifyAccess(t.Context(), text, "myregistry")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -353,7 +353,7 @@ func TestScopedGrant(t *testing.T) {
 	password := newToken(t, w, "MyToken", "MyMap")
 	query := url.Values{"scope": {"repository:hello:* repository:team/app:pull,push,delete", "repository:secret:pull registry:catalog:* registry:deleted_catalog:* repository:*:pull repository:hello/..:pull repository:None:*"}}
 	head := bearer(t, r.send("GET", "/oauth2/token?"+query.Encode(), "", "Authorization", basic("MyToken", password)))
-	subject, access, err := w.Issuer.VerifyAccess(strings.TrimPrefix(head, "Bearer "), "myregistry")
+	subject, access, err := w.Issuer.VerifyAccess(t.Context(), strings.TrimPrefix(head, "Bearer "), "myregistry")
 	must(t, err)
 	equal(t, subject.Token, "MyToken")
 	equal(t, subject.Principal == "" && subject.Admin == "" && subject.Run == "" && subject.Mark != "", true)

@@ -101,18 +101,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serve(c *call) error {
 	ctx := c.Context()
-	name, ok := s.Registries.NameOf(c.host)
-	if !ok {
-		return errNoRegistry
-	}
-	reg, err := s.Registries.ByName(ctx, name)
+	reg, err := s.Registries.ByHost(ctx, c.host)
 	if errors.Is(err, resource.ErrNotFound) {
 		return errNoRegistry
 	}
 	if err != nil {
 		return err
 	}
-	c.resource, c.name = reg, name
+	c.resource, c.name = reg, registry.ContentName(reg.ID)
 	switch c.req.Kind {
 	case exchange:
 		return c.exchange()

@@ -214,7 +214,7 @@ func TestAnonymousPull(t *testing.T) {
 	try("", true)
 	a := w.Do(servertest.Request{Method: "GET", URL: "https://" + r.host + scopes})
 	head := bearer(t, a)
-	_, access, err := w.Issuer.VerifyAccess(strings.TrimPrefix(head, "Bearer "), "myregistry")
+	_, access, err := w.Issuer.VerifyAccess(t.Context(), strings.TrimPrefix(head, "Bearer "), "myregistry")
 	must(t, err)
 	equal(t, asJSON(t, access), any([]any{map[string]any{"type": "repository", "name": "hello", "actions": []any{"pull"}}, map[string]any{"type": "repository", "name": "nobody", "actions": []any{"pull"}}}))
 	try(head, true)
@@ -345,7 +345,7 @@ func TestTokenRequests(t *testing.T) {
 		{"", ""},
 	} {
 		a := r.send("GET", "/oauth2/token?offline_token=true&account=x&scope="+strings.ReplaceAll(test.scope, " ", "%20"), "")
-		_, access, err := w.Issuer.VerifyAccess(strings.TrimPrefix(bearer(t, a), "Bearer "), "myregistry")
+		_, access, err := w.Issuer.VerifyAccess(t.Context(), strings.TrimPrefix(bearer(t, a), "Bearer "), "myregistry")
 		must(t, err)
 		var got []string
 		for _, one := range access {

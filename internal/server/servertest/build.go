@@ -46,8 +46,11 @@ import (
 // Domain is what all hosts end in; they are never looked up.
 const Domain = "acrux.test"
 
-// Alias is a second suffix under which registries answer.
-const Alias = "azurecr.io"
+// aliases are public names under which two registries of a test answer, if it has them.
+func aliases() map[string]arm.ID {
+	group := arm.GroupID(Subscription, "MyGroup")
+	return map[string]arm.ID{"myregistry.azurecr.io": group.In(registry.Kind, "MyRegistry"), "sourcereg.azurecr.io": group.In(registry.Kind, "SourceReg")}
+}
 
 // Tenant and Subscription are the same in every installation under test.
 const (
@@ -115,7 +118,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Checker = rbac.NewChecker(sqlstore.Assignments{DB: s.DB}, s.Directory, s.DB.Generation)
 	s.Groups, s.Identities = tenant.NewGroups(documents), identity.NewManagedService(documents, s.Directory)
 	s.Federated = identity.NewFederated(documents, s.Directory)
-	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer, []string{Alias})
+	s.Registries = registry.NewRegistries(documents, s.Identities, s.LoginServer)
+	s.Registries.Aliases = aliases()
 	s.Registries.Secrets = sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	s.ScopeMaps, s.Tokens = repotoken.New(documents, s.Registries.Secrets, s.DB.Generation)
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
@@ -134,7 +138,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Registries.Remember(s.DB.Generation)
 	s.Pulls = &registry.PullCounter{Content: s.Content}
 	s.Services.Content = s.Content
-	s.Dialer = &egress.Dialer{Policy: egress.Policy{Loopback: true}, Own: func(host string) (string, bool) {
+	machine := egress.Policy{Loopback: true}
+	s.Dialer = &egress.Dialer{Policy: machine, Content: machine, Own: func(host string) (string, bool) {
 		name := edge.HostName(host)
 		return address, strings.HasSuffix(name, "."+Domain)
 	}}
@@ -143,7 +148,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
 	s.Tasks.Uploads = uploads
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
-	s.Runs.Tasks, s.Runs.Pools = s.Tasks, s.Pools
+	s.Runs.Tasks, s.Runs.Pools, s.Issuer.Active = s.Tasks, s.Pools, s.Runs.Active
 	log := slog.New(slog.DiscardHandler)
 	if s.Queue, err = sqlstore.NewQueue(s.DB, "servertest", log); err != nil {
 		return err
@@ -176,7 +181,9 @@ func (s *Stack) route(log *slog.Logger) {
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)
-	s.Router.Below(Alias, contents)
+	for alias := range s.Registries.Aliases {
+		s.Router.Host(alias, contents)
+	}
 }
 
 // Person is a service principal that tests sign in as.

@@ -84,6 +84,7 @@ type Lease struct {
 type Job struct {
 	RunID        string // "cf10"
 	RegistryName string // "myregistry"
+	RegistryID   string // ARM ID of the registry; empty without a server
 	LoginServer  string // of the run's registry, as $Registry shows it
 	TaskName     string // empty for quick runs
 	TaskID       string // ARM ID of the task; empty for quick runs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,7 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 	if err != nil {
 		return nil, err
 	}
+	job.RegistryID = row.Registry.String()
 	if _, uploaded := upload.Registry(job.Step.Context); uploaded {
 		job.Step.Context = s.SourceURL(job.Step.Context, row.ID().Key(), now)
 	}
@@ -88,9 +90,12 @@ func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
 		return fmt.Errorf("a token for %s: %w", row.ID(), err)
 	}
 	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true}
-	for _, alias := range s.Registries.Aliases {
-		own.Aliases = append(own.Aliases, name+"."+alias)
+	for alias, id := range s.Registries.Aliases {
+		if id.Key() == row.Registry.Key() {
+			own.Aliases = append(own.Aliases, alias)
+		}
 	}
+	slices.Sort(own.Aliases)
 	job.Logins = append([]lease.Login{own}, job.Logins...)
 	return nil
 }
@@ -174,7 +179,7 @@ func (s *Service) AppendLog(ctx context.Context, key lease.Key, offset int64, p 
 	return s.Logs.Append(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}, offset, p)
 }
 
-// Token implements lease.Leaser. The token ends with the run's time at the latest.
+// Token implements lease.Leaser. The token ends with the run, and with its time at the latest.
 func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenRequest) (lease.AccessToken, error) {
 	row, err := s.held(ctx, key)
 	if err != nil {
@@ -184,7 +189,7 @@ func (s *Service) Token(ctx context.Context, key lease.Key, req lease.TokenReque
 	if err != nil {
 		return lease.AccessToken{}, err
 	}
-	return s.issue(ctx, job.Identities, req, time.Until(row.Started.Add(job.Timeout+time.Minute)))
+	return s.issue(ctx, job.Identities, req, row.ID().Key(), time.Until(row.Started.Add(job.Timeout+time.Minute)))
 }
 
 // elsewhereTTL is how long a token lives that is given out for a run elsewhere.
@@ -201,11 +206,12 @@ func (s *Service) TaskToken(ctx context.Context, taskID arm.ID, req lease.TokenR
 	if err := s.identities(ctx, &job, t.Identity); err != nil {
 		return lease.AccessToken{}, err
 	}
-	return s.issue(ctx, job.Identities, req, elsewhereTTL)
+	return s.issue(ctx, job.Identities, req, "", elsewhereTTL)
 }
 
-// issue makes a token of the identity that is meant, for at most so long.
-func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, most time.Duration) (lease.AccessToken, error) {
+// issue makes a token of the identity that is meant, for at most so long, and not for longer
+// than the run that it is got in.
+func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, within string, most time.Duration) (lease.AccessToken, error) {
 	chosen, err := choose(all, req)
 	if err != nil {
 		return lease.AccessToken{}, err
@@ -217,6 +223,7 @@ func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.Tok
 	if err != nil {
 		return lease.AccessToken{}, err
 	}
+	p.Within = within
 	now := time.Now()
 	ttl := min(token.ManagedTTL, most)
 	text, err := s.Issuer.Identity(p, req.Audience, now, ttl)

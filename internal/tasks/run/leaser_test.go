@@ -51,7 +51,7 @@ func newWorld(t *testing.T) *world {
 	documents := sqlstore.Documents{DB: db}
 	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: "tenant"}
 	managed := identity.NewManagedService(documents, directory)
-	registries := registry.NewRegistries(documents, managed, func(name string) string { return strings.ToLower(name) + ".azurecr.test" }, nil)
+	registries := registry.NewRegistries(documents, managed, func(name string) string { return strings.ToLower(name) + ".azurecr.test" })
 	w := &world{Service: &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs}, db: db, managed: managed}
 	w.Tasks, w.Pools = task.NewService(documents, sqlstore.Secrets{DB: db, Sealer: sealer}, managed, w.Service), pool.NewService(documents, w.Service)
 	group := arm.GroupID(subscription, "group")
