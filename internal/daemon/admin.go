@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/disk"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
@@ -141,7 +142,12 @@ func openBlobs(ctx context.Context, config Config) (blob.Store, error) {
 	if config.Blobs.URL != "" {
 		return blob.OpenS3(ctx, config.Blobs.URL, os.Getenv)
 	}
-	return blob.OpenLocal(filepath.Join(config.Data, "blobs"))
+	local, err := blob.OpenLocal(filepath.Join(config.Data, "blobs"))
+	if err != nil {
+		return nil, err
+	}
+	local.Reserve = disk.New(config.Data, config.Disk.reserve)
+	return local, nil
 }
 
 // ownership gives a principal the role of the first administrator.

@@ -9,6 +9,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/tasks/runlog"
 )
 
 // openContent makes what serves the content of registries.
@@ -27,7 +28,14 @@ func (s *Server) openContent(ctx context.Context, registries *registry.Registrie
 }
 
 // upkeep has the content of registries looked after, once in a while.
-func (s *Server) upkeep(registries *registry.Registries) {
+func (s *Server) upkeep(registries *registry.Registries, logs *runlog.Logs) {
+	s.queue.Repeat(jobs.Periodic{Name: "log-expiry", Every: time.Hour, Work: func(_ context.Context, now time.Time) error {
+		n, err := logs.Sweep(now.Add(-s.config.Runs.Keep))
+		if n > 0 {
+			s.log.Info("old logs of runs were removed", "logs", n)
+		}
+		return err
+	}})
 	store := sqlstore.Registry{DB: s.db}
 	collector := &collect.Collector{Store: s.purger.Store, Blobs: s.content.Blobs}
 	janitor := &collect.Janitor{Registries: registries, Purger: s.purger, Collector: collector, Trash: store, Outbox: store}

@@ -69,6 +69,10 @@ type Config struct {
 	// RateLimits are the requests a minute that ACR allows a registry of a SKU: basic,
 	// standard or premium. Default none.
 	RateLimits string `yaml:"rateLimits"`
+	// Disk is what is kept free.
+	Disk DiskConfig `yaml:"disk"`
+	// Runs is how long what runs leave is kept.
+	Runs RunsConfig `yaml:"runs"`
 	// Agent is the agent inside the server.
 	Agent AgentConfig `yaml:"agent"`
 	// LogLevel is debug, info, warn or error. Default info.
@@ -116,6 +120,32 @@ type EgressConfig struct {
 	Allow []string `yaml:"allow"`
 	// Deny are networks that may not. Default none.
 	Deny []string `yaml:"deny"`
+}
+
+// DiskConfig says what is kept free of the disk that the data directory is on.
+type DiskConfig struct {
+	// Reserve is bytes, with units as docker has them: when no more are free, new runs,
+	// uploads and pushes are refused, and when half of them are, the run that takes most is
+	// ended. 0 keeps nothing. Default 1g.
+	Reserve string `yaml:"reserve"`
+
+	reserve int64
+}
+
+func (c *DiskConfig) complete() (err error) {
+	if c.Reserve == "" {
+		c.Reserve = "1g"
+	}
+	if c.reserve, err = units.RAMInBytes(c.Reserve); err != nil || c.reserve < 0 {
+		return fmt.Errorf("disk.reserve is %q; it is bytes, such as 512m or 4g, or 0", c.Reserve)
+	}
+	return nil
+}
+
+// RunsConfig says how long what runs leave is kept.
+type RunsConfig struct {
+	// Keep is how long logs are kept after the last word. Default 720h, which is 30 days.
+	Keep time.Duration `yaml:"keep"`
 }
 
 // AgentConfig is the agent inside the server.
@@ -245,8 +275,13 @@ func (c *Config) Complete() error {
 		c.AzureRegistrySuffixes = agent.AzureSuffixes
 	}
 	c.Domain = strings.ToLower(c.Domain)
-	if err := c.Agent.RunLimits.complete(); err != nil {
-		return err
+	if c.Runs.Keep == 0 {
+		c.Runs.Keep = 30 * 24 * time.Hour
+	}
+	for _, complete := range []func() error{c.Agent.RunLimits.complete, c.Disk.complete} {
+		if err := complete(); err != nil {
+			return err
+		}
 	}
 	switch {
 	case c.Data == "":
@@ -257,6 +292,8 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("the domain %q is not a host name", c.Domain)
 	case !slices.Contains([]string{"", "basic", "standard", "premium"}, c.RateLimits):
 		return fmt.Errorf("rateLimits is %q; it is basic, standard or premium", c.RateLimits)
+	case c.Runs.Keep < 0:
+		return fmt.Errorf("runs.keep is %s", c.Runs.Keep)
 	case c.Agent.Slots < 0:
 		return fmt.Errorf("agent.slots is %d", c.Agent.Slots)
 	case c.Blobs.Redirect && c.Blobs.URL == "":

@@ -45,6 +45,7 @@ import (
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/server/nameserver"
+	"github.com/acrux/acrux/internal/store/disk"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/pool"
@@ -246,7 +247,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if s.dialer, err = s.newDialer(registries); err != nil {
 		return err
 	}
-	runs := &run.Service{Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
+	reserve := disk.New(s.config.Data, s.config.Disk.reserve)
+	s.uploads.Reserve = reserve
+	runs := &run.Service{Reserve: reserve, Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
 	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
@@ -256,7 +259,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer, s.queue)
 	s.queue.Handle(imports.Jobs())
-	s.upkeep(registries)
+	s.upkeep(registries, logs)
 
 	urlKey, err := sealer.Derive("signed URLs")
 	if err != nil {
@@ -413,7 +416,7 @@ func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 			Egress: c.StepNetwork == "nat"})
 	}
 	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer.ForContent(), Log: s.log,
-		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient, MachineUsers: c.UserNamespaces == "off",
+		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient, MachineUsers: c.UserNamespaces == "off", DiskReserve: s.config.Disk.reserve,
 		RunBounds: embedded.Bounds{CPUs: c.RunLimits.CPUs, Memory: c.RunLimits.memory, Processes: c.RunLimits.Processes}})
 }
 

@@ -321,3 +321,32 @@ func TestSweep(t *testing.T) {
 	_, err = w.Finish(ctx, fresh, strings.NewReader(""), digest.FromString("xy"), w.now)
 	must(t, err)
 }
+
+// Pushes that are begun and never ended take what nobody counts: there is a bound for each
+// registry.
+func TestBegunUploadsAreBounded(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	at := registry.Name{Registry: "r", Repository: "app"}
+	var first registry.Upload
+	for n := range 1000 {
+		u, err := w.StartUpload(ctx, at, w.now)
+		if err != nil {
+			t.Fatalf("upload %d: %v", n, err)
+		}
+		if n == 0 {
+			first = u
+		}
+	}
+	if _, err := w.StartUpload(ctx, at, w.now); !problem.Is(err, problem.Limited) {
+		t.Errorf("upload 1001: %v", err)
+	}
+	if _, err := w.StartUpload(ctx, registry.Name{Registry: "other", Repository: "app"}, w.now); err != nil {
+		t.Errorf("another registry's: %v", err)
+	}
+	if err := w.CancelUpload(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.StartUpload(ctx, at, w.now); err != nil {
+		t.Errorf("after one was canceled: %v", err)
+	}
+}

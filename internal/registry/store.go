@@ -166,6 +166,8 @@ type Store interface {
 	// power failure may undo it.
 	PutUpload(ctx context.Context, u Upload) error
 	DeleteUpload(ctx context.Context, id string) error
+	// BegunUploads counts the uploads of a registry that have not ended, and their bytes.
+	BegunUploads(ctx context.Context, registry string) (n int, bytes int64, err error)
 	ExpiredUploads(ctx context.Context, now time.Time) ([]Upload, error)
 
 	AddEvent(ctx context.Context, e Event) error

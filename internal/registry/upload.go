@@ -17,12 +17,35 @@ import (
 // uploadTTL is how long an upload may rest before it is swept away.
 const uploadTTL = 24 * time.Hour
 
+// What pushes that were begun and not ended may be of one registry: they take space that no
+// quota counts.
+const (
+	maxBegun      = 1000
+	maxBegunBytes = 64 << 30
+)
+
+// checkBegun refuses another upload while there are too many.
+func (c *Content) checkBegun(ctx context.Context, registry string) error {
+	n, bytes, err := c.Store.BegunUploads(ctx, registry)
+	if err != nil {
+		return err
+	}
+	if n < maxBegun && bytes < maxBegunBytes {
+		return nil
+	}
+	return problem.New(problem.Limited, "TOOMANYREQUESTS",
+		"%d uploads with %d bytes were begun in this registry and have not ended; end or cancel them, or wait: they go after %s", n, bytes, uploadTTL)
+}
+
 // StartUpload begins a blob push.
 func (c *Content) StartUpload(ctx context.Context, name Name, now time.Time) (Upload, error) {
 	if err := checkName(name); err != nil {
 		return Upload{}, err
 	}
 	if err := c.checkRepository(ctx, name, toWrite); err != nil {
+		return Upload{}, err
+	}
+	if err := c.checkBegun(ctx, name.Registry); err != nil {
 		return Upload{}, err
 	}
 	content, err := c.Blobs.Start(ctx)

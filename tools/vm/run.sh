@@ -48,6 +48,6 @@ ln -sf ../tests.service "$units/multi-user.target.wants/tests.service"
 timeout "${ACRUX_VM_SECONDS:-5400}" qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 8000 -nographic -no-reboot -nic none \
   -kernel "$dir"/kernel/boot/vmlinuz-* -initrd "$dir/root.cpio" \
   -append "console=ttyS0 quiet panic=-1 rdinit=/init systemd.show_status=0" </dev/null 2>&1 |
-  tr -d '\r' | tee "$dir/console.log" | sed -n '/^== /,$p' | grep -av '^VM-EXIT\|sysrq: \|reboot: ' || true
+  stdbuf -oL tr -d '\r' | tee "$dir/console.log" | sed -un '/^== /,$p' | grep --line-buffered -av '^VM-EXIT\|sysrq: \|reboot: ' || true
 status=$(sed -n 's/.*VM-EXIT \([0-9]*\).*/\1/p' "$dir/console.log" | tail -n 1)
 exit "${status:-125}"

@@ -18,12 +18,19 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Local is a Store in a directory: a file for each key, spread over 256 folders by its
 // first byte. What is on its way can be written to, what is committed can not: so one
 // sync makes content and commitment durable, and nothing has to be renamed.
-type Local struct{ dir string }
+type Local struct {
+	// Reserve is what content leaves of the disk. Set before use; nil is nothing.
+	Reserve *disk.Reserve
+
+	dir string
+}
 
 // Modes of files. Whoever is root may write to all of them, so they are looked at.
 const (
@@ -74,12 +81,15 @@ func newKey() Key {
 
 // Start implements Store.
 func (l *Local) Start(context.Context) (Upload, error) {
+	if err := l.Reserve.Room(); err != nil {
+		return nil, err
+	}
 	key := newKey()
 	f, err := os.OpenFile(l.file(key), os.O_CREATE|os.O_EXCL|os.O_RDWR, onItsWay)
 	if err != nil {
 		return nil, fmt.Errorf("starting an upload: %w", err)
 	}
-	return &localUpload{key: key, file: f, hash: sha256.New()}, nil
+	return &localUpload{key: key, file: f, hash: sha256.New(), reserve: l.Reserve}, nil
 }
 
 // Resume implements Store. Bytes beyond the state, from a request that was cut off
@@ -103,7 +113,7 @@ func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	u := &localUpload{key: state.Key, file: f, hash: sha256.New(), size: state.Size}
+	u := &localUpload{key: state.Key, file: f, hash: sha256.New(), size: state.Size, reserve: l.Reserve}
 	if err := u.restore(state); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -170,10 +180,11 @@ func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
 
 // localUpload is a file and the hash of what is in it.
 type localUpload struct {
-	key  Key
-	file *os.File // nil once it is over
-	hash hash.Hash
-	size int64
+	reserve *disk.Reserve
+	key     Key
+	file    *os.File // nil once it is over
+	hash    hash.Hash
+	size    int64
 }
 
 func (u *localUpload) restore(state State) error {
@@ -193,7 +204,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b 
 func (u *localUpload) ReadFrom(r io.Reader) (int64, error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	n, err := io.CopyBuffer(io.MultiWriter(onlyWriter{u.file}, u.hash), onlyReader{r}, *buf)
+	n, err := io.CopyBuffer(io.MultiWriter(onlyWriter{u.file}, u.hash), onlyReader{u.reserve.Reader(r)}, *buf)
 	u.size += n
 	return n, err
 }

@@ -173,6 +173,12 @@ func (s Registry) DeleteUpload(ctx context.Context, id string) error {
 	return none(n, err, registry.ErrNoUpload)
 }
 
+// BegunUploads implements registry.Store.
+func (s Registry) BegunUploads(ctx context.Context, registry string) (n int, bytes int64, err error) {
+	err = s.queryRow(ctx, `SELECT count(*), coalesce(sum(size), 0) FROM uploads WHERE registry = $1`, registry).Scan(&n, &bytes)
+	return n, bytes, err
+}
+
 // ExpiredUploads implements registry.Store.
 func (s Registry) ExpiredUploads(ctx context.Context, now time.Time) ([]registry.Upload, error) {
 	return collect(ctx, s.DB, scanUpload, selectUpload+`WHERE expires < $1`, micros(now))

@@ -16,6 +16,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/store/disk"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
@@ -24,6 +25,8 @@ import (
 
 // Service schedules runs and leases them to agents. Its fields are set once.
 type Service struct {
+	// Reserve is what is left of the disk when no more runs are taken. nil is nothing.
+	Reserve    *disk.Reserve
 	Store      Store
 	Tasks      *task.Service
 	Registries *registry.Registries
@@ -76,6 +79,9 @@ func (b *bell) ring() {
 // Schedule queues a run in a registry. In a transaction of the caller's, Wake must
 // follow its end.
 func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, now time.Time) (Run, error) {
+	if err := s.Reserve.Room(); err != nil {
+		return Run{}, err
+	}
 	reg, err := s.Registries.Get(ctx, registryID)
 	if err != nil {
 		return Run{}, err

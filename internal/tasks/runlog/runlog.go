@@ -128,6 +128,35 @@ func (l *Logs) Size(key Key) (int64, time.Time, error) {
 	return info.Size(), info.ModTime(), nil
 }
 
+// Sweep removes the logs that nobody has written to since a time, and tells how many.
+func (l *Logs) Sweep(since time.Time) (removed int, err error) {
+	err = filepath.WalkDir(l.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return ignoreGone(err)
+		}
+		info, err := entry.Info()
+		if err != nil || !info.ModTime().Before(since) {
+			return ignoreGone(err)
+		}
+		if err := os.Remove(path); err != nil {
+			return ignoreGone(err)
+		}
+		removed++
+		return nil
+	})
+	if err != nil {
+		return removed, fmt.Errorf("removing old logs: %w", err)
+	}
+	return removed, nil
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // Copy writes n bytes from offset to w.
 func (l *Logs) Copy(w io.Writer, key Key, offset, n int64) error {
 	f, err := os.Open(l.file(key))

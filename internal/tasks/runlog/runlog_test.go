@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/acrux/acrux/internal/tasks/runlog"
 )
@@ -111,5 +114,33 @@ func TestRepeats(t *testing.T) {
 	group.Wait()
 	if text(t, l, key) != whole {
 		t.Error("the log is mixed up")
+	}
+}
+
+func TestSweep(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	l, err := runlog.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, age := range map[string]time.Duration{"old": 31 * 24 * time.Hour, "new": time.Hour} {
+		if err := l.Append(runlog.Key{Registry: "/registries/r", RunID: id}, 0, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*", id+".log"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		if err := os.Chtimes(files[0], now, now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := l.Sweep(now.Add(-30 * 24 * time.Hour)); n != 1 || err != nil {
+		t.Errorf("%d logs were removed: %v", n, err)
+	}
+	for id, want := range map[string]int64{"old": 0, "new": 1} {
+		if size, _, err := l.Size(runlog.Key{Registry: "/registries/r", RunID: id}); size != want || err != nil {
+			t.Errorf("the %s log has %d bytes: %v", id, size, err)
+		}
 	}
 }

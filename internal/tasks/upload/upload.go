@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Container is the first word of the path that names an upload in a run request.
@@ -40,6 +42,8 @@ var ErrTooLarge = errors.New("the upload is too large")
 // Uploads is a directory of uploads. It is safe for concurrent use; one upload has
 // one writer.
 type Uploads struct {
+	// Reserve is what uploads leave of the disk. Set before use; nil is nothing.
+	Reserve *disk.Reserve
 	// Failed is told what keeps old uploads from being removed. nil: nobody is.
 	Failed func(error)
 
@@ -136,7 +140,32 @@ func (u *Uploads) PutBlock(path, id string, r io.Reader) error {
 	if err := u.open(path); err != nil {
 		return err
 	}
+	if err := u.checkBlocks(path); err != nil {
+		return err
+	}
 	return u.write(u.block(path, id), r)
+}
+
+// checkBlocks returns ErrTooLarge if an upload has as many blocks, or as large ones, as it may
+// have. The one that comes next may be one too many: it is what one request can add.
+func (u *Uploads) checkBlocks(path string) error {
+	blocks, err := filepath.Glob(u.file(path) + ".block-*")
+	if err != nil {
+		return err
+	}
+	if len(blocks) >= MaxBlocks {
+		return ErrTooLarge
+	}
+	var size int64
+	for _, block := range blocks {
+		if info, err := os.Stat(block); err == nil { // it may be put together just now
+			size += info.Size()
+		}
+	}
+	if size > MaxSize {
+		return ErrTooLarge
+	}
+	return nil
 }
 
 func (u *Uploads) write(name string, r io.Reader) error {
@@ -145,7 +174,7 @@ func (u *Uploads) write(name string, r io.Reader) error {
 		return err
 	}
 	defer os.Remove(tmp.Name()) // fails when the rename has happened
-	n, err := io.Copy(tmp, io.LimitReader(r, MaxSize+1))
+	n, err := io.Copy(tmp, io.LimitReader(u.Reserve.Reader(r), MaxSize+1))
 	if n > MaxSize {
 		err = ErrTooLarge
 	}

@@ -3,9 +3,13 @@ package upload
 import (
 	"errors"
 	"io"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 func open(t *testing.T) *Uploads {
@@ -128,5 +132,30 @@ func TestSweep(t *testing.T) {
 	}
 	if err := u.Sweep(now.Add(keepFor + time.Minute)); err != nil || u.Exists(path) {
 		t.Errorf("it did not go: %v", err)
+	}
+}
+
+// Blocks that are never put together have a bound in sum, and leave the reserve of the disk.
+func TestBlocksAreBounded(t *testing.T) {
+	u, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := New("r")
+	if err := u.PutBlock(path, "one", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(u.block(path, "one"), MaxSize+1); err != nil { // of holes
+		t.Fatal(err)
+	}
+	if err := u.PutBlock(path, "two", strings.NewReader("x")); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	if err := u.PutBlock(New("r"), "two", strings.NewReader("x")); err != nil {
+		t.Errorf("another upload: %v", err)
+	}
+	u.Reserve = disk.New(t.TempDir(), 1<<62)
+	if err := u.Put(New("r"), strings.NewReader("x")); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("on a full disk: %v", err)
 	}
 }
