@@ -144,11 +144,14 @@ func (c *IdentityChange) UnmarshalJSON(p []byte) error {
 func (c *IdentityChange) contradiction(given string) error {
 	switch {
 	case given == "" && len(c.Assign)+len(c.Remove) > 0:
-		return problem.New(problem.Invalid, "InvalidIdentityType", "The identity block names user-assigned identities and has no type: it is UserAssigned, or 'SystemAssigned, UserAssigned'.").On("identity.type")
+		return problem.New(problem.Invalid, "InvalidIdentityType",
+			"The identity block names user-assigned identities and has no type: it is UserAssigned, or 'SystemAssigned, UserAssigned'.").On("identity.type")
 	case !c.Users && len(c.Assign) > 0:
-		return problem.New(problem.Invalid, "InvalidIdentityType", "The identity type '%s' has no user-assigned identities, and the block names some.", given).On("identity.userAssignedIdentities")
+		return problem.New(problem.Invalid, "InvalidIdentityType",
+			"The identity type '%s' has no user-assigned identities, and the block names some.", given).On("identity.userAssignedIdentities")
 	case c.None && (c.System || c.Users):
-		return problem.New(problem.Invalid, "InvalidIdentityType", "The identity type '%s' is None and another.", given).On("identity.type")
+		return problem.New(problem.Invalid, "InvalidIdentityType", "The identity type '%s' is None and another.",
+			given).On("identity.type")
 	}
 	return nil
 }

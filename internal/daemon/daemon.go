@@ -265,7 +265,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if err != nil {
 		return err
 	}
-	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Checker: checker, Registries: registries, Domain: pub.Suffix(), Key: urlKey}
+	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Checker: checker,
+		Registries: registries, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
 	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
@@ -286,7 +287,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context, ready func(Published)) error {
-	server := &http.Server{Handler: s.router, ConnContext: edge.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	server := &http.Server{Handler: s.router, ConnContext: edge.ConnContext, ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12},
 		// HTTP/2 is off: it is slower for large blobs, and one connection is shared.

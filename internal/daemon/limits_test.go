@@ -13,7 +13,8 @@ func TestLimits(t *testing.T) {
 	if err := c.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	if want := (LimitsConfig{Connections: 10_000, PerAddress: 1000, LeastRate: 1000, Stall: 2 * time.Minute, AnonymousBody: 30 * time.Second}); c.Limits != want {
+	if want := (LimitsConfig{Connections: 10_000, PerAddress: 1000, LeastRate: 1000, Stall: 2 * time.Minute,
+		AnonymousBody: 30 * time.Second}); c.Limits != want {
 		t.Errorf("%+v", c.Limits)
 	}
 	for want, wrong := range map[string]Config{
@@ -34,7 +35,8 @@ func TestLimits(t *testing.T) {
 func TestTrustedProxies(t *testing.T) {
 	c := Config{TrustedProxies: []string{"10.0.0.1", "fd00::/8"}}
 	all, err := c.proxies()
-	if err != nil || len(all) != 2 || all[0] != netip.MustParsePrefix("10.0.0.1/32") || all[1] != netip.MustParsePrefix("fd00::/8") {
+	if err != nil || len(all) != 2 || all[0] != netip.MustParsePrefix("10.0.0.1/32") ||
+		all[1] != netip.MustParsePrefix("fd00::/8") {
 		t.Errorf("%v, %v", all, err)
 	}
 }

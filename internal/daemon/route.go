@@ -35,7 +35,8 @@ func (s *Server) route(p parts) error {
 	management.MountAll(s.services)
 	guesses := signin.NewGuesses()
 	registryHost := &registryapi.Server{Log: s.log, Registries: s.services.Registries, Content: s.content, Trash: sqlstore.Registry{DB: s.db}, Purger: s.purger, Pulls: s.pulls, Issuer: p.issuer, Checker: p.checker, Directory: p.directory, Runs: s.services.Runs,
-		Tokens: s.services.Tokens, Guesses: guesses, Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
+		Tokens: s.services.Tokens, Guesses: guesses,
+		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
 
 	signIn := signin.NewService(sqlstore.SignIn{DB: s.db})
 	assertions := &assertion.Verifier{Directory: p.directory, Trusts: s.services.Federated.TrustsOf, Issuer: p.issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}
@@ -51,9 +52,11 @@ func (s *Server) route(p parts) error {
 		return err
 	}
 	limits := s.config.Limits
-	s.router = &edge.Router{Log: s.log, Stall: limits.Stall, LeastRate: limits.LeastRate, Anonymous: limits.AnonymousBody, Proxies: proxies}
+	s.router = &edge.Router{Log: s.log, Stall: limits.Stall, LeastRate: limits.LeastRate,
+		Anonymous: limits.AnonymousBody, Proxies: proxies}
 	s.router.Host("management."+pub.Domain, management)
-	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
+	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory,
+		SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
 	s.router.Below("blob."+pub.Domain, p.storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)

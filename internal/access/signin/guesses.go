@@ -165,7 +165,9 @@ func (a Attempt) Right() {
 func (g *Guesses) knows(account Account, address string, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.ContainsFunc(g.known[account.name], func(v visit) bool { return v.address == address && now.Sub(v.last) < knownFor })
+	return slices.ContainsFunc(g.known[account.name], func(v visit) bool {
+		return v.address == address && now.Sub(v.last) < knownFor
+	})
 }
 
 // remember keeps the latest addresses of an account, so that who has one account cannot

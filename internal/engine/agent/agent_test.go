@@ -247,7 +247,8 @@ func serveTar(t *testing.T, cut int, headers ...tar.Header) string {
 		if err := w.WriteHeader(&header); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Write(append([]byte(oneStep), make([]byte, max(0, header.Size-int64(len(oneStep))))...)[:header.Size]); err != nil {
+		text := append([]byte(oneStep), make([]byte, max(0, header.Size-int64(len(oneStep))))...)
+		if _, err := w.Write(text[:header.Size]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -294,7 +295,8 @@ func TestStrangeSources(t *testing.T) {
 			run := rig.leaser.Queue(j)
 			rig.start()
 			result, log := rig.result(run), rig.leaser.Log(run)
-			if result.Status != lease.Failed || result.Message == "" || strings.Contains(log, "root:") || strings.Contains(log, "internal error") {
+			if result.Status != lease.Failed || result.Message == "" || strings.Contains(log, "root:") ||
+				strings.Contains(log, "internal error") {
 				t.Errorf("%+v\n%s", result, log)
 			}
 		})

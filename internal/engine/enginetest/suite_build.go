@@ -198,7 +198,9 @@ var strangers = map[string]func(path string) error{
 	"directory":    func(path string) error { return os.Mkdir(path, 0o755) },
 	"pipe":         func(path string) error { return syscall.Mkfifo(path, 0o644) },
 	"device":       func(path string) error { return syscall.Mknod(path, syscall.S_IFCHR|0o644, 1<<8|5) }, // endless zeros
-	"huge":         func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 64<<30)) },
+	"huge": func(path string) error {
+		return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 64<<30))
+	},
 }
 
 // testBuildStrangers: what a build reads itself may be anything. Then the build fails and
@@ -220,7 +222,8 @@ func (s *suite) testBuildStrangers() {
 						b.Dockerfile = path
 					}
 				})
-				if result.OK || strings.Contains(out, "root:") || !strings.Contains(out, "unable to prepare context: ") || !strings.Contains(out, name) {
+				if result.OK || strings.Contains(out, "root:") || !strings.Contains(out,
+					"unable to prepare context: ") || !strings.Contains(out, name) {
 					s.Errorf("%s is a %s: %+v\n%s", name, kind, result, out)
 				}
 			}
@@ -230,7 +233,8 @@ func (s *suite) testBuildStrangers() {
 		}
 	}
 	r.file(".dockerignore", "[\n")
-	if result, out := r.build("FROM "+s.Base+"\nCOPY . /x\n", nil); result.OK || !strings.Contains(out, "unable to prepare context: ") {
+	if result, out := r.build("FROM "+s.Base+"\nCOPY . /x\n", nil); result.OK || !strings.Contains(out,
+		"unable to prepare context: ") {
 		s.Errorf("a pattern that is none: %+v\n%s", result, out)
 	}
 }

@@ -36,13 +36,17 @@ func TestExistenceIsNobodysBusiness(t *testing.T) {
 		tags := "/providers/Microsoft.Resources/tags/default?api-version=2021-04-01"
 		same("tags", http.MethodGet, there+tags, gone+tags, "")
 		assignments := "/providers/Microsoft.Authorization/roleAssignments/" + servertest.Tenant + "?api-version=2022-04-01"
-		same("assigning", http.MethodPut, there+assignments, gone+assignments, `{"properties":{"roleDefinitionId":"x","principalId":"x"}}`)
+		same("assigning", http.MethodPut, there+assignments, gone+assignments,
+			`{"properties":{"roleDefinitionId":"x","principalId":"x"}}`)
 	}
 	source := func(id string) servertest.Answer {
-		return w.ARM(caller, http.MethodPost, mine.String()+"/importImage", `{"source":{"resourceId":"`+id+`","sourceImage":"a:1"}}`)
+		return w.ARM(caller, http.MethodPost, mine.String()+"/importImage",
+			`{"source":{"resourceId":"`+id+`","sourceImage":"a:1"}}`)
 	}
-	there, gone := w.Registry.String(), arm.GroupID(servertest.Subscription, "MyGroup").String()+"/providers/Microsoft.ContainerRegistry/registries/NoRegistry"
-	if one, two := source(there), source(gone); one.Status != 403 || strings.ReplaceAll(one.Body, there, "ID") != strings.ReplaceAll(two.Body, gone, "ID") {
+	there, gone := w.Registry.String(), arm.GroupID(servertest.Subscription,
+		"MyGroup").String()+"/providers/Microsoft.ContainerRegistry/registries/NoRegistry"
+	if one, two := source(there), source(gone); one.Status != 403 || strings.ReplaceAll(one.Body, there,
+		"ID") != strings.ReplaceAll(two.Body, gone, "ID") {
 		t.Errorf("importing: %d %s\n%d %s", one.Status, one.Body, two.Status, two.Body)
 	}
 }

@@ -175,7 +175,8 @@ func (s *Server) enabled(ctx context.Context, caller token.Caller) error {
 	p, err := s.Directory.Principal(ctx, caller.ObjectID)
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
-		return problem.New(problem.Unauthenticated, "InvalidAuthenticationToken", "The principal of the access token was deleted.").Because(err)
+		return problem.New(problem.Unauthenticated, "InvalidAuthenticationToken",
+			"The principal of the access token was deleted.").Because(err)
 	case err == nil && p.Disabled:
 		return problem.New(problem.Denied, "AuthorizationFailed", "The principal '%s' (%s) is disabled.", p.DisplayName, p.ObjectID)
 	}

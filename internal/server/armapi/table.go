@@ -302,5 +302,6 @@ func (h handlers) logURL(ctx context.Context, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"logLink": h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Caller.ObjectID, c.Now)}, nil
+	link := h.LogURL(r.ID.Parent().String(), r.Properties.RunID, c.Caller.ObjectID, c.Now)
+	return map[string]string{"logLink": link}, nil
 }

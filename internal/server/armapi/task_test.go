@@ -182,7 +182,8 @@ func TestTaskSecrets(t *testing.T) {
 	check("a token for nothing", w.ARMOK(w.Admin, http.MethodGet, path, ""))
 	check("nothing is left", w.ARMOK(w.Admin, http.MethodPost, path+"/listDetails", ""))
 	all = append(all, "SECRET-argument")
-	check("an argument", w.ARMOK(w.Admin, http.MethodPatch, path, `{"properties":{"step":{"type":"Docker","contextPath":"https://github.com/a/b.git","arguments":[{"name":"v","value":"SECRET-argument","isSecret":true}]}}}`))
+	check("an argument", w.ARMOK(w.Admin, http.MethodPatch, path,
+		`{"properties":{"step":{"type":"Docker","contextPath":"https://github.com/a/b.git","arguments":[{"name":"v","value":"SECRET-argument","isSecret":true}]}}}`))
 	check("listDetails with it", w.ARMOK(w.Admin, http.MethodPost, path+"/listDetails", ""), "SECRET-argument")
 }
 

@@ -21,7 +21,8 @@ import (
 var envelope = []string{"tags", "sku", "identity", "properties", "systemData", "etag"}
 
 // own are properties that only the server sets.
-var own = []string{"loginServer", "creationDate", "provisioningState", "lastUpdatedTime", "tenantId", "principalId", "clientId"}
+var own = []string{"loginServer", "creationDate", "provisioningState", "lastUpdatedTime", "tenantId", "principalId",
+	"clientId"}
 
 // unheeded names a member of a change that is none of those that are done, and says something
 // else than the resource that was shown.
@@ -156,5 +157,6 @@ func same(a, b any) bool {
 }
 
 func notHeeded(path string) error {
-	return problem.New(problem.Unsupported, "NotImplemented", "The property '%s' cannot be changed in this version of Acrux.", path).On(path)
+	return problem.New(problem.Unsupported, "NotImplemented",
+		"The property '%s' cannot be changed in this version of Acrux.", path).On(path)
 }

@@ -60,7 +60,8 @@ func (s *Server) SourceURL(path, runKey string, now time.Time) string {
 }
 
 func (s *Server) url(g grant, now time.Time) string {
-	query := url.Values{"sv": {"2021-12-02"}, "sp": {g.permission}, "sr": {"b"}, "se": {now.Add(g.ttl).UTC().Format(time.RFC3339)}}
+	query := url.Values{"sv": {"2021-12-02"}, "sp": {g.permission}, "sr": {"b"},
+		"se": {now.Add(g.ttl).UTC().Format(time.RFC3339)}}
 	for name, value := range map[string]string{whoParameter: g.who, runParameter: g.run} {
 		if value != "" {
 			query.Set(name, value)

@@ -64,7 +64,8 @@ func sourceError(err error) error {
 	case errors.Is(err, upload.ErrTooLarge):
 		return tooLarge()
 	case errors.Is(err, upload.ErrTaken):
-		return problem.New(problem.Conflict, "BlobImmutableDueToPolicy", "The upload is the source of a run or a task and cannot be changed any more. Ask for another upload URL.")
+		return problem.New(problem.Conflict, "BlobImmutableDueToPolicy",
+			"The upload is the source of a run or a task and cannot be changed any more. Ask for another upload URL.")
 	}
 	return err
 }

@@ -25,7 +25,8 @@ func put(w *servertest.World, link, body string) servertest.Answer {
 // scheduled queues a run of an upload, and leases it.
 func scheduled(t *testing.T, w *servertest.World, path string) *lease.Lease {
 	t.Helper()
-	w.ARMOK(w.Admin, http.MethodPost, w.Registry.String()+"/scheduleRun", `{"type":"FileTaskRunRequest","taskFilePath":"acb.yaml","sourceLocation":"`+path+`"}`)
+	w.ARMOK(w.Admin, http.MethodPost, w.Registry.String()+"/scheduleRun",
+		`{"type":"FileTaskRunRequest","taskFilePath":"acb.yaml","sourceLocation":"`+path+`"}`)
 	l, err := w.Runs.Acquire(t.Context(), lease.Agent{Name: "test", OS: "linux", Arch: "amd64"})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,8 @@ func TestUploadURL(t *testing.T) {
 	}
 	l := scheduled(t, w, path)
 	list := `<BlockList><Latest>YQ==</Latest></BlockList>`
-	for operation, body := range map[string]string{"": "another", "&comp=block&blockid=YQ%3D%3D": "another", "&comp=blocklist": list} {
+	for operation, body := range map[string]string{"": "another", "&comp=block&blockid=YQ%3D%3D": "another",
+		"&comp=blocklist": list} {
 		if a := put(w, link+operation, body); a.Status != 409 {
 			t.Errorf("%q after a run took it: %d %s", operation, a.Status, a.Body)
 		}
@@ -76,7 +78,8 @@ func TestUploadURL(t *testing.T) {
 		t.Errorf("after the run its source is read: %d", a.Status)
 	}
 	logs := w.ARMOK(person, http.MethodPost, l.Run+"/listLogSasUrl", "").At("logLink").(string)
-	second := w.ARMOK(person, http.MethodPost, w.Registry.String()+"/listBuildSourceUploadUrl", "").At("uploadUrl").(string)
+	second := w.ARMOK(person, http.MethodPost, w.Registry.String()+"/listBuildSourceUploadUrl",
+		"").At("uploadUrl").(string)
 	if err := w.Checker.Store.DeleteAssignment(t.Context(), w.Registry, assignment); err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,8 @@ func (p Proxies) walk(addr netip.Addr, list []string) netip.Addr {
 const maxHops = 32
 
 func xForwardedFor(head http.Header) []string {
-	return last(strings.FieldsFunc(strings.Join(head.Values("X-Forwarded-For"), ","), func(r rune) bool { return r == ',' }))
+	return last(strings.FieldsFunc(strings.Join(head.Values("X-Forwarded-For"), ","),
+		func(r rune) bool { return r == ',' }))
 }
 
 // forwarded are the nodes of the parameters "for" (RFC 7239, section 4). A quoted value has

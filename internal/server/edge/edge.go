@@ -4,7 +4,6 @@
 package edge
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -70,15 +69,12 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	seen := &statusWriter{ResponseWriter: w}
 	body, end := r.watch(seen, req)
 	defer end()
-	here := &visit{body: body}
-	if here.place, _ = req.Context().Value(placeKey{}).(*place); here.place != nil {
-		if !here.place.begin(Address(req.RemoteAddr)) {
-			tooMany(seen)
-			return
-		}
-		defer here.place.end()
+	req, leave, ok := visiting(req, body)
+	if !ok {
+		tooMany(seen)
+		return
 	}
-	req = req.WithContext(context.WithValue(req.Context(), visitKey{}, here))
+	defer leave()
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(seen, req, id, p)
@@ -115,50 +111,6 @@ func unknownHost(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write([]byte(`{"error":{"code":"UnknownHost","message":"This server has no host of that name."}}` + "\n"))
-}
-
-func tooMany(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Connection", "close")
-	w.WriteHeader(http.StatusTooManyRequests)
-	_, _ = w.Write([]byte(`{"error":{"code":"TooManyRequests","message":"There are too many connections from this address."}}` + "\n"))
-}
-
-// client is where a request comes from. A proxy that is not trusted is told of once: behind
-// it, everybody is one address.
-func (r *Router) client(req *http.Request) string {
-	client := r.Proxies.client(req.RemoteAddr, req.Header)
-	if client == req.RemoteAddr && (req.Header.Get("X-Forwarded-For") != "" || req.Header.Get("Forwarded") != "") {
-		r.untrusted.Do(func() {
-			r.Log.Info("a request says for whom it was forwarded, which is not believed; if it came through a proxy of yours, name its address",
-				"from", req.RemoteAddr, "hint", "trustedProxies in acrux.yaml")
-		})
-	}
-	return client
-}
-
-// visit is a request on its way through the router.
-type visit struct {
-	place *place // nil without Places
-	body  *movingBody
-}
-
-type visitKey struct{}
-
-// SignedIn is for handlers to tell, before they read the body, that they know who sent the
-// request of the context: it may take its time then, and its connection is somebody's.
-func SignedIn(ctx context.Context) {
-	here, ok := ctx.Value(visitKey{}).(*visit)
-	if !ok {
-		return
-	}
-	if !here.body.until.IsZero() {
-		here.body.lift()
-		here.body.until = time.Time{}
-	}
-	if here.place != nil {
-		here.place.signedIn()
-	}
 }
 
 func (r *Router) panicked(w *statusWriter, req *http.Request, id string, p any) {

@@ -171,6 +171,7 @@ func (p *place) begin(client string) bool {
 	}
 	if p.waiting == nil {
 		p.waiting = p.places.anonymous.PushBack(p)
+		p.places.changed.Signal() // who waits may have it
 	}
 	return true
 }

@@ -41,14 +41,20 @@ func TestReadHeader(t *testing.T) {
 		r := bufio.NewReaderSize(strings.NewReader(test.text), maxHeader)
 		client, err := readHeader(r)
 		rest, _ := io.ReadAll(r)
-		if got := client.String(); err != nil || client.IsValid() && got != test.client || !client.IsValid() && test.client != "" || string(rest) != test.rest {
+		got := ""
+		if client.IsValid() {
+			got = client.String()
+		}
+		if err != nil || got != test.client || string(rest) != test.rest {
 			t.Errorf("%s: %s, then %q, %v", name, client, rest, err)
 		}
 	}
 	for name, text := range map[string]string{
-		"nothing": "", "half": "PRO", "no end": "PROXY TCP4 " + strings.Repeat("1", 200), "no address": "PROXY TCP4 x y 1 2\r\n", "too few": "PROXY TCP4 192.0.2.1\r\n",
+		"nothing": "", "half": "PRO", "no end": "PROXY TCP4 " + strings.Repeat("1", 200),
+		"no address": "PROXY TCP4 x y 1 2\r\n", "too few": "PROXY TCP4 192.0.2.1\r\n",
 		"another protocol": "PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n", "a port that is none": "PROXY TCP4 192.0.2.1 192.0.2.2 x 2\r\n",
-		"half of version 2": "\r\n\r\n\x00\r\nQUIT\n\x21", "version 3": v2(0x31, 0x11, ipv4), "no addresses": v2(0x21, 0x11, "x"), "cut": v2(0x21, 0x11, ipv4)[:20],
+		"half of version 2": "\r\n\r\n\x00\r\nQUIT\n\x21", "version 3": v2(0x31, 0x11, ipv4),
+		"no addresses": v2(0x21, 0x11, "x"), "cut": v2(0x21, 0x11, ipv4)[:20],
 		"too long": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff" + strings.Repeat("x", 1<<16),
 	} {
 		if client, err := readHeader(bufio.NewReaderSize(strings.NewReader(text), maxHeader)); err == nil {
@@ -75,7 +81,9 @@ func FuzzReadHeader(f *testing.F) {
 func asked(t *testing.T, trusted Proxies, secured bool, begin, xff string) string {
 	t.Helper()
 	router := &Router{Log: discard, Proxies: trusted}
-	router.Host("x.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, Address(r.RemoteAddr)) }))
+	router.Host("x.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, Address(r.RemoteAddr))
+	}))
 	server := httptest.NewUnstartedServer(router)
 	server.Config.ConnContext, server.Config.ErrorLog = ConnContext, slog.NewLogLogger(discard.Handler(), slog.LevelDebug)
 	server.Listener = (&Places{Max: 10, Share: 10, Proxies: trusted}).Listen(server.Listener)
@@ -114,12 +122,13 @@ func TestClientOfConnection(t *testing.T) {
 			trusted          Proxies
 			begin, xff, want string
 		}{
-			"a stranger with a header":       {nil, "", "198.51.100.1", "127.0.0.1"},
-			"a stranger with the protocol":   {nil, "PROXY TCP4 198.51.100.1 127.0.0.1 9 9\r\n", "", "refused"},
-			"the header":                     {here, "", "198.51.100.1", "198.51.100.1"},
-			"the protocol":                   {here, "PROXY TCP4 198.51.100.1 127.0.0.1 9 9\r\n", "", "198.51.100.1"},
-			"a header behind the protocol":   {here, "PROXY TCP4 198.51.100.1 127.0.0.1 9 9\r\n", "203.0.113.9", "198.51.100.1"},
-			"a proxy behind the protocol":    {here, v2(0x21, 0x11, "\x7f\x00\x00\x07\x7f\x00\x00\x01\x00\x63\x01\xbb"), "203.0.113.9", "203.0.113.9"},
+			"a stranger with a header":     {nil, "", "198.51.100.1", "127.0.0.1"},
+			"a stranger with the protocol": {nil, "PROXY TCP4 198.51.100.1 127.0.0.1 9 9\r\n", "", "refused"},
+			"the header":                   {here, "", "198.51.100.1", "198.51.100.1"},
+			"the protocol":                 {here, "PROXY TCP4 198.51.100.1 127.0.0.1 9 9\r\n", "", "198.51.100.1"},
+			"a header behind the protocol": {here, "PROXY TCP4 198.51.100.1 127.0.0.1 9 9\r\n", "203.0.113.9", "198.51.100.1"},
+			"a proxy behind the protocol": {here,
+				v2(0x21, 0x11, "\x7f\x00\x00\x07\x7f\x00\x00\x01\x00\x63\x01\xbb"), "203.0.113.9", "203.0.113.9"},
 			"a protocol that is not as told": {here, "PROXY TCP4 nonsense\r\n", "", "refused"},
 		} {
 			got := asked(t, test.trusted, secured, test.begin, test.xff)

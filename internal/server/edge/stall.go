@@ -145,7 +145,8 @@ const drain = 5 * time.Second
 func (r *Router) watch(w *statusWriter, req *http.Request) (body *movingBody, end func()) {
 	conn := http.NewResponseController(w.ResponseWriter)
 	w.moving = moving{conn: conn, max: r.Stall, rate: r.LeastRate, set: conn.SetWriteDeadline}
-	body = &movingBody{ReadCloser: req.Body, moving: moving{conn: conn, max: r.Stall, rate: r.LeastRate, set: conn.SetReadDeadline}}
+	body = &movingBody{ReadCloser: req.Body, moving: moving{conn: conn, max: r.Stall, rate: r.LeastRate,
+		set: conn.SetReadDeadline}}
 	if r.Anonymous > 0 {
 		body.until = time.Now().Add(r.Anonymous)
 	}

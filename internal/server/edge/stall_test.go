@@ -241,10 +241,14 @@ func TestDrippingBody(t *testing.T) {
 		within  time.Duration
 		whole   bool
 	}{
-		"nobody's, slow":           {&edge.Router{Anonymous: 30 * time.Second}, readAll, time.Second, 36 * time.Second, false},
-		"nobody's, fast":           {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, readAll, time.Millisecond, 36 * time.Second, false},
-		"somebody's, slow":         {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, signsIn, time.Second, 37 * time.Second, false},
-		"somebody's, fast enough":  {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, signsIn, 50 * time.Millisecond, 2 * time.Hour, true},
+		"nobody's, slow": {&edge.Router{Anonymous: 30 * time.Second}, readAll, time.Second,
+			36 * time.Second, false},
+		"nobody's, fast": {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, readAll,
+			time.Millisecond, 36 * time.Second, false},
+		"somebody's, slow": {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, signsIn, time.Second,
+			37 * time.Second, false},
+		"somebody's, fast enough": {&edge.Router{Anonymous: 30 * time.Second, LeastRate: 10}, signsIn,
+			50 * time.Millisecond, 2 * time.Hour, true},
 		"somebody's, without rate": {&edge.Router{Anonymous: 30 * time.Second}, signsIn, time.Second, 30 * time.Hour, true},
 	} {
 		t.Run(name, func(t *testing.T) {

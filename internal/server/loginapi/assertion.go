@@ -16,12 +16,14 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // asserted returns the principal that a client assertion proves a request to be from.
 // What proves nothing counts like a wrong secret: each costs a look at certificates, or at
 // an issuer's keys.
-func (s *Server) asserted(r *http.Request, try signin.Attempt, id identity.ClientID, text, audience string) (identity.Principal, error) {
+func (s *Server) asserted(r *http.Request, try signin.Attempt, id identity.ClientID,
+	text, audience string) (identity.Principal, error) {
 	if typ := r.PostForm.Get("client_assertion_type"); typ != assertionType {
 		return identity.Principal{}, badRequest(900144, "The client_assertion_type must be '"+assertionType+"'.")
 	}
 	p, err := s.Assertions.Verify(r.Context(), id, text, audience, time.Now())
-	outcome(r, try, err, identity.ErrNotFound, assertion.ErrInvalid, assertion.ErrExpired, assertion.ErrIssuer, assertion.ErrSubject, assertion.ErrAudience)
+	outcome(r, try, err, identity.ErrNotFound, assertion.ErrInvalid, assertion.ErrExpired, assertion.ErrIssuer,
+		assertion.ErrSubject, assertion.ErrAudience)
 	if errors.Is(err, assertion.ErrKeys) {
 		s.Log.Warn("a federated token was refused", "client", p.ClientID, "err", err)
 	}

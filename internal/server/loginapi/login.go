@@ -109,7 +109,8 @@ func (s *Server) attempt(r *http.Request, account signin.Account) (signin.Attemp
 	return try, nil
 }
 
-var tooManyGuesses = badGrant(50053, "There were too many attempts to sign in with a wrong password. Try again in a minute.")
+var tooManyGuesses = badGrant(50053,
+	"There were too many attempts to sign in with a wrong password. Try again in a minute.")
 
 // outcome tells an attempt how it ended: by an error that says that the secret was wrong,
 // by another, or well.

@@ -29,7 +29,8 @@ func over(t *testing.T, name string, r registry, refresh string, heads map[strin
 			}
 		}
 	}
-	if a := r.form("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}); a.Status != 401 {
+	if a := r.form("/oauth2/token", url.Values{"grant_type": {"refresh_token"},
+		"refresh_token": {refresh}}); a.Status != 401 {
 		t.Errorf("%s: another token: %d %s", name, a.Status, a.Body)
 	}
 }
@@ -39,7 +40,8 @@ func over(t *testing.T, name string, r registry, refresh string, heads map[strin
 func TestCredentialsEnd(t *testing.T) {
 	w := servertest.New(t)
 	r := of(w, "myregistry", servertest.Person{})
-	w.ARMOK(w.Admin, "POST", w.Registry.String()+"/scheduleRun", `{"type":"EncodedTaskRunRequest","encodedTaskContent":"c3RlcHM6IFtdCg==","platform":{"os":"linux"}}`)
+	w.ARMOK(w.Admin, "POST", w.Registry.String()+"/scheduleRun",
+		`{"type":"EncodedTaskRunRequest","encodedTaskContent":"c3RlcHM6IFtdCg==","platform":{"os":"linux"}}`)
 	l, err := w.Runs.Acquire(t.Context(), leases.Agent{Name: "test", OS: "linux", Arch: "amd64"})
 	must(t, err)
 	refresh := l.Job.Logins[0].Password.Reveal()
@@ -61,18 +63,21 @@ func TestCredentialsEnd(t *testing.T) {
 		},
 	} {
 		p := w.Person(name, "AcrPull", arm.ID{})
-		refresh, _ := r.form("/oauth2/exchange", url.Values{"grant_type": {"password"}, "username": {string(p.ClientID)}, "password": {p.Secret}}).At("refresh_token").(string)
+		refresh, _ := r.form("/oauth2/exchange", url.Values{"grant_type": {"password"},
+			"username": {string(p.ClientID)}, "password": {p.Secret}}).At("refresh_token").(string)
 		heads := credentials(t, r, refresh)
 		want(t, r.send("GET", "/v2/", "", "Authorization", heads["access"]), 200, "")
 		identity := w.TokenFor(p, "management")
 		must(t, end(p))
 		over(t, name, r, refresh, heads)
-		if a := r.form("/oauth2/exchange", url.Values{"grant_type": {"access_token"}, "access_token": {identity}}); a.Status != 401 {
+		if a := r.form("/oauth2/exchange", url.Values{"grant_type": {"access_token"},
+			"access_token": {identity}}); a.Status != 401 {
 			t.Errorf("%s: exchanging: %d %s", name, a.Status, a.Body)
 		}
 		for _, host := range []string{"management", "graph"} {
 			path := map[string]string{"management": "/subscriptions?api-version=2020-01-01", "graph": "/v1.0/me"}[host]
-			a := w.Do(servertest.Request{Method: "GET", URL: w.URL(host) + path, Header: map[string]string{"Authorization": "Bearer " + identity}})
+			a := w.Do(servertest.Request{Method: "GET", URL: w.URL(host) + path,
+				Header: map[string]string{"Authorization": "Bearer " + identity}})
 			if a.Status != 401 && a.Status != 403 {
 				t.Errorf("%s: %s: %d %s", name, host, a.Status, a.Body)
 			}
@@ -86,7 +91,8 @@ func TestNobodyLearnsWhoIsThere(t *testing.T) {
 	r := of(w, "myregistry", servertest.Person{})
 	permit(w, "MyMap", "hello content/read")
 	newToken(t, w, "MyToken", "MyMap")
-	for _, users := range [][2]string{{"MyToken", "NoToken"}, {string(w.Admin.ClientID), "11111111-2222-3333-4444-555555555555"}} {
+	for _, users := range [][2]string{{"MyToken", "NoToken"}, {string(w.Admin.ClientID),
+		"11111111-2222-3333-4444-555555555555"}} {
 		there := r.send("GET", "/v2/", "", "Authorization", basic(users[0], "x"))
 		gone := r.send("GET", "/v2/", "", "Authorization", basic(users[1], "x"))
 		want(t, there, 401, "UNAUTHORIZED")

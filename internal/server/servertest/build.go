@@ -159,7 +159,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Checker: s.Checker, Registries: s.Registries, Domain: s.Suffix, Key: urlKey}
+	s.Storage = &blobapi.Server{Log: log, Runs: s.Runs, Logs: s.Logs, Uploads: uploads, Checker: s.Checker,
+		Registries: s.Registries, Domain: s.Suffix, Key: urlKey}
 	s.LogURL, s.UploadURL, s.Runs.SourceURL = s.Storage.LogURL, s.Storage.UploadURL, s.Storage.SourceURL
 	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",
 		Endpoints: armapi.Endpoints{Management: s.URL("management"), Login: s.URL("login"), Graph: s.URL("graph"), ACRSuffix: "azurecr." + s.Suffix, Vault: "vault." + s.Suffix, Storage: s.Suffix}}
@@ -177,7 +178,8 @@ func (s *Stack) route(log *slog.Logger) {
 	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}
 	s.Router.Host("management."+Domain, s.ARM)
-	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, SignIn: signIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
+	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory,
+		SignIn: signIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)

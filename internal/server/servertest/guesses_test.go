@@ -28,7 +28,8 @@ type tries func(from, name, password string) (in, closed bool)
 func basicDoor(w *servertest.World) tries {
 	return func(from, name, password string) (in, closed bool) {
 		a := w.Do(servertest.Request{Method: http.MethodGet, URL: "https://" + w.LoginServer("myregistry") + "/oauth2/token",
-			Header: map[string]string{"X-Forwarded-For": from, "Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))}})
+			Header: map[string]string{"X-Forwarded-For": from,
+				"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))}})
 		return a.Status == 200, a.Status == 429
 	}
 }
@@ -75,10 +76,12 @@ func TestGuessesAtEveryDoor(t *testing.T) {
 	w.ARMOK(w.Admin, http.MethodPatch, w.Registry.String(), `{"properties":{"adminUserEnabled":true}}`)
 	admin := w.ARMOK(w.Admin, http.MethodPost, w.Registry.String()+"/listCredentials", "")
 	secret, _ := admin.JSON()["passwords"].([]any)[0].(map[string]any)["value"].(string)
-	w.Graph(w.Admin, http.MethodPost, "/v1.0/users", `{"accountEnabled":true,"displayName":"Anna","mailNickname":"anna","userPrincipalName":"anna@acrux.test",
+	w.Graph(w.Admin, http.MethodPost, "/v1.0/users",
+		`{"accountEnabled":true,"displayName":"Anna","mailNickname":"anna","userPrincipalName":"anna@acrux.test",
 		"passwordProfile":{"forceChangePasswordNextSignIn":false,"password":"correct horse"}}`)
 	app := w.Person("app", "Owner", arm.ID{})
-	program, user := url.Values{"grant_type": {"client_credentials"}}, url.Values{"grant_type": {"password"}, "client_id": {cli}}
+	program, user := url.Values{"grant_type": {"client_credentials"}}, url.Values{"grant_type": {"password"},
+		"client_id": {cli}}
 	for name, test := range map[string]struct {
 		try          tries
 		who, correct string

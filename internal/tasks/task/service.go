@@ -72,7 +72,8 @@ func (s *Service) takeSource(old *Properties, res *Task) error {
 	}
 	err := s.Uploads.Take(path, res.ID.Parent().Name())
 	if errors.Is(err, upload.ErrNotFound) {
-		return problem.New(problem.NotFound, "SourceLocationNotFound", "The upload '%s' was not found in registry '%s'.", path, res.ID.Parent().Name()).On("step.contextPath")
+		return problem.New(problem.NotFound, "SourceLocationNotFound",
+			"The upload '%s' was not found in registry '%s'.", path, res.ID.Parent().Name()).On("step.contextPath")
 	}
 	return err
 }

@@ -76,7 +76,8 @@ func TestTake(t *testing.T) {
 	if err := u.Take(path, "myregistry"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("before it is there: %v", err)
 	}
-	if err := errors.Join(u.Put(path, strings.NewReader("mine")), u.PutBlock(path, "a", strings.NewReader("x"))); err != nil {
+	err := errors.Join(u.Put(path, strings.NewReader("mine")), u.PutBlock(path, "a", strings.NewReader("x")))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := u.Take(path, "otherregistry"); !errors.Is(err, ErrNotFound) {
