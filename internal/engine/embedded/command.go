@@ -39,7 +39,7 @@ func daemonError(format string, args ...any) error {
 
 // noPrivilege is why a privileged step is not run.
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
-	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [REGISTRY] in acrux.yaml"
+	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [ID] in acrux.yaml; az acr show --name REGISTRY --query id prints the ID"
 
 // Command implements engine.Scope.
 func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
@@ -84,7 +84,8 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 	if err != nil {
 		return engine.CommandResult{}, errors.Join(err, b.remove(), s.release(x))
 	}
-	exit, err := s.run(ctx, x, b, out, out, func() {})
+	stdout, stderr := engine.Streams(out)
+	exit, err := s.run(ctx, x, b, stdout, stderr, func() {})
 	if e := s.finish(x, b); err == nil {
 		err = e
 	}
