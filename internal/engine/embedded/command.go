@@ -84,12 +84,26 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 	if err != nil {
 		return engine.CommandResult{}, errors.Join(err, b.remove(), s.release(x))
 	}
-	stdout, stderr := engine.Streams(out)
-	exit, err := s.run(ctx, x, b, stdout, stderr, func() {})
+	exit, err := s.attached(ctx, x, b, out)
 	if e := s.finish(x, b); err == nil {
 		err = e
 	}
 	return engine.CommandResult{ExitCode: exit.Code, OOMKilled: exit.OOM, ContainerID: x.id}, err
+}
+
+// attached runs a container and passes on what it prints, each stream on its own if out
+// tells them apart.
+func (s *Scope) attached(ctx context.Context, x *box, b *bundle, out io.Writer) (container.Exit, error) {
+	stdout, stderr := engine.Streams(out)
+	if stdout == stderr {
+		return s.run(ctx, x, b, out, out, func() {})
+	}
+	both, err := newStreams(stdout, stderr)
+	if err != nil {
+		return container.Exit{}, err
+	}
+	exit, err := s.run(ctx, x, b, both.stdout, both.stderr, func() {})
+	return exit, errors.Join(err, both.close())
 }
 
 // prepare finds the image and makes everything but the process. What was made is
