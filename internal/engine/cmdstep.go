@@ -64,7 +64,7 @@ func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (late
 	for left := step.DownloadRetries; ; left-- {
 		r.Log.Printf("Launching container with name: ")
 		output := r.Log.Output()
-		out := &finder{w: output}
+		out := newFinder(output)
 		result, err := puller.Pull(ctx, image, out)
 		if err == nil && !result.OK {
 			r.hint(out, image)

@@ -42,11 +42,11 @@ func (l *Log) write(text string) {
 	_, _ = io.WriteString(l.w, text)
 }
 
-// Output returns a stream for the output of one container. The caller closes it,
-// which ends an unfinished last line.
+// Output returns what takes the output of one container. The caller closes it, which
+// ends an unfinished last line.
 func (l *Log) Output() *Output {
 	o := &Output{log: l}
-	o.masked = l.mask.Writer(lineWriter{o})
+	o.stdout, o.stderr = l.mask.Writer(lineWriter{o}), l.mask.Writer(lineWriter{o})
 	return o
 }
 
@@ -69,38 +69,68 @@ func (l *Log) admit(n int) int {
 }
 
 // Output is the output of one container on its way to the log. It may be written
-// to from several goroutines.
+// to from several goroutines. Secrets are looked for in each of its two streams: what
+// one prints does not part what the other does.
 type Output struct {
-	log    *Log
-	mu     sync.Mutex
-	masked *secret.MaskWriter
-	line   []byte
-	broken bool // a line was passed on without its end
+	log            *Log
+	mu             sync.Mutex
+	stdout, stderr *secret.MaskWriter
+	line           []byte
+	broken         bool // a line was passed on without its end
 }
 
 // maxLine is how much of a line without an end is kept before it is passed on.
 const maxLine = 64 << 10
 
-// Write implements io.Writer. It never fails: a container does not end because its
-// output cannot be kept.
-func (o *Output) Write(p []byte) (int, error) {
+// Write implements io.Writer, for the first stream. It never fails: a container does not
+// end because its output cannot be kept.
+func (o *Output) Write(p []byte) (int, error) { return o.write(o.stdout, p) }
+
+// Stderr is the other stream.
+func (o *Output) Stderr() io.Writer { return errorStream{o} }
+
+type errorStream struct{ o *Output }
+
+// Write implements io.Writer.
+func (e errorStream) Write(p []byte) (int, error) { return e.o.write(e.o.stderr, p) }
+
+func (o *Output) write(stream *secret.MaskWriter, p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, err := o.masked.Write(p[:o.log.admit(len(p))]); err != nil {
+	if _, err := stream.Write(p[:o.log.admit(len(p))]); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// Close writes what is left, with the line end that a log needs.
+// Close writes what is left, with the line end that a log needs. What both streams held
+// back may be the beginnings of secrets: those do not come next to each other.
 func (o *Output) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_ = o.masked.Flush()
+	_ = o.stdout.Flush()
+	if o.stderr.Holds() {
+		o.end()
+	}
+	_ = o.stderr.Flush()
+	o.end()
+}
+
+// end ends a line that has begun.
+func (o *Output) end() {
 	if len(o.line) > 0 || o.broken {
 		o.log.write(string(o.line) + "\n")
 		o.line, o.broken = nil, false
 	}
+}
+
+// Streams are the two streams that what a container prints goes to; they are the same where
+// out does not tell them apart.
+func Streams(out io.Writer) (stdout, stderr io.Writer) {
+	if two, ok := out.(interface{ Stderr() io.Writer }); ok {
+		return out, two.Stderr()
+	}
+	return out, out
 }
 
 // lineWriter passes on whole lines.
@@ -118,31 +148,4 @@ func (w lineWriter) Write(p []byte) (int, error) {
 		o.line, o.broken = o.line[:0], true
 	}
 	return len(p), nil
-}
-
-// finder looks for texts in the output of an attempt while it passes.
-type finder struct {
-	w       io.Writer
-	texts   []string
-	found   bool
-	overlap []byte // end of what has passed, in which a text may begin
-	tail    []byte // end of the output, for the hint after a failure
-}
-
-// maxTail is how much of the end of an attempt's output is kept.
-const maxTail = 16 << 10
-
-func (f *finder) Write(p []byte) (int, error) {
-	window := append(f.overlap, p...)
-	longest := 0
-	for _, text := range f.texts {
-		f.found = f.found || bytes.Contains(window, []byte(text))
-		longest = max(longest, len(text))
-	}
-	f.overlap = append([]byte(nil), window[max(0, len(window)-longest):]...)
-	f.tail = append(f.tail, p...)
-	if len(f.tail) > 2*maxTail {
-		f.tail = append(f.tail[:0], f.tail[len(f.tail)-maxTail:]...)
-	}
-	return f.w.Write(p)
 }

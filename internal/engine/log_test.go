@@ -38,6 +38,75 @@ func TestOutputEndsItsLine(t *testing.T) {
 	}
 }
 
+// A secret that comes in pieces on one stream is hidden whatever the other prints between
+// them, in whatever order they come, and what both hold back at the end does not make one.
+func TestSecretsOfEachStream(t *testing.T) {
+	type piece struct {
+		stream int
+		text   string
+	}
+	for name, test := range map[string]struct {
+		secret string
+		pieces []piece
+		want   string
+	}{
+		"a line between":     {"hunter2", []piece{{1, "pw=hun"}, {2, "warning\n"}, {1, "ter2\n"}}, "pw=warning\n***\n"},
+		"the other way":      {"hunter2", []piece{{2, "pw=hun"}, {1, "warning\n"}, {2, "ter2\n"}}, "pw=warning\n***\n"},
+		"byte by byte":       {"abcd", []piece{{1, "a"}, {2, "-"}, {1, "b"}, {2, "-"}, {1, "c"}, {2, "-"}, {1, "d\n"}}, "---***\n"},
+		"two at once":        {"abcd", []piece{{1, "ab"}, {2, "ab"}, {1, "cd\n"}, {2, "cd\n"}}, "***\n***\n"},
+		"halves at the end":  {"abab", []piece{{1, "ab"}, {2, "ab"}}, "ab\nab\n"},
+		"one half":           {"abcd", []piece{{1, "x ab"}, {2, "y\n"}}, "x y\nab\n"},
+		"nothing of it":      {"abcd", []piece{{1, "one"}, {2, " two"}, {1, " three\n"}}, "one two three\n"},
+		"half on the other":  {"abcd", []piece{{1, "ab"}, {2, "cd"}, {1, "\n"}}, "cdab\n"},
+		"of the runner's":    {"abcd", []piece{{1, "abcd"}}, "***\n"},
+		"in several streams": {"abcd", []piece{{1, "abcd "}, {2, "abcd\n"}}, "*** ***\n"},
+	} {
+		var out bytes.Buffer
+		o := NewLog(&out, secret.NewMask(secret.New(test.secret))).Output()
+		found := newFinder(o, test.secret)
+		stdout, stderr := Streams(found)
+		for _, p := range test.pieces {
+			w := stdout
+			if p.stream == 2 {
+				w = stderr
+			}
+			if n, err := w.Write([]byte(p.text)); n != len(p.text) || err != nil {
+				t.Errorf("%s: Write gave %d, %v", name, n, err)
+			}
+		}
+		o.Close()
+		if out.String() != test.want {
+			t.Errorf("%s: got %q, want %q", name, out.String(), test.want)
+		}
+	}
+}
+
+// What tells no streams apart is both of them.
+func TestOneStream(t *testing.T) {
+	var out bytes.Buffer
+	if stdout, stderr := Streams(&out); stdout != stderr {
+		t.Error("one writer is two streams")
+	}
+}
+
+// Texts are found in each stream, in pieces as well.
+func TestFinder(t *testing.T) {
+	var out bytes.Buffer
+	f := newFinder(NewLog(&out, secret.NewMask()).Output(), "try again")
+	_, stderr := Streams(f)
+	for _, text := range []string{"try", " ag"} {
+		stderr.Write([]byte(text))
+		f.Write([]byte("other"))
+	}
+	if f.found {
+		t.Error("found before it was there")
+	}
+	stderr.Write([]byte("ain"))
+	if !f.found || string(f.tail) != "tryother agotherain" {
+		t.Errorf("found %v in %q", f.found, f.tail)
+	}
+}
+
 func TestOutputHasABound(t *testing.T) {
 	var out bytes.Buffer
 	log := NewLog(&out, secret.NewMask())

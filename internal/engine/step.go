@@ -149,7 +149,7 @@ func (r *Run) attempts(ctx context.Context, step *taskfile.Step, once attempt) e
 func (r *Run) attempt(ctx context.Context, step *taskfile.Step, once attempt) (retry bool, err error) {
 	r.Log.Printf("Launching container with name: %s", step.ID)
 	output := r.Log.Output()
-	out := &finder{w: output, texts: step.RetryOnErrors}
+	out := newFinder(output, step.RetryOnErrors...)
 	err = once(ctx, out)
 	output.Close()
 	if err != nil && ctx.Err() != nil {

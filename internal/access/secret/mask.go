@@ -106,6 +106,9 @@ func (w *MaskWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Holds reports whether something is held back that may be the beginning of a secret.
+func (w *MaskWriter) Holds() bool { return len(w.held) > 0 }
+
 // Flush passes on what is held back. The stream may go on afterwards.
 func (w *MaskWriter) Flush() error { return w.pass(true) }
 

@@ -81,7 +81,7 @@ func (d *display) count(report *client.SolveStatus) {
 // it: both may be in one report.
 func (d *display) follow(report *client.SolveStatus) {
 	for _, log := range report.Logs {
-		d.classic.Log(log.Vertex.String(), log.Data)
+		d.classic.Log(log.Vertex.String(), log.Stream, log.Data)
 	}
 	for _, v := range report.Vertexes {
 		switch {
@@ -102,7 +102,7 @@ func (d *display) followPlain(report *client.SolveStatus) {
 		}
 	}
 	for _, log := range report.Logs {
-		d.plain.Log(log.Vertex.String(), log.Timestamp, log.Data)
+		d.plain.Log(log.Vertex.String(), log.Stream, log.Timestamp, log.Data)
 	}
 	for _, status := range report.Statuses {
 		if status.Completed != nil {

@@ -155,15 +155,17 @@ func (f *frontend) Solve(ctx context.Context, req gateway.SolveRequest) (*gatewa
 	return f.Client.Solve(ctx, req)
 }
 
+// frontends are the names of the frontend that is built in, with the host that gives them:
+// what has such a path at another host is somebody else's.
+var frontends = map[string]bool{"docker.io/docker/dockerfile": true, "docker.io/docker/dockerfile-upstream": true}
+
 func (f *frontend) forward(ctx context.Context, req gateway.SolveRequest) (*gateway.Result, error) {
 	image := req.FrontendOpt["source"]
 	named, err := imagestore.Parse(image)
 	if err != nil {
 		return nil, err
 	}
-	switch name := reference.FamiliarName(named); {
-	case req.Frontend != "gateway.v0",
-		name != "docker/dockerfile" && name != "docker/dockerfile-upstream" && !strings.HasSuffix(name, "/moby/buildkit/dockerfile"):
+	if req.Frontend != "gateway.v0" || !frontends[named.Name()] {
 		return nil, fmt.Errorf("the syntax directive names the frontend %s: only docker/dockerfile is supported", image)
 	}
 	inner := *f

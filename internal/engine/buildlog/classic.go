@@ -40,6 +40,7 @@ type vertex struct {
 	id     string
 	done   bool
 	cached bool
+	lines  lines
 }
 
 // NewClassic returns a printer to out.
@@ -69,7 +70,7 @@ func (c *Classic) Locate(vertexID string, step int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.vertices[vertexID] == nil {
-		v := &vertex{step: step, id: vertexID}
+		v := &vertex{step: step, id: vertexID, lines: lines{}}
 		c.vertices[vertexID] = v
 		c.steps[step].vertices = append(c.steps[step].vertices, v)
 	}
@@ -83,20 +84,32 @@ func (c *Classic) Located() {
 	c.advance()
 }
 
-// Log gives a piece of a vertex's output.
-func (c *Classic) Log(vertexID string, data []byte) {
+// Log gives a piece of what a vertex prints to a stream.
+func (c *Classic) Log(vertexID string, stream int, data []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.vertices[vertexID]
 	if v == nil || c.ended {
 		return
 	}
-	if v.step == c.current {
-		c.head(v.step)
-		c.out.Write(data)
+	data = v.lines.add(stream, data)
+	if v.step != c.current {
+		c.steps[v.step].pending.Write(data)
 		return
 	}
-	c.steps[v.step].pending.Write(data)
+	c.head(v.step)
+	if len(data) > 0 {
+		c.out.Write(data)
+	}
+}
+
+// rest prints the lines of a step that have no end.
+func (c *Classic) rest(s *step) {
+	for _, v := range s.vertices {
+		if text := v.lines.rest(); len(text) > 0 {
+			c.out.Write(text)
+		}
+	}
 }
 
 // Done says that a vertex is done, or was not done because its result is known.
@@ -148,6 +161,7 @@ func (c *Classic) head(i int) {
 // tail prints how a step ended. The builder has no images between the steps: the
 // digest of the vertex stands in for the ID of one.
 func (c *Classic) tail(s *step) {
+	c.rest(s)
 	id, cached := s.id, len(s.vertices) > 0
 	for _, v := range s.vertices {
 		cached = cached && v.cached
@@ -173,6 +187,7 @@ func (c *Classic) Failed(step int) {
 			continue
 		}
 		c.head(i)
+		c.rest(&c.steps[i])
 		if i < step && len(c.steps[i].vertices) > 0 && c.steps[i].complete() {
 			c.tail(&c.steps[i])
 		}

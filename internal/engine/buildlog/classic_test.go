@@ -22,7 +22,7 @@ func TestClassic(t *testing.T) {
 		c.Locate("sha256:bbbbbbbbbbbbbbbb", 2)
 		c.Located()
 		c.Done("sha256:aaaa", false)
-		c.Log("sha256:bbbbbbbbbbbbbbbb", []byte("out\n"))
+		c.Log("sha256:bbbbbbbbbbbbbbbb", 1, []byte("out\n"))
 		c.Done("sha256:bbbbbbbbbbbbbbbb", false)
 		c.End()
 	})
@@ -46,9 +46,9 @@ func TestClassicKeepsTheOrderOfTheFile(t *testing.T) {
 		c.Locate("s", 0)
 		c.Locate("f", 1)
 		c.Located()
-		c.Log("f", []byte("fast\n"))
+		c.Log("f", 1, []byte("fast\n"))
 		c.Done("f", false)
-		c.Log("s", []byte("slow\n"))
+		c.Log("s", 1, []byte("slow\n"))
 		c.Done("s", true)
 		c.End()
 	})
@@ -63,13 +63,59 @@ func TestClassicStopsAtTheFailure(t *testing.T) {
 		c.Begin(four)
 		c.Locate("b", 2)
 		c.Located()
-		c.Log("b", []byte("broken\n"))
+		c.Log("b", 1, []byte("broken\n"))
 		c.Failed(2)
 		c.Done("b", false)
 	})
 	want := "Step 1/4 : ARG A\nStep 2/4 : FROM x:1\nStep 3/4 : RUN one\nbroken\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// What the streams of a step print does not part one another's lines, and what has no end
+// is printed before what comes next, also if the step fails.
+func TestClassicKeepsStreamsApart(t *testing.T) {
+	begin := func(c *Classic) {
+		c.Begin([]Step{{Text: "RUN a"}, {Text: "RUN b"}})
+		c.Locate("a", 0)
+		c.Locate("b", 1)
+		c.Located()
+		c.Log("b", 1, []byte("pass"))
+		c.Log("b", 2, []byte("between\n"))
+		c.Log("b", 1, []byte("word\n"))
+		c.Log("a", 1, []byte("pass"))
+		c.Log("a", 2, []byte("between\nno "))
+		c.Log("a", 1, []byte("word\nend"))
+		c.Log("a", 2, []byte("end"))
+	}
+	const first = "Step 1/2 : RUN a\nbetween\npassword\nend\nno end\n"
+	got := print(t, func(c *Classic) {
+		begin(c)
+		c.Done("a", false)
+		c.Done("b", false)
+		c.End()
+	})
+	if want := first + " ---> a\nStep 2/2 : RUN b\nbetween\npassword\n ---> b\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	got = print(t, func(c *Classic) {
+		begin(c)
+		c.Failed(0)
+	})
+	if got != first {
+		t.Errorf("got\n%swant\n%s", got, first)
+	}
+}
+
+// A line that never ends is not kept back for ever.
+func TestLongLines(t *testing.T) {
+	l, came := lines{}, 0
+	for range 200 {
+		came += len(l.add(1, []byte(strings.Repeat("x", 1000))))
+	}
+	if came < 200*1000-maxLine-1000 || came+len(l[1]) != 200*1000 {
+		t.Errorf("%d bytes came, %d are kept", came, len(l[1]))
 	}
 }
 

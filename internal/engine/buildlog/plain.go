@@ -19,11 +19,11 @@ type Plain struct {
 }
 
 type plainVertex struct {
-	number  int
-	name    string
-	begun   time.Time
-	partial []byte // of a line
-	ended   bool
+	number int
+	name   string
+	begun  time.Time
+	lines  lines
+	ended  bool
 }
 
 // Vertex is how far a vertex of the build is.
@@ -46,7 +46,7 @@ func (p *Plain) Vertex(v Vertex) {
 	}
 	seen := p.vertices[v.ID]
 	if seen == nil {
-		seen = &plainVertex{number: len(p.vertices) + 1, name: v.Name}
+		seen = &plainVertex{number: len(p.vertices) + 1, name: v.Name, lines: lines{}}
 		p.vertices[v.ID] = seen
 	}
 	if seen.ended {
@@ -86,8 +86,8 @@ func (p *Plain) turn(v *plainVertex) {
 	fmt.Fprintf(p.out, "#%d %s\n", v.number, v.name)
 }
 
-// Log gives a piece of a vertex's output, written at a time.
-func (p *Plain) Log(vertexID string, at time.Time, data []byte) {
+// Log gives a piece of what a vertex prints to a stream, written at a time.
+func (p *Plain) Log(vertexID string, stream int, at time.Time, data []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.vertices[vertexID]
@@ -95,15 +95,8 @@ func (p *Plain) Log(vertexID string, at time.Time, data []byte) {
 		return
 	}
 	p.turn(v)
-	data = append(v.partial, data...)
-	for {
-		line, rest, found := bytes.Cut(data, []byte("\n"))
-		if !found {
-			v.partial = data
-			return
-		}
-		fmt.Fprintf(p.out, "#%d %.3f %s\n", v.number, max(0, at.Sub(v.begun).Seconds()), line)
-		data = rest
+	for line := range bytes.Lines(v.lines.add(stream, data)) {
+		fmt.Fprintf(p.out, "#%d %.3f %s\n", v.number, max(0, at.Sub(v.begun).Seconds()), bytes.TrimSuffix(line, []byte("\n")))
 	}
 }
 
@@ -117,10 +110,9 @@ func (p *Plain) Status(vertexID, text string) {
 	}
 }
 
-// flush prints a last line without an end.
+// flush prints last lines without an end.
 func (p *Plain) flush(v *plainVertex) {
-	if len(v.partial) > 0 {
-		fmt.Fprintf(p.out, "#%d %s\n", v.number, v.partial)
-		v.partial = nil
+	for line := range bytes.Lines(v.lines.rest()) {
+		fmt.Fprintf(p.out, "#%d %s", v.number, line)
 	}
 }

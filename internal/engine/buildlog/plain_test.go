@@ -14,8 +14,8 @@ func TestPlain(t *testing.T) {
 	p.Vertex(Vertex{ID: "a", Name: "[1/2] FROM x", Started: start})
 	p.Vertex(Vertex{ID: "b", Name: "[2/2] RUN y", Started: start})
 	p.Vertex(Vertex{ID: "a", Name: "[1/2] FROM x", Started: start, Stopped: start, Cached: true})
-	p.Log("b", start.Add(time.Second), []byte("one\ntw"))
-	p.Log("b", end, []byte("o\nrest"))
+	p.Log("b", 1, start.Add(time.Second), []byte("one\ntw"))
+	p.Log("b", 1, end, []byte("o\nrest"))
 	p.Status("b", "part")
 	p.Vertex(Vertex{ID: "b", Name: "[2/2] RUN y", Started: start, Stopped: end, Error: "broken"})
 	want := `#1 [1/2] FROM x

@@ -38,7 +38,8 @@ func (p *process) run(ctx context.Context, out io.Writer) (engine.CommandResult,
 		return engine.CommandResult{}, err
 	}
 	copied := make(chan error, 1)
-	go func() { _, err := stdcopy.StdCopy(out, out, streams.Reader); copied <- err }()
+	stdout, stderr := engine.Streams(out)
+	go func() { _, err := stdcopy.StdCopy(stdout, stderr, streams.Reader); copied <- err }()
 	if p.command.Stdin != nil {
 		go func() {
 			io.Copy(streams.Conn, p.command.Stdin) // ends with the reader, or with the connection

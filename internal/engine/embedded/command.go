@@ -39,7 +39,7 @@ func daemonError(format string, args ...any) error {
 
 // noPrivilege is why a privileged step is not run.
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
-	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [REGISTRY] in acrux.yaml"
+	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [ID] in acrux.yaml; az acr show --name REGISTRY --query id prints the ID"
 
 // privilegeTold is what the log of a run says of a privileged container.
 const privilegeTold = "privileged: this container is root of the machine, without user IDs of its own, and has the machine's devices and all capabilities"
@@ -87,11 +87,26 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 	if err != nil {
 		return engine.CommandResult{}, errors.Join(err, b.remove(), s.release(x))
 	}
-	exit, err := s.run(ctx, x, b, out, out, func() {})
+	exit, err := s.attached(ctx, x, b, out)
 	if e := s.finish(x, b); err == nil {
 		err = e
 	}
 	return engine.CommandResult{ExitCode: exit.Code, OOMKilled: exit.OOM, ContainerID: x.id}, err
+}
+
+// attached runs a container and passes on what it prints, each stream on its own if out
+// tells them apart.
+func (s *Scope) attached(ctx context.Context, x *box, b *bundle, out io.Writer) (container.Exit, error) {
+	stdout, stderr := engine.Streams(out)
+	if stdout == stderr {
+		return s.run(ctx, x, b, out, out, func() {})
+	}
+	both, err := newStreams(stdout, stderr)
+	if err != nil {
+		return container.Exit{}, err
+	}
+	exit, err := s.run(ctx, x, b, both.stdout, both.stderr, func() {})
+	return exit, errors.Join(err, both.close())
 }
 
 // prepare finds the image and makes everything but the process. What was made is

@@ -18,6 +18,7 @@ var commandTests = map[string]func(*suite){
 	"CommandOptions":           (*suite).testCommandOptions,
 	"CommandMemory":            (*suite).testCommandMemory,
 	"CommandPrivileges":        (*suite).testCommandPrivileges,
+	"CommandStreams":           (*suite).testCommandStreams,
 	"CommandNetworks":          (*suite).testCommandNetworks,
 	"CommandNames":             (*suite).testCommandNames,
 	"CommandVolumes":           (*suite).testCommandVolumes,
@@ -123,6 +124,27 @@ func (s *suite) testCommandPrivileges() {
 		if result, out := plain.command(c); result.ExitCode != 125 || !strings.Contains(out, "privileged") {
 			s.Errorf("a run without privileges has them: exit code %d, %q", result.ExitCode, out)
 		}
+	}
+}
+
+// twoStreams takes what a container prints, each stream on its own.
+type twoStreams struct {
+	bytes.Buffer
+	errors bytes.Buffer
+}
+
+// Stderr is what engine.Streams looks for.
+func (t *twoStreams) Stderr() io.Writer { return &t.errors }
+
+func (s *suite) testCommandStreams() {
+	r := s.open(nil)
+	r.pull()
+	var out twoStreams
+	if _, err := r.Command(s.Context(), engine.Command{Image: s.Base, Args: []string{"sh", "-c", "printf on; echo two >&2; echo e"}}, &out); err != nil {
+		s.Fatal(err)
+	}
+	if out.String() != "one\n" || out.errors.String() != "two\n" {
+		s.Errorf("printed %q and %q", out.String(), out.errors.String())
 	}
 }
 
