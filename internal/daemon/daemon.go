@@ -139,7 +139,8 @@ func (s *Server) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, s.config.LoginServerAliases.names(), now); err != nil {
+	aliases := s.config.LoginServerAliases.names()
+	if s.certs, err = openCertificates(filepath.Join(data, "tls"), s.config.Domain, aliases, now); err != nil {
 		return err
 	}
 	var issuer *token.Issuer
@@ -230,7 +231,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	directory := &identity.Directory{Store: sqlstore.Principals{DB: db}, TenantID: pub.TenantID}
 	checker := rbac.NewChecker(sqlstore.Assignments{DB: db}, directory, db.Generation)
 	managed, federated := identity.NewManagedService(documents, directory), identity.NewFederated(documents, directory)
-	registries := registry.NewRegistries(documents, managed, func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() })
+	loginServer := func(name string) string { return lower(name) + ".azurecr." + pub.Suffix() }
+	registries := registry.NewRegistries(documents, managed, loginServer)
 	registries.Aliases = s.config.LoginServerAliases.registries(pub.SubscriptionID)
 	registries.Secrets = secrets
 	scopeMaps, tokens := repotoken.New(documents, secrets, db.Generation)
@@ -413,12 +415,14 @@ type closingExecutor interface {
 // open opens the engine that the configuration names.
 func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 	s, c := b.server, b.server.config.Agent
+	dialer := s.dialer.ForContent()
 	if c.Executor == "docker" {
-		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost, Dialer: s.dialer.ForContent(), Log: s.log,
-			Egress: c.StepNetwork == "nat"})
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost,
+			Dialer: dialer, Log: s.log, Egress: c.StepNetwork == "nat"})
 	}
-	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: s.dialer.ForContent(), Log: s.log,
-		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient, MachineUsers: c.UserNamespaces == "off", DiskReserve: s.config.Disk.reserve,
+	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: dialer, Log: s.log,
+		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient,
+		MachineUsers: c.UserNamespaces == "off", DiskReserve: s.config.Disk.reserve,
 		RunBounds: embedded.Bounds{CPUs: c.RunLimits.CPUs, Memory: c.RunLimits.memory, Processes: c.RunLimits.Processes}})
 }
 
@@ -438,5 +442,6 @@ func (b *builtinAgent) execute(ctx context.Context, executor engine.Executor) er
 	s := b.server
 	return agent.New(agent.Options{Leaser: s.services.Runs, Executor: executor, Dialer: s.dialer, Root: filepath.Join(s.config.Data, "agent"),
 		Agent: lease.Agent{Name: s.agentName(), OS: "linux", Arch: runtime.GOARCH}, Slots: s.config.Agent.Slots, Logger: s.log,
-		Privileged: s.config.Agent.Privileged.allows(s.Published.SubscriptionID), PublicName: publicName(s.services.Registries), AzureSuffixes: s.config.AzureRegistrySuffixes}).Run(ctx)
+		Privileged: s.config.Agent.Privileged.allows(s.Published.SubscriptionID),
+		PublicName: publicName(s.services.Registries), AzureSuffixes: s.config.AzureRegistrySuffixes}).Run(ctx)
 }

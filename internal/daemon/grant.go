@@ -29,7 +29,8 @@ func registryID(text, subscription string) (arm.ID, error) {
 	}
 	id, err := arm.ParseID(full)
 	if err != nil || !strings.HasPrefix(full, "/") || id.Group == "" || id.Kind().Key() != registry.Kind.Key() {
-		return id, fmt.Errorf("%q is not the resource ID of a registry; a name alone could be made by others: az acr show --name NAME --query id prints the ID", text)
+		return id, fmt.Errorf("%q is not the resource ID of a registry; a name alone could be made by others: "+
+			"az acr show --name NAME --query id prints the ID", text)
 	}
 	return id, nil
 }
@@ -44,8 +45,8 @@ type AliasConfig map[string]string
 func (a *AliasConfig) UnmarshalYAML(node *yaml.Node) error {
 	var all map[string]string
 	if err := node.Decode(&all); err != nil {
-		return errors.New("loginServerAliases takes a registry for each name, {contoso.azurecr.io: /subscriptions/…/registries/contoso}: " +
-			"az acr show --name contoso --query id prints the ID")
+		return errors.New("loginServerAliases takes a registry for each name, " +
+			"{contoso.azurecr.io: /subscriptions/…/registries/contoso}: az acr show --name contoso --query id prints the ID")
 	}
 	*a = all
 	return nil

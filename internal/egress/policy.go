@@ -107,7 +107,8 @@ func within(prefixes []netip.Prefix, addr netip.Addr) bool {
 }
 
 func refuse(addr netip.Addr) *problem.Error {
-	return problem.New(problem.Invalid, "AddressNotAllowed", "connecting to %s is not allowed by this server's egress policy", addr)
+	return problem.New(problem.Invalid, "AddressNotAllowed",
+		"connecting to %s is not allowed by this server's egress policy", addr)
 }
 
 // String says what the policy is, for the log of a server.

@@ -117,7 +117,8 @@ func (b *bench) start() error {
 		return err
 	}
 	b.git = httptest.NewServer(handler).URL + "/hello-world.git"
-	config := fixture.Aliases("g", "mybaseregistry") + fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
+	config := fixture.Aliases("g", "mybaseregistry") +
+		fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
 	began := time.Now()
 	if b.server, err = fixture.StartServer(b.program, filepath.Join(b.dir, "data"), config, os.Environ()); err != nil {
 		return err

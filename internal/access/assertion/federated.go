@@ -20,7 +20,8 @@ var methods = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES
 
 // federated judges a token that another issuer gave to a program. Nobody is asked for
 // keys whom the principal does not trust.
-func (v *Verifier) federated(ctx context.Context, p *identity.Principal, text string, said claims, now time.Time) error {
+func (v *Verifier) federated(ctx context.Context, p *identity.Principal, text string, said claims,
+	now time.Time) error {
 	trusts, err := v.Trusts(ctx, *p)
 	if err != nil {
 		return err

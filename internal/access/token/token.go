@@ -96,7 +96,9 @@ func (is *Issuer) VerifyIdentity(ctx context.Context, text string, audiences []s
 	if err := is.within(ctx, claims.Within); err != nil {
 		return Caller{}, err
 	}
-	return Caller{ObjectID: identity.ObjectID(claims.ObjectID), ClientID: identity.ClientID(claims.AppID), Within: claims.Within}, nil
+	return Caller{
+		ObjectID: identity.ObjectID(claims.ObjectID), ClientID: identity.ClientID(claims.AppID), Within: claims.Within,
+	}, nil
 }
 
 // ErrWrongAudience says that a token is genuine and made for something else. It is
@@ -144,7 +146,8 @@ func (s Subject) Anonymous() bool { return s == Subject{} }
 
 func (is *Issuer) registry(typ, registry string, subject Subject, access []oci.Access, now time.Time, ttl time.Duration) (string, error) {
 	return is.sign(registryClaims{RegisteredClaims: is.registered(string(subject.Principal), now, ttl), Audience: registry, Type: typ,
-		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Token: subject.Token, Mark: subject.Mark, Within: subject.Within, Access: access})
+		TenantID: is.TenantID, Run: subject.Run, Admin: subject.Admin, Token: subject.Token, Mark: subject.Mark,
+		Within: subject.Within, Access: access})
 }
 
 // Refresh issues a refresh token of a registry, which is named in lower case.
@@ -169,9 +172,8 @@ func (is *Issuer) VerifyAccess(ctx context.Context, text, registry string) (Subj
 }
 
 func (is *Issuer) verifyRegistry(ctx context.Context, text, typ, registry string) (Subject, []oci.Access, error) {
-	claims, err := is.verified.Get(ctx, sha256.Sum256([]byte(text)), func(context.Context) (claims registryClaims, err error) {
-		return claims, is.parse(text, &claims)
-	})
+	parse := func(context.Context) (claims registryClaims, err error) { return claims, is.parse(text, &claims) }
+	claims, err := is.verified.Get(ctx, sha256.Sum256([]byte(text)), parse)
 	if err != nil {
 		return Subject{}, nil, err
 	}
@@ -187,5 +189,7 @@ func (is *Issuer) verifyRegistry(ctx context.Context, text, typ, registry string
 	if err := is.within(ctx, claims.Within); err != nil {
 		return Subject{}, nil, err
 	}
-	return Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin, Token: claims.Token, Mark: claims.Mark, Within: claims.Within}, claims.Access, nil
+	subject := Subject{Principal: identity.ObjectID(claims.Subject), Run: claims.Run, Admin: claims.Admin,
+		Token: claims.Token, Mark: claims.Mark, Within: claims.Within}
+	return subject, claims.Access, nil
 }

@@ -50,9 +50,10 @@ func (r *run) explainStranger(registry string) error {
 // itself, and not its mirror.
 func (c *registryClient) refresh(ctx context.Context, host string, token secret.String) (secret.String, error) {
 	form := url.Values{"grant_type": {"access_token"}, "service": {host}, "access_token": {token.Reveal()}}.Encode()
+	address := "https://" + host + "/oauth2/exchange"
 	var refresh secret.String
 	err := attempts(ctx, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+host+"/oauth2/exchange", strings.NewReader(form))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form))
 		if err != nil {
 			return err
 		}

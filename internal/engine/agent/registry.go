@@ -183,7 +183,8 @@ func (c *registryClient) ping(ctx context.Context, host string, authorize func(h
 }
 
 // respond answers a challenge: with the credential itself, or with a token got for it.
-func (c *registryClient) respond(ctx context.Context, host, challenge string, credential engine.Credential) (func(http.Header), error) {
+func (c *registryClient) respond(ctx context.Context, host, challenge string,
+	credential engine.Credential) (func(http.Header), error) {
 	basic := func(header http.Header) {
 		(&http.Request{Header: header}).SetBasicAuth(credential.Username, credential.Password.Reveal())
 	}

@@ -20,7 +20,8 @@ type ways struct {
 func newWays(dialer *egress.Dialer, maxBytes int64) ways {
 	transport := dialer.Transport()
 	return ways{dialer, transport, &source.Fetcher{
-		Transport: transport, Content: dialer.ForContent().Transport(), MaxBytes: maxBytes, Registry: artifactsAt(dialer, transport),
+		Transport: transport, Content: dialer.ForContent().Transport(),
+		MaxBytes: maxBytes, Registry: artifactsAt(dialer, transport),
 	}}
 }
 
@@ -31,7 +32,8 @@ func artifactsAt(dialer *egress.Dialer, direct http.RoundTripper) func(host stri
 	mirrors := dialer.MirrorTransport()
 	return func(host string) source.Place {
 		if mirror, ok := dialer.Mirror(host); ok {
-			return source.Place{Host: mirror.Host + strings.TrimSuffix(mirror.Path, "/"), Plain: mirror.Scheme == "http", Transport: mirrors}
+			at := mirror.Host + strings.TrimSuffix(mirror.Path, "/")
+			return source.Place{Host: at, Plain: mirror.Scheme == "http", Transport: mirrors}
 		}
 		return source.Place{Host: host, Plain: dialer.PlainHTTP(host), Transport: direct}
 	}

@@ -116,7 +116,9 @@ var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 const (
 	noPrivilege = "privileged containers are not allowed on this agent: they control the machine of the Docker Engine\n" + whoMay
 	noHost      = "the network \"host\" is not allowed on this agent: it is the one of the Docker Engine's machine, with all that listens there\n" + whoMay
-	whoMay      = "hint: where everybody who may start runs is trusted with that, set agent.privileged: [ID] in acrux.yaml; az acr show --name REGISTRY --query id prints the ID"
+	whoMay      = "hint: where everybody who may start runs is trusted with that, " +
+		"set agent.privileged: [ID] in acrux.yaml; " +
+		"az acr show --name REGISTRY --query id prints the ID"
 )
 
 // check refuses what cannot be done, before anything is.

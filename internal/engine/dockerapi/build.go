@@ -54,7 +54,8 @@ func (h *Handler) buildkit(http.ResponseWriter, *http.Request) error { return er
 // buildOptions are the parameters that a build looks at, and those that say nothing here:
 // containers of a build are removed in any case, and a client that wants to be quiet, or a
 // name for what it does, sees to that itself.
-var buildOptions = []string{"version", "dockerfile", "t", "target", "platform", "nocache", "pull", "networkmode", "extrahosts", "shmsize", "buildargs", "labels",
+var buildOptions = []string{"version", "dockerfile", "t", "target", "platform", "nocache", "pull",
+	"networkmode", "extrahosts", "shmsize", "buildargs", "labels",
 	"cachefrom", "ulimits", "rm", "forcerm", "q", "buildid", "session"}
 
 // readBuild reads the options of a build.
@@ -91,7 +92,8 @@ func readBuild(r *http.Request) (engine.Build, error) {
 	var args map[string]*string
 	var caches []string
 	var limits []ulimit
-	for name, into := range map[string]any{"buildargs": &args, "labels": &build.Labels, "cachefrom": &caches, "ulimits": &limits} {
+	lists := map[string]any{"buildargs": &args, "labels": &build.Labels, "cachefrom": &caches, "ulimits": &limits}
+	for name, into := range lists {
 		if text := query.Get(name); text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {
 				return engine.Build{}, problem.New(problem.Invalid, "BadOption", "the build option %s cannot be read: %v", name, err)

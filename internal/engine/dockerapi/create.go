@@ -117,7 +117,8 @@ func (b *createBody) spec() (Spec, error) {
 			return Spec{}, err
 		}
 	}
-	spec := Spec{Command: command, Labels: b.Labels, AutoRemove: host.AutoRemove, OpenStdin: b.OpenStdin, StopTimeout: b.StopTimeout}
+	spec := Spec{Command: command, Labels: b.Labels, AutoRemove: host.AutoRemove, OpenStdin: b.OpenStdin,
+		StopTimeout: b.StopTimeout}
 	if b.StopSignal != "" {
 		number, err := signal.ParseSignal(b.StopSignal)
 		if err != nil {
@@ -155,7 +156,8 @@ func (b *createBody) bounds(*engine.Command) error {
 	if host.PidsLimit != nil && *host.PidsLimit < 0 {
 		return notOffered("an unlimited number of processes (HostConfig.PidsLimit)")
 	}
-	for name, value := range map[string]int64{"NanoCpus": host.NanoCPUs, "CpuShares": host.CPUShares, "Memory": host.Memory, "MemoryReservation": host.MemoryReservation, "ShmSize": host.ShmSize} {
+	for name, value := range map[string]int64{"NanoCpus": host.NanoCPUs, "CpuShares": host.CPUShares,
+		"Memory": host.Memory, "MemoryReservation": host.MemoryReservation, "ShmSize": host.ShmSize} {
 		if value < 0 {
 			return problem.New(problem.Invalid, "BadLimit", "HostConfig.%s is negative", name)
 		}
@@ -165,8 +167,8 @@ func (b *createBody) bounds(*engine.Command) error {
 
 // bindModes are those of a bind that are carried out, and those that say nothing here: how
 // labels of SELinux are set, and how far a Mac may lag behind.
-var bindModes = map[string]bool{"": true, "rw": true, "ro": true, "z": true, "Z": true, "private": true, "rprivate": true,
-	"consistent": true, "cached": true, "delegated": true}
+var bindModes = map[string]bool{"": true, "rw": true, "ro": true, "z": true, "Z": true,
+	"private": true, "rprivate": true, "consistent": true, "cached": true, "delegated": true}
 
 // mounts finds the volumes among binds and mounts, and those that have a place alone.
 func (b *createBody) mounts(command *engine.Command) error {

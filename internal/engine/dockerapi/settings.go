@@ -39,12 +39,14 @@ func (s shape) with(name string, value shape) shape {
 // The bodies. Of containers: a client asks for its streams when it attaches, terminals have
 // no size, and where the client keeps the container's ID is its own business.
 var (
-	containerShape = names("Hostname Image User WorkingDir StopSignal StopTimeout Tty OpenStdin Env Cmd Entrypoint Labels ExposedPorts Volumes "+
+	containerShape = names("Hostname Image User WorkingDir StopSignal StopTimeout Tty OpenStdin Env Cmd "+
+		"Entrypoint Labels ExposedPorts Volumes "+
 		"AttachStdin AttachStdout AttachStderr StdinOnce").
 		with("HostConfig", hostShape).
 		with("NetworkingConfig", shape{"EndpointsConfig": shape{each: names("Aliases")}})
-	hostShape = names("Binds NetworkMode PortBindings AutoRemove Privileged ReadonlyRootfs Init CapAdd CapDrop GroupAdd ExtraHosts SecurityOpt "+
-		"NanoCpus CpuShares CpusetCpus Memory MemoryReservation MemorySwap PidsLimit ShmSize Tmpfs ConsoleSize ContainerIDFile").
+	hostShape = names("Binds NetworkMode PortBindings AutoRemove Privileged ReadonlyRootfs Init CapAdd CapDrop "+
+		"GroupAdd ExtraHosts SecurityOpt NanoCpus CpuShares CpusetCpus Memory MemoryReservation MemorySwap "+
+		"PidsLimit ShmSize Tmpfs ConsoleSize ContainerIDFile").
 		with("Mounts", shape{each: mountShape}).
 		with("Ulimits", shape{each: names("Name Soft Hard")})
 	mountShape = names("Type Source Target ReadOnly Consistency").
@@ -70,7 +72,8 @@ func (s shape) check(raw json.RawMessage, at string) error {
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
-		return problem.New(problem.Invalid, "BadBody", "%s cannot be read: %v", strings.TrimSuffix("the body of the request: "+at, ": "), err)
+		what := strings.TrimSuffix("the body of the request: "+at, ": ")
+		return problem.New(problem.Invalid, "BadBody", "%s cannot be read: %v", what, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		below, known := s[name]
@@ -102,13 +105,16 @@ func (s shape) read(w http.ResponseWriter, r *http.Request, into any) error {
 	return s.check(raw, "")
 }
 
+// nothing is what parameters say that say nothing.
+var nothing = []string{"", "0", "false", "null", "[]", "{}", "default"}
+
 // checkQuery refuses parameters that are not among those that are looked at, unless they
 // say nothing.
 func checkQuery(r *http.Request, looked []string) error {
 	query := r.URL.Query()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		for _, value := range query[name] {
-			if !slices.Contains(looked, name) && !slices.Contains([]string{"", "0", "false", "null", "[]", "{}", "default"}, value) {
+			if !slices.Contains(looked, name) && !slices.Contains(nothing, value) {
 				return notOffered("the parameter " + name)
 			}
 		}

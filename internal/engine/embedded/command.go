@@ -39,7 +39,8 @@ func daemonError(format string, args ...any) error {
 
 // noPrivilege is why a privileged step is not run.
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
-	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [ID] in acrux.yaml; az acr show --name REGISTRY --query id prints the ID"
+	"hint: where everybody who may start runs is trusted with that, set agent.privileged: [ID] in acrux.yaml; " +
+	"az acr show --name REGISTRY --query id prints the ID"
 
 // privilegeTold is what the log of a run says of a privileged container.
 const privilegeTold = "privileged: this container is root of the machine, without user IDs of its own, and has the machine's devices and all capabilities"

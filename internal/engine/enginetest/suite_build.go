@@ -290,7 +290,8 @@ func (s *suite) testBuildSyntax() {
 	r := s.open(nil)
 	r.mustBuild("# syntax=docker/dockerfile:1.7\nFROM " + s.Base + "\nRUN <<EOF\necho here\nEOF\n")
 	// What is called like docker's at another host is somebody else's.
-	for _, other := range []string{"example.invalid/own/frontend", "example.invalid/docker/dockerfile:1", "example.invalid/moby/buildkit/dockerfile", "moby/buildkit/dockerfile", "somebody/dockerfile"} {
+	for _, other := range []string{"example.invalid/own/frontend", "example.invalid/docker/dockerfile:1",
+		"example.invalid/moby/buildkit/dockerfile", "moby/buildkit/dockerfile", "somebody/dockerfile"} {
 		result, out := r.build("# syntax="+other+"\nFROM "+s.Base+"\n", nil)
 		if result.OK {
 			s.Errorf("the frontend %s was accepted", other)

@@ -140,7 +140,8 @@ func (s *suite) testCommandStreams() {
 	r := s.open(nil)
 	r.pull()
 	var out twoStreams
-	if _, err := r.Command(s.Context(), engine.Command{Image: s.Base, Args: []string{"sh", "-c", "printf on; echo two >&2; echo e"}}, &out); err != nil {
+	script := []string{"sh", "-c", "printf on; echo two >&2; echo e"}
+	if _, err := r.Command(s.Context(), engine.Command{Image: s.Base, Args: script}, &out); err != nil {
 		s.Fatal(err)
 	}
 	if out.String() != "one\n" || out.errors.String() != "two\n" {

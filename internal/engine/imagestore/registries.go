@@ -22,7 +22,10 @@ type Registries struct {
 
 // NewRegistries returns registries that are dialed through dialer and nothing else.
 func NewRegistries(dialer *egress.Dialer) *Registries {
-	return &Registries{dialer: dialer, client: &http.Client{Transport: dialer.Transport()}, mirrors: &http.Client{Transport: dialer.MirrorTransport()}}
+	return &Registries{
+		dialer: dialer, client: &http.Client{Transport: dialer.Transport()},
+		mirrors: &http.Client{Transport: dialer.MirrorTransport()},
+	}
 }
 
 // Close ends idle connections.

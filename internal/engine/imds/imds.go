@@ -69,7 +69,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimSuffix(r.URL.Path, "/") // 2017-09-01 adds one
 	switch {
 	case forwarded(r):
-		refuse(w, http.StatusBadRequest, "invalid_request", "Requests that were forwarded, or are meant for another host, are not answered")
+		refuse(w, http.StatusBadRequest, "invalid_request", forwardedText)
 		return
 	case path != tokenPath && path != servicePath:
 		refuse(w, http.StatusNotFound, "not_found", "There is no such document")
@@ -108,7 +108,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // forwardedBy are headers that proxies add. Somebody may make a program of the step fetch
 // what he likes, headers included; a proxy in between shows in these.
-var forwardedBy = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-Ip", "X-Original-Url"}
+var forwardedBy = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded",
+	"Via", "X-Real-Ip", "X-Original-Url"}
 
 // forwarded reports whether a request came by way of somebody else, as Azure's endpoint
 // refuses those: through a proxy, or by a name that was made to lead here.
@@ -135,6 +136,8 @@ func (h *Handler) knows(header http.Header) bool {
 
 // Texts of refusals.
 const (
+	forwardedText = "Requests that were forwarded, or are meant for another host, are not answered"
+
 	notFound = "Identity not found"
 	several  = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
 )

@@ -84,12 +84,13 @@ type closingExecutor interface {
 var publishAt = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 func (o Options) open(ctx context.Context) (closingExecutor, error) {
+	dialer := o.Dialer.ForContent()
 	if o.DockerHost != "" {
-		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost, Dialer: o.Dialer.ForContent(), Log: o.Logger,
-			Egress: o.StepNetwork, PublishAt: publishAt})
+		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost,
+			Dialer: dialer, Log: o.Logger, Egress: o.StepNetwork, PublishAt: publishAt})
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: o.Dialer.ForContent(), Log: o.Logger,
-		Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: publishAt})
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: dialer,
+		Log: o.Logger, Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: publishAt})
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "EngineUnavailable", "The embedded engine cannot work here: %v.", err).
 			Hint("run this as root on Linux, or on a Docker Engine: --docker-host %s", docker.DefaultHost).Because(err)

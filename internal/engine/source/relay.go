@@ -39,7 +39,8 @@ func startRelay(ctx context.Context, f *Fetcher, where location) (*relay, error)
 	if err != nil {
 		return nil, fmt.Errorf("listening for git: %w", err)
 	}
-	r := &relay{transport: f.Transport, content: f.Content, where: where, left: f.maxBytes(), prefix: "/" + rand.Text() + "/"}
+	r := &relay{transport: f.Transport, content: f.Content, where: where, left: f.maxBytes(),
+		prefix: "/" + rand.Text() + "/"}
 	if r.content == nil {
 		r.content = r.transport
 	}

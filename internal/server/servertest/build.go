@@ -49,7 +49,8 @@ const Domain = "acrux.test"
 // aliases are public names under which two registries of a test answer, if it has them.
 func aliases() map[string]arm.ID {
 	group := arm.GroupID(Subscription, "MyGroup")
-	return map[string]arm.ID{"myregistry.azurecr.io": group.In(registry.Kind, "MyRegistry"), "sourcereg.azurecr.io": group.In(registry.Kind, "SourceReg")}
+	return map[string]arm.ID{"myregistry.azurecr.io": group.In(registry.Kind, "MyRegistry"),
+		"sourcereg.azurecr.io": group.In(registry.Kind, "SourceReg")}
 }
 
 // Tenant and Subscription are the same in every installation under test.

@@ -211,7 +211,8 @@ func (s *Service) TaskToken(ctx context.Context, taskID arm.ID, req lease.TokenR
 
 // issue makes a token of the identity that is meant, for at most so long, and not for longer
 // than the run that it is got in.
-func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, within string, most time.Duration) (lease.AccessToken, error) {
+func (s *Service) issue(ctx context.Context, all []lease.Identity, req lease.TokenRequest, within string,
+	most time.Duration) (lease.AccessToken, error) {
 	chosen, err := choose(all, req)
 	if err != nil {
 		return lease.AccessToken{}, err
