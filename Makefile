@@ -10,7 +10,7 @@ RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 OTHERS  := for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/acrux || exit; done
 export CGO_ENABLED := 1
 
-.PHONY: build demo test check bench bench-registry deps deps-build deps-test deps-engine deps-clients clean
+.PHONY: build demo test test-vm check bench bench-registry deps deps-build deps-test deps-engine deps-clients clean
 
 build: bin/acrux ## build bin/acrux, static and stripped
 
@@ -30,6 +30,9 @@ test: deps ## run all tests, with the race detector
 	$(GO) test -tags "$(TAGS)" -run NoSequence ./internal/registry/collect
 	$(GO) test -tags "$(TAGS)" -run ManyRuns ./internal/engine/embedded
 	$(RACE) $(GO) -C test/compat test -race -tags "$(TAGS)" -timeout 30m ./...
+
+test-vm: ## run the engine's tests on Debian 12 in a virtual machine; takes most of an hour, not in CI
+	bash tools/vm/run.sh
 
 check: ## format, vet, lint, architecture, short tests
 	@test -z "$$(gofmt -l cmd internal test *.go)" || { gofmt -l cmd internal test *.go; echo "run gofmt"; exit 1; }
