@@ -3,6 +3,7 @@ package edge
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -94,14 +95,13 @@ func asked(t *testing.T, trusted Proxies, secured bool, begin, xff string) strin
 	start()
 	defer server.Close()
 	transport := server.Client().Transport.(*http.Transport)
-	dial := func(network, _ string) (net.Conn, error) {
-		conn, err := net.Dial(network, server.Listener.Addr().String())
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 		if err == nil {
 			_, err = io.WriteString(conn, begin)
 		}
 		return conn, err
 	}
-	transport.Dial = dial
 	req, _ := http.NewRequest(http.MethodGet, server.URL, nil)
 	req.Host = "x.test"
 	req.Header.Set("X-Forwarded-For", xff)
