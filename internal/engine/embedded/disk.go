@@ -9,10 +9,10 @@ import (
 
 	"github.com/containerd/continuity/fs"
 	"github.com/docker/go-units"
-	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/runimages"
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // diskInterval is how often the executor looks how much of its disk is free.
@@ -29,7 +29,7 @@ func (e *Executor) watchDisk(ctx context.Context, reserve int64) {
 			return
 		case <-ticker.C:
 		}
-		free, err := freeBytes(e.root)
+		free, err := disk.Free(e.root)
 		if err != nil {
 			e.log.Error("how much of the disk is free cannot be found out", "error", err)
 			continue
@@ -38,14 +38,6 @@ func (e *Executor) watchDisk(ctx context.Context, reserve int64) {
 			e.endLargest(ctx, free, reserve/8)
 		}
 	}
-}
-
-func freeBytes(dir string) (int64, error) {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil {
-		return 0, fmt.Errorf("looking at the disk: %w", err)
-	}
-	return int64(stat.Bavail) * stat.Bsize, nil
 }
 
 // endLargest ends the run that takes most, unless one that was ended is still being removed.

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-
 	"github.com/acrux/acrux/internal/engine/userns"
 )
 
@@ -24,9 +21,10 @@ func TestForwardingIsForRunsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer removeNamespace(other)
-	otherAddr := netip.MustParseAddr("203.0.113.2")
-	joinOther(t, host, other, netip.MustParseAddr("203.0.113.1"), otherAddr)
-	routeBack(t, outside, hostAddr, "203.0.113.0/24")
+	near := netip.MustParseAddr("203.0.113.1")
+	tie(t, "lan1", host, other, near, near.Next())
+	route(t, other, near, "0.0.0.0/0")
+	route(t, outside, hostAddr, "203.0.113.0/24")
 	// Both neighbours of the machine know each other through it.
 	at := netip.AddrPortFrom(outsideAddr, 9100)
 	callers := serveIn(t, outside, at)
@@ -76,56 +74,5 @@ func TestForwardingIsForRunsAlone(t *testing.T) {
 	}
 	if forwards() != "1" {
 		t.Error("forwarding that was on before is off now")
-	}
-}
-
-// joinOther ties another namespace to the machine, and leads its packets there.
-func joinOther(t *testing.T, host, other string, near, far netip.Addr) {
-	t.Helper()
-	h, err := handle(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	o, err := handle(other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	ns, err := netns.GetFromPath(other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "lan1"
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerNamespace = "lan1", netlink.NsFd(ns)
-	if err := h.LinkAdd(veth); err != nil {
-		t.Fatal(err)
-	}
-	for handle, addr := range map[*netlink.Handle]netip.Addr{h: near, o: far} {
-		if err := start(handle, "lan1", netip.PrefixFrom(addr, 24)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := o.RouteAdd(&netlink.Route{Gw: near.AsSlice()}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func routeBack(t *testing.T, namespace string, via netip.Addr, to string) {
-	t.Helper()
-	h, err := handle(namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	dst, err := netlink.ParseIPNet(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.RouteAdd(&netlink.Route{Dst: dst, Gw: via.AsSlice()}); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -32,34 +32,57 @@ func machines(t *testing.T) (host, outside string, hostAddr, outsideAddr netip.A
 		}
 		t.Cleanup(func() { removeNamespace(file) })
 	}
-	h, err := handle(host)
+	tie(t, "lan0", host, outside, hostAddr, outsideAddr)
+	return host, outside, hostAddr, outsideAddr
+}
+
+// tie joins two namespaces by a pair of devices with a name, and gives each end its address.
+func tie(t *testing.T, name, one, other string, oneAddr, otherAddr netip.Addr) {
+	t.Helper()
+	h, err := handle(one)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	o, err := handle(outside)
+	o, err := handle(other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer o.Close()
-	ns, err := netns.GetFromPath(outside)
+	ns, err := netns.GetFromPath(other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ns.Close()
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "lan0"
+	attrs.Name = name
 	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerNamespace = "lan0", netlink.NsFd(ns)
+	veth.PeerName, veth.PeerNamespace = name, netlink.NsFd(ns)
 	if err := h.LinkAdd(veth); err != nil {
 		t.Fatal(err)
 	}
-	for handle, addr := range map[*netlink.Handle]netip.Addr{h: hostAddr, o: outsideAddr} {
-		if err := start(handle, "lan0", netip.PrefixFrom(addr, 24)); err != nil {
+	for handle, addr := range map[*netlink.Handle]netip.Addr{h: oneAddr, o: otherAddr} {
+		if err := start(handle, name, netip.PrefixFrom(addr, 24)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return host, outside, hostAddr, outsideAddr
+}
+
+// route leads a namespace's packets for a network, or all of them, over a neighbour.
+func route(t *testing.T, namespace string, via netip.Addr, to string) {
+	t.Helper()
+	h, err := handle(namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	dst, err := netlink.ParseIPNet(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RouteAdd(&netlink.Route{Dst: dst, Gw: via.AsSlice()}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // serveIn listens in a namespace and tells who connects.
