@@ -52,6 +52,9 @@ func (b Bounds) resources() *cgroups.Resources {
 	r := &cgroups.Resources{SkipDevices: true}
 	if controlled("memory") && b.Memory > 0 {
 		r.Memory = b.Memory
+		if swapControlled() {
+			r.MemorySwap = b.Memory // of both together: nothing is swapped instead
+		}
 	}
 	if controlled("pids") && b.Processes > 0 {
 		r.PidsLimit = &b.Processes

@@ -115,6 +115,16 @@ func controlled(resource string) bool {
 	return err == nil && strings.Contains(" "+strings.TrimSpace(string(list))+" ", " "+resource+" ")
 }
 
+// swapControlled reports whether the kernel can limit memory and swap together. Version 2
+// of control groups always can; version 1 if the machine was started so.
+func swapControlled() bool {
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		return true
+	}
+	_, err := os.Stat("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
+	return err == nil
+}
+
 func machineMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
