@@ -78,7 +78,9 @@ func newWorld(t *testing.T, redirect bool) *world {
 	for _, name := range []string{"ACRUX_S3_ACCESS_KEY", "ACRUX_S3_SECRET_KEY"} {
 		w.environ = append(w.environ, name+"="+w.store.Getenv(name))
 	}
-	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\nlogLevel: debug\nblobs: {url: %q, redirect: %v}\n", upstream.URL, w.bucket, redirect)
+	// Builds follow redirects to the store, which is on this machine.
+	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\negress: {allow: [127.0.0.1/32]}\nagent: {stepNetwork: none}\n", upstream.URL) +
+		fmt.Sprintf("logLevel: debug\nblobs: {url: %q, redirect: %v}\n", w.bucket, redirect)
 	w.Server, err = fixture.StartServer(os.Args[0], filepath.Join(t.TempDir(), "data"), config, w.environ)
 	must(t, err)
 	t.Cleanup(w.Kill)
