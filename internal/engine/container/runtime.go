@@ -133,12 +133,12 @@ func (r *Runtime) run(ctx context.Context, c *libcontainer.Container, p Process)
 	}
 	defer release()
 	if err := start(c, proc); err != nil {
-		return Exit{}, startError(err)
+		return Exit{}, outOfMemory(c, startError(err))
 	}
 	if err := letRun(c, proc, p.Created); err != nil {
 		c.Signal(unix.SIGKILL)
 		proc.Wait()
-		return Exit{}, err
+		return Exit{}, outOfMemory(c, err)
 	}
 	if p.Started != nil {
 		p.Started(&Handle{c: c, own: proc})
@@ -167,6 +167,16 @@ func letRun(c *libcontainer.Container, proc *libcontainer.Process, created func(
 		}
 	}
 	return startError(c.Exec())
+}
+
+// outOfMemory tells of a container that could not be started because the kernel killed its
+// first process, which is this program until the container's own one takes its place.
+// Whatever err says is what came of that.
+func outOfMemory(c *libcontainer.Container, err error) error {
+	if !oomKilled(c) {
+		return err
+	}
+	return &StartError{Code: 125, Err: fmt.Errorf("container init was OOM-killed (memory limit too low?): %w", err)}
 }
 
 // process turns p into libcontainer's form. The standard input goes through a pipe

@@ -129,7 +129,8 @@ func TestRunsAreBounded(t *testing.T) {
 	if _, err := b.Command(t.Context(), sh(base, "for i in $(seq 30); do sleep 1 & done; wait"), &out); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "fork: Resource temporarily unavailable") && !strings.Contains(out.String(), "can't fork") {
+	// Where the container itself can't be started for that reason, the bound held as well.
+	if !strings.Contains(out.String(), "Resource temporarily unavailable") && !strings.Contains(out.String(), "can't fork") {
 		t.Errorf("30 processes and 30 more fit where 20 may be:\n%s", out.String())
 	}
 	greedy := sh(base, "head -c 300m /dev/zero > /dev/shm/x")
@@ -137,6 +138,12 @@ func TestRunsAreBounded(t *testing.T) {
 	out.Reset()
 	if result, err := b.Command(t.Context(), greedy, &out); err != nil || result.ExitCode == 0 {
 		t.Errorf("300 MB fit where 96 may be: %+v, %v\n%s", result, err, out.String())
+	}
+	tight := sh(base, "true")
+	tight.Memory = 8 << 20 // less than what starts a container takes
+	out.Reset()
+	if result, err := b.Command(t.Context(), tight, &out); err != nil || result.ExitCode != 125 || !strings.Contains(out.String(), "memory limit") {
+		t.Errorf("a limit that is too low: %+v, %v\n%s", result, err, out.String())
 	}
 	if result, out := b.build("FROM "+base+"\nRUN for i in $(seq 40); do sleep 1 & done; wait\n", engine.Build{}); result.OK && !strings.Contains(out, "fork") {
 		t.Errorf("a RUN may start 40 processes where 20 may be:\n%s", out)
