@@ -104,8 +104,11 @@ func translateRouter(file string) error {
 		add(c, nat, out(uplinkDevice), masquerade)
 		forward := chain(c, table, "forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
 		add(c, forward, in("br"), out("br"), drop)
-		// Nothing from the machine's side begins a conversation with a step.
+		// Nothing from the machine's side begins a conversation: not with a step, and not with
+		// one in the router's own network, nor with the services there.
 		add(c, forward, in(uplinkDevice), begins, drop)
+		input := chain(c, table, "input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+		add(c, input, in(uplinkDevice), begins, drop)
 	})
 }
 

@@ -226,4 +226,40 @@ func tryUplink(t *testing.T, u *Uplink, host, outside string, hostAddr, outsideA
 	if reach(t, ends[0].Namespace, at) {
 		t.Error("another run's router is reachable")
 	}
+	router := ends[1].network.router.file
+	heard := hear(t, router, netip.AddrPortFrom(two, uint16(nextPort.Add(1))), host, router)
+	if heard != router {
+		t.Errorf("a service in a run's router first hears %s, want the run alone", heard)
+	}
+}
+
+// hear returns the first namespace that gets a datagram through to an address of another.
+func hear(t *testing.T, namespace string, at netip.AddrPort, from ...string) string {
+	t.Helper()
+	var listener *net.UDPConn
+	must := func(namespace string, do func() error) {
+		t.Helper()
+		if err := inside(namespace, do); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(namespace, func() (err error) { listener, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)); return err })
+	defer listener.Close()
+	for _, sender := range from {
+		must(sender, func() error {
+			conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at))
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write([]byte(sender))
+			return err
+		})
+	}
+	first := make([]byte, 1024)
+	n, err := listener.Read(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(first[:n])
 }
