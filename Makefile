@@ -4,7 +4,7 @@
 GO      ?= go
 TAGS    := seccomp netgo osusergo
 LDFLAGS := -s -w -extldflags -static
-# BuildKit has two races of its own; tools/race.txt names them for the detector.
+# BuildKit has races of its own; tools/race.txt names them for the detector.
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 # The program for those who have a Docker Engine, on systems where the embedded one is not.
 OTHERS  := for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/acrux || exit; done

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acrux/acrux/test/fixture"
+)
+
+// hostile is a run that takes what it can get: processors, processes, memory, connections
+// to the services of its run, the server's attention for its log, and disk.
+const hostile = `version: v1.1.0
+steps:
+- {id: spin, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 16); do while :; do :; done & done; wait'"}
+- {id: fork, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do sleep 600 & done 2>/dev/null'"}
+- {id: grow, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do tail -c 100g /dev/zero; done 2>/dev/null'"}
+- {id: call, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 3000); do (sleep 600 | nc 169.254.169.254 80) & done 2>/dev/null; wait'"}
+- {id: fill, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do dd if=/dev/zero of=/f bs=1M count=1000; done 2>/dev/null'"}
+- {id: talk, cmd: "$Registry/base:1 sh -c 'yes | head -c ${TALK}'", timeout: 600}
+- {id: stay, cmd: "$Registry/base:1 sleep 600"}
+`
+
+// modest is what another tenant's run does meanwhile: half a second of one processor.
+const modest = "$Registry/base:1 sh -c 'i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done'"
+
+// neighbour measures how another tenant's run fares beside a hostile one, and what the
+// server has then.
+func (b *bench) neighbour() error {
+	if err := b.tenants(); err != nil {
+		return err
+	}
+	alone, err := b.modestRuns()
+	if err != nil {
+		return err
+	}
+	row("a modest run alone, p50 of 15", ms(alone), "")
+	file := filepath.Join(b.dir, "hostile.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(hostile, "${TALK}", "50m")), 0o600); err != nil {
+		return err
+	}
+	if _, err := b.az("acr", "task", "create", "--registry", "other", "--name", "hostile", "--context", "/dev/null", "--file", file, "--assign-identity"); err != nil {
+		return err
+	}
+	if _, err := b.az("acr", "task", "run", "--registry", "other", "--name", "hostile", "--no-wait"); err != nil {
+		return err
+	}
+	time.Sleep(20 * time.Second) // until it has what it can get
+	beside, err := b.modestRuns()
+	if err != nil {
+		return err
+	}
+	row("a modest run beside a hostile one, p50 of 15", ms(beside), "")
+	row("the second by the first", fmt.Sprintf("%.2f", float64(beside)/float64(alone)), "1.20")
+	return b.holdings()
+}
+
+// tenants makes a server with two registries.
+func (b *bench) tenants() (err error) {
+	upstream := httptest.NewServer(fixture.Upstream())
+	image, err := fixture.BusyboxImage()
+	if err == nil {
+		err = fixture.Push(strings.TrimPrefix(upstream.URL, "http://"), "library/node:15-alpine", image)
+	}
+	if err != nil {
+		return err
+	}
+	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none, runLimits: {memory: 2g, processes: 2000}}\n", upstream.URL)
+	if b.server, err = fixture.StartServer(b.program, filepath.Join(b.dir, "data"), config, os.Environ()); err != nil {
+		return err
+	}
+	_, err = b.az("group", "create", "--name", "g", "--location", "eastus")
+	for _, registry := range []string{"mine", "other"} {
+		_, made := b.az("acr", "create", "--resource-group", "g", "--name", registry, "--sku", "Standard")
+		_, imported := b.az("acr", "import", "--name", registry, "--source", "docker.io/library/node:15-alpine", "--image", "base:1")
+		err = errors.Join(err, made, imported)
+	}
+	return err
+}
+
+func (b *bench) modestRuns() (time.Duration, error) {
+	var all []time.Duration
+	for range 15 {
+		d, err := b.az("acr", "run", "--registry", "mine", "--cmd", modest, "/dev/null")
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, d)
+	}
+	return median(all), nil
+}
+
+// holdings are descriptors, memory and disk of the server now.
+func (b *bench) holdings() error {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.server.PID()))
+	if err != nil {
+		return err
+	}
+	row("the server's descriptors", strconv.Itoa(len(files)), "")
+	if err := b.resident("the server's memory", ""); err != nil {
+		return err
+	}
+	var bytes int64
+	err = filepath.WalkDir(b.server.Data, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			if info, gone := entry.Info(); gone == nil {
+				bytes += info.Size()
+			}
+		}
+		return nil // what is gone meanwhile counts nothing
+	})
+	row("the data directory", fmt.Sprintf("%.0f MB", float64(bytes)/1e6), "")
+	return err
+}
