@@ -18,9 +18,9 @@ import (
 const hostile = `version: v1.1.0
 steps:
 - {id: spin, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 16); do while :; do :; done & done; wait'"}
-- {id: fork, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do sleep 600 & done 2>/dev/null'"}
+- {id: fork, detach: true, cmd: "--pids-limit 1000 $Registry/base:1 sh -c 'while :; do sleep 600 & done 2>/dev/null'"}
 - {id: grow, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do tail -c 100g /dev/zero; done 2>/dev/null'"}
-- {id: call, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 3000); do (sleep 600 | nc 169.254.169.254 80) & done 2>/dev/null; wait'"}
+- {id: call, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 1500); do (sleep 600 | nc 169.254.169.254 80) & done 2>/dev/null; wait'"}
 - {id: fill, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do dd if=/dev/zero of=/f bs=1M count=1000; done 2>/dev/null'"}
 - {id: talk, cmd: "$Registry/base:1 sh -c 'yes | head -c ${TALK}'", timeout: 600}
 - {id: stay, cmd: "$Registry/base:1 sleep 600"}
@@ -44,10 +44,10 @@ func (b *bench) neighbour() error {
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(hostile, "${TALK}", "50m")), 0o600); err != nil {
 		return err
 	}
-	if _, err := b.az("acr", "task", "create", "--registry", "other", "--name", "hostile", "--context", "/dev/null", "--file", file, "--assign-identity"); err != nil {
+	if _, err := b.az("acr", "task", "create", "--registry", "hostile", "--name", "hostile", "--context", "/dev/null", "--file", file, "--assign-identity"); err != nil {
 		return err
 	}
-	if _, err := b.az("acr", "task", "run", "--registry", "other", "--name", "hostile", "--no-wait"); err != nil {
+	if _, err := b.az("acr", "task", "run", "--registry", "hostile", "--name", "hostile", "--no-wait"); err != nil {
 		return err
 	}
 	time.Sleep(20 * time.Second) // until it has what it can get
@@ -70,12 +70,12 @@ func (b *bench) tenants() (err error) {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none, runLimits: {memory: 2g, processes: 2000}}\n", upstream.URL)
+	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none, runLimits: {memory: 2g, processes: 8000}}\n", upstream.URL)
 	if b.server, err = fixture.StartServer(b.program, filepath.Join(b.dir, "data"), config, os.Environ()); err != nil {
 		return err
 	}
 	_, err = b.az("group", "create", "--name", "g", "--location", "eastus")
-	for _, registry := range []string{"mine", "other"} {
+	for _, registry := range []string{"modest", "hostile"} {
 		_, made := b.az("acr", "create", "--resource-group", "g", "--name", registry, "--sku", "Standard")
 		_, imported := b.az("acr", "import", "--name", registry, "--source", "docker.io/library/node:15-alpine", "--image", "base:1")
 		err = errors.Join(err, made, imported)
@@ -86,7 +86,7 @@ func (b *bench) tenants() (err error) {
 func (b *bench) modestRuns() (time.Duration, error) {
 	var all []time.Duration
 	for range 15 {
-		d, err := b.az("acr", "run", "--registry", "mine", "--cmd", modest, "/dev/null")
+		d, err := b.az("acr", "run", "--registry", "modest", "--cmd", modest, "/dev/null")
 		if err != nil {
 			return 0, err
 		}

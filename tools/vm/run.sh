@@ -3,14 +3,14 @@
 # control groups of version 2 alone: as root on ext4, as root on a file system that cannot
 # show other owners, and as an ordinary user under systemd.
 #
-#   run.sh [PATTERN]    tests to run; default the executors' suite and the walls
+#   run.sh [PATTERN]    tests to run as root on ext4; default the executors' suite and the walls
 #
 # It needs root, and takes kernel and system from Debian's mirrors. Processors are emulated,
 # some ten times slower than real ones: it is for what must be right, not for what must be
 # fast. The machine has no network but its loopback device.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-pattern=${1:-'Suite|Nobody|Users|Bounded|Killed|Uplink|Advertise|Limit|Check|Rootless$'}
+pattern=${1:-'Suite|Nobody|Users|Bounded|Killed|Uplink|Advertise|Limit|Check'}
 dir=${ACRUX_VM:-.cache/vm}
 packages=ca-certificates,busybox-static,kmod,iproute2,procps,git,e2fsprogs,uidmap,util-linux,systemd,systemd-sysv,dbus
 bash tools/install.sh debootstrap qemu-system-x86 cpio gcc pkg-config libseccomp-dev

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 )
 
@@ -71,7 +72,10 @@ func (f *Fetcher) reference(text string) (name.Reference, http.RoundTripper, err
 	if err != nil {
 		return nil, nil, engine.Failure(fmt.Sprintf("%q is not oci://HOST/REPOSITORY:TAG: %v", text, err))
 	}
-	return ref, place.Transport, nil
+	if place.Plain {
+		return ref, place.Transport, nil
+	}
+	return ref, egress.OnlyTLS(ref.Context().RegistryStr(), place.Transport), nil
 }
 
 // files are the layers of the artifact, within bounds.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/registry"
 )
 
@@ -117,10 +118,20 @@ func (f *fetcher) signIn(ctx context.Context) error {
 	if !mirrored { // a mirror never gets credentials
 		auth = f.authenticator(ctx, ref.Context().Registry)
 	}
-	base := transport.NewRetry(transport.NewUserAgent(f.transport, "acrux"), transport.WithRetryStatusCodes(passing...),
+	base := transport.NewRetry(transport.NewUserAgent(f.secured(mirrored), "acrux"), transport.WithRetryStatusCodes(passing...),
 		transport.WithRetryBackoff(transport.Backoff{Duration: f.pause(), Factor: 3, Steps: 3}))
 	f.signedIn, err = transport.NewWithContext(ctx, ref.Context().Registry, auth, base, []string{ref.Context().Scope(transport.PullScope)})
 	return err
+}
+
+// secured is the transport to the source. The library would speak to private addresses and
+// names without TLS when they do not answer with it.
+func (f *fetcher) secured(mirrored bool) http.RoundTripper {
+	host := f.source.Context().RegistryStr()
+	if mirrored || f.Dialer.PlainHTTP(host) {
+		return f.transport
+	}
+	return egress.OnlyTLS(host, f.transport)
 }
 
 // passing are statuses after which it may be well to ask again.

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -426,6 +429,32 @@ func TestRedirect(t *testing.T) {
 	}
 	if w.content("mine", d.Digest) != s.blobs[d.Digest.String()] || len(store.asked) != 2 {
 		t.Errorf("the store was asked for %q", store.asked)
+	}
+}
+
+// A name or an address that looks private is none for which a source may do without TLS:
+// credentials would pass along in clear.
+func TestNothingInClear(t *testing.T) {
+	w, s := newWorld(t), newSource(t)
+	var heard atomic.Int32
+	s.before = func(http.ResponseWriter, *http.Request) bool { heard.Add(1); return true }
+	s.tag(s.image(t, s.blob("layer")), "v1")
+	_, port, err := net.SplitHostPort(s.host())
+	must(t, err)
+	names := []string{"registry.local:" + port, "10.1.2.3:" + port, "192.168.1.2:" + port, "[fd00::1]:" + port}
+	own := w.Dialer.Own
+	w.Dialer.Own = func(host string) (string, bool) {
+		if slices.Contains(names, host) {
+			return s.host(), true
+		}
+		return own(host)
+	}
+	defer w.work()()
+	for _, name := range names {
+		code, message := w.end(w.begin(name, "team/app:v1", `,"credentials":{"username":"me","password":"hush"}},"targetTags":["mine:v1"]`))
+		if code != "SourceUnreachable" || heard.Load() != 0 {
+			t.Errorf("%s: %s %s; it heard %d requests", name, code, message, heard.Load())
+		}
 	}
 }
 
