@@ -173,7 +173,7 @@ func TestArchives(t *testing.T) {
 				content = archive(t, c.entries...)
 			}
 			from := served(t, zipped(t, content))
-			_, log := task(t, p.executor, "steps: [{cmd: x}]", func(job *lease.Job) { job.Step.Context = from })
+			_, log := task(t, p.executor, "steps: [{cmd: x}]", inContext(from))
 			if !containsOne(log, c.says) || strings.Contains(log, "canary of the machine") || *found != "" {
 				t.Errorf("want %q; %s\n%s", c.says, *found, log)
 			}

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
 // failed is what the log says of a step that failed.
@@ -153,7 +151,7 @@ func (p *place) fill(text string) string {
 // optionsOfBuilds and dockerfilesOfStrangers try the two lists.
 func optionsOfBuilds(t *testing.T, p *place) {
 	from := served(t, zipped(t, buildContext(t, p)))
-	trySteps(t, p, "", buildOptions, func(job *lease.Job) { job.Step.Context = from })
+	trySteps(t, p, "", buildOptions, inContext(from))
 	p.unharmed(t)
 }
 
@@ -163,7 +161,7 @@ func dockerfilesOfStrangers(t *testing.T, p *place) {
 	for i, d := range dockerfiles {
 		cases = append(cases, stepCase{d.name, fmt.Sprintf("build: --no-cache -f dockerfile%d .", i), d.says, d.not})
 	}
-	trySteps(t, p, "", cases, func(job *lease.Job) { job.Step.Context = from })
+	trySteps(t, p, "", cases, inContext(from))
 	p.unharmed(t)
 }
 

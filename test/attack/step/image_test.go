@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"sync"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -45,9 +46,21 @@ func layered(t *testing.T, entries ...entry) v1.Image {
 	content := archive(t, entries...)
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
 	must(t, err)
-	image, err := mutate.AppendLayers(enginetest.Busybox(t), layer)
+	image, err := mutate.AppendLayers(base(t), layer)
 	must(t, err)
 	return image
+}
+
+var (
+	baseOnce  sync.Once
+	baseImage v1.Image
+)
+
+// base is the base image, made once.
+func base(t *testing.T) v1.Image {
+	t.Helper()
+	baseOnce.Do(func() { baseImage = enginetest.Busybox(t) })
+	return baseImage
 }
 
 // nodeLayer is a device node of the first disk.

@@ -99,6 +99,14 @@ var attacks = []struct {
 	{"options of steps", optionsOfSteps},
 	{"options of builds", optionsOfBuilds},
 	{"Dockerfiles", dockerfilesOfStrangers},
+	{"links that steps make", linksOfSteps},
+	{"layers of images", layersOfImages},
+	{"secrets in logs", secretsInLogs},
+	{"secrets in images", secretsInImages},
+	{"caches of tasks", cachesOfTasks},
+	{"identities of a run", identitiesOfRuns},
+	{"the machine's network", networkOfMachine},
+	{"frames to the machine", framesToMachine},
 	{"containers by the API of a run", containersByAPI},
 	{"the rest of the API of a run", restOfAPI},
 	{"walls of a process that a client starts", wallsOfExec},
@@ -161,6 +169,9 @@ func TestEmbedded(t *testing.T) {
 	if enginetest.IsUser() {
 		kind = asUser
 	}
+	if kind == asRoot {
+		t.Setenv(outsideAt, lan(t))
+	}
 	p := newPlace(t, kind)
 	e, err := embedded.Open(t.Context(), embedded.Options{Root: p.root, Dialer: reachable(), Egress: true})
 	must(t, err)
@@ -190,7 +201,7 @@ func TestOrdinaryUser(t *testing.T) {
 	probe := filepath.Join(cmd.Dir, "probe")
 	must(t, os.Rename(buildProbe(t), probe))
 	must(t, os.Chmod(probe, 0o755))
-	cmd.Env = append(cmd.Env, "ACRUX_TEST_PROBE="+probe)
+	cmd.Env = append(cmd.Env, "ACRUX_TEST_PROBE="+probe, outsideAt+"="+lan(t))
 	out, err := cmd.CombinedOutput()
 	found := ended.FindAllStringSubmatch(string(out), -1)
 	for _, test := range found {

@@ -55,6 +55,11 @@ func task(t *testing.T, e engine.Executor, file string, change func(*lease.Job))
 	return result, log.String()
 }
 
+// inContext gives a job a context.
+func inContext(url string) func(*lease.Job) {
+	return func(job *lease.Job) { job.Step.Context = url }
+}
+
 // stepCase is a step that must end in a certain way.
 type stepCase struct {
 	name string

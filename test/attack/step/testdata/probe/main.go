@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,12 @@ func main() {
 		}
 	case "http":
 		ask(os.Args[2], os.Args[3])
+	case "connect":
+		var all sync.WaitGroup
+		for _, target := range os.Args[2:] {
+			all.Go(func() { report(connect(target)) })
+		}
+		all.Wait()
 	case "frames":
 		frames(os.Args[2])
 	case "exit":
