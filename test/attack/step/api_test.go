@@ -299,7 +299,7 @@ func restOfAPI(t *testing.T, p *place) {
 		post("a MAC address", "/v1.41/containers/create", `{"Image":"IMAGE","MacAddress":"02:00:00:00:00:01"}`, notOffered, "MacAddress"),
 		post("a health check", "/v1.41/containers/create", `{"Image":"IMAGE","Healthcheck":{"Test":["CMD","id"]}}`, notOffered, "Healthcheck"),
 		{Name: "a body without end", Method: "POST", Path: "/v1.41/containers/create", Body: "[[[[[[[[[[[[[[[[", Repeat: 1250, want: badRequest, says: "cannot be read"},
-		{Name: "many names", Method: "POST", Path: "/v1.41/containers/create", Body: strings.Repeat(`"a",`, 100), Repeat: 1311, want: badRequest, says: "cannot be read"},
+		post("a body that is too large", "/v1.41/containers/create", `{"Image":"`+strings.Repeat("x", 512<<10-10)+`"}`, badRequest, "too large"),
 		get("control: it still answers", "/_ping", 200, "OK"),
 	}
 	host, err := os.Hostname()

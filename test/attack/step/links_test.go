@@ -79,6 +79,9 @@ func linksOfSteps(t *testing.T, p *place) {
 	}
 }
 
+// mountsFrom is the first layer that has links where the container's mounts go.
+const mountsFrom = 15
+
 // layers are of images that would write beside their root file system.
 var layers = []struct {
 	name    string
@@ -117,6 +120,9 @@ const lookAround = "cat /d/canary /h /l /workspace/canary /run/canary /etc/passw
 func layersOfImages(t *testing.T, p *place) {
 	r := p.open(t, nil)
 	for i, l := range layers {
+		if p.kind == onEngine && i > 0 && i < mountsFrom {
+			continue // the engine unpacks them with code of its own
+		}
 		t.Run(l.name, func(t *testing.T) {
 			for j := range l.entries {
 				e := &l.entries[j]

@@ -183,6 +183,7 @@ func TestEmbedded(t *testing.T) {
 // TestDockerEngine makes all attacks against a Docker Engine of the test's own.
 func TestDockerEngine(t *testing.T) {
 	takesWhile(t)
+	t.Parallel()
 	p := newPlace(t, onEngine)
 	e, err := docker.Open(t.Context(), docker.Options{Root: p.root, Host: enginetest.StartDockerEngine(t), Egress: true, Dialer: reachable()})
 	must(t, err)
@@ -197,6 +198,7 @@ var ended = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL): TestEmbedded/(.*) \([0-9
 // TestOrdinaryUser has an ordinary user run TestEmbedded, and tells how each case ended.
 func TestOrdinaryUser(t *testing.T) {
 	takesWhile(t)
+	t.Parallel()
 	cmd := enginetest.UserCommand(t, "-test.run", "^TestEmbedded$", "-test.v")
 	probe := filepath.Join(cmd.Dir, "probe")
 	must(t, os.Rename(buildProbe(t), probe))

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
@@ -83,9 +82,6 @@ func trySteps(t *testing.T, p *place, preamble string, cases []stepCase, change 
 	}
 	for i, c := range cases {
 		part := partOf(log, i)
-		if os.Getenv("DUMP") != "" {
-			fmt.Println("####", c.name, part)
-		}
 		t.Run(c.name, func(t *testing.T) {
 			if !containsOne(part, c.says) || c.not != "" && strings.Contains(part, c.not) || strings.Contains(part, "canary of the machine") {
 				t.Errorf("want %q and not %q:\n%s", c.says, c.not, part)
