@@ -95,14 +95,18 @@ func (p *place) machine(t *testing.T, capabilities string) []string {
 	held, err := os.Open(p.canary)
 	must(t, err)
 	t.Cleanup(func() { held.Close() })
-	socket, err := net.Listen("unix", "@acrux-attack")
+	name := fmt.Sprintf("acrux-attack-%d", os.Getpid())
+	if p.kind == asUser { // whose processes have numbers of their own
+		name += "-user"
+	}
+	socket, err := net.Listen("unix", "@"+name)
 	must(t, err)
 	t.Cleanup(func() { socket.Close() })
-	const key = 0x4711
+	key := 0x4711<<16 | len(p.kind)<<8 | os.Getpid()&0xff
 	segment, err := unix.SysvShmGet(key, 4096, unix.IPC_CREAT|0o666)
 	must(t, err)
 	t.Cleanup(func() { _, _ = unix.SysvShmCtl(segment, unix.IPC_RMID, nil) })
-	env := []string{"CANARY=" + p.canary, "WORD=" + word, "SOCKET=acrux-attack", "FIRST=1", "CAPS=" + capabilities,
+	env := []string{"CANARY=" + p.canary, "WORD=" + word, "SOCKET=" + name, "FIRST=1", "CAPS=" + capabilities,
 		fmt.Sprintf("PID=%d", os.Getpid()), fmt.Sprintf("SHM=%d", key)}
 	for _, kind := range []string{"ipc", "net", "pid", "uts", "mnt"} {
 		own, err := os.Readlink("/proc/self/ns/" + kind)
