@@ -64,8 +64,23 @@ func parseDockerfile(data []byte, target string, args map[string]string, platfor
 	needed := map[int]bool{}
 	d := &dockerfile{}
 	d.need(stages, wanted, needed)
+	for i := range needed {
+		if wantsDevice(stages[i]) {
+			return nil, errDevices
+		}
+	}
 	d.list(parsed.AST, stages, needed)
 	return d, nil
+}
+
+// errDevices is told, because BuildKit leaves out devices that it has not, without a word.
+var errDevices = errors.New("RUN --device is not supported: builds have no devices of the machine")
+
+func wantsDevice(stage instructions.Stage) bool {
+	return slices.ContainsFunc(stage.Commands, func(command instructions.Command) bool {
+		run, ok := command.(*instructions.RunCommand)
+		return ok && len(instructions.GetDevices(run)) > 0
+	})
 }
 
 // atLine makes the message of a parse error name the line, as docker's does.

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -64,5 +65,18 @@ func TestParseDockerfileErrors(t *testing.T) {
 	}
 	if _, err := parseDockerfile([]byte("FROM a\n"), "nowhere", nil, nil); err == nil {
 		t.Error("an unknown target was accepted")
+	}
+}
+
+// A device of the machine is refused, and not left out.
+func TestDevicesAreRefused(t *testing.T) {
+	for text, want := range map[string]error{
+		"FROM a\nRUN --device=all x\n":                          errDevices,
+		"FROM a\nRUN --device=vendor.com/d=one,required x\n":    errDevices,
+		"FROM a AS unused\nRUN --device=all x\nFROM b\nRUN x\n": nil,
+	} {
+		if _, err := parseDockerfile([]byte(text), "", nil, nil); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", text, err, want)
+		}
 	}
 }

@@ -79,7 +79,7 @@ func (f *frontend) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 	if err != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.failure == nil {
+		if f.failure == nil && ctx.Err() == nil { // another's failure ends this one
 			f.failed, f.failure = named.String(), err
 		}
 		return "", "", nil, err
@@ -226,11 +226,15 @@ func readDefinition(definition *pb.Definition) ([]operation, error) {
 }
 
 // checkSources lets a build have only what it may, before anything is begun: images
-// that were resolved here, the run's own files, and what the guarded dialer fetches.
+// that were resolved here, the run's own files, and what the guarded dialer fetches. Devices
+// are none of it; those of a base image's ONBUILD show here.
 func (f *frontend) checkSources(ops []operation) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, op := range ops {
+		if len(op.GetExec().GetCdiDevices()) > 0 {
+			return errDevices
+		}
 		source := op.GetSource()
 		if source == nil {
 			continue

@@ -4,6 +4,7 @@ package container
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -44,6 +45,21 @@ func TestStartError(t *testing.T) {
 	} {
 		if got := startError(errorString(text)).(*StartError).Code; got != code {
 			t.Errorf("%s: code %d, want %d", text, got, code)
+		}
+	}
+}
+
+// What docker gives by itself may be asked for; what is more is said.
+func TestPowers(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "CHOWN": "", "cap_net_raw": "", "SYS_ADMIN": "CAP_SYS_ADMIN", "all": "ALL", "CHOWN,SYS_PTRACE": "CAP_SYS_PTRACE",
+	} {
+		o := Options{CapDrop: []string{"ALL"}}
+		if text != "" {
+			o.CapAdd = strings.Split(text, ",")
+		}
+		if got, err := o.Powers(); err != nil || strings.Join(got, ",") != want {
+			t.Errorf("%s: %q, %v; want %q", text, got, err, want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cap"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/docker/go-units"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -40,13 +41,20 @@ type Options struct {
 // Powers are the capabilities that are asked for and that a container does not have by
 // itself. Names are checked.
 func (o Options) Powers() ([]string, error) {
+	if len(o.CapAdd)+len(o.CapDrop) == 0 {
+		return nil, nil
+	}
+	given, err := usual()
+	if err != nil {
+		return nil, err
+	}
 	var more []string
 	for _, name := range o.CapAdd {
 		full, err := capability(name)
 		if err != nil {
 			return nil, err
 		}
-		if full == allCapabilities || !slices.Contains(usual(), full) {
+		if full == allCapabilities || !slices.Contains(given, full) {
 			more = append(more, full)
 		}
 	}
@@ -75,12 +83,13 @@ func capability(name string) (string, error) {
 }
 
 // usual are the capabilities of every container: containerd's, which are docker's.
-func usual() []string {
-	spec, err := oci.GenerateSpec(context.Background(), nil, &containers.Container{ID: "usual"})
+func usual() ([]string, error) {
+	ctx := namespaces.WithNamespace(context.Background(), "acrux") // demanded, and of no effect here
+	spec, err := oci.GenerateSpec(ctx, nil, &containers.Container{ID: "usual"})
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("finding the capabilities of containers: %w", err)
 	}
-	return spec.Process.Capabilities.Bounding
+	return spec.Process.Capabilities.Bounding, nil
 }
 
 // specOpts are what the options make of a spec that is otherwise done.

@@ -34,7 +34,7 @@ func TestSuite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a Docker Engine")
 	}
-	host := startEngine(t)
+	host := enginetest.StartDockerEngine(t)
 	// BuildKit of that age says that the runtime failed, and no more.
 	lacks := []enginetest.Lack{enginetest.Identity, enginetest.RunExitCode, enginetest.Ports, enginetest.CacheScopes}
 	if !allPowers(t) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -89,8 +90,11 @@ func (p place) receive(ctx context.Context, archive io.Reader) error {
 		} else if err != nil {
 			return fmt.Errorf("reading the engine's answer: %w", err)
 		}
-		if message.Error != "" {
+		switch {
+		case strings.Contains(message.Error, "no space left on device"):
 			return errors.New(message.Error)
+		case message.Error != "": // the archive is ours, so it is a layer of the image
+			return daemonError("failed to register layer: %s", message.Error)
 		}
 	}
 }

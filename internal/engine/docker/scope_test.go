@@ -40,7 +40,7 @@ func TestScopes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a Docker Engine")
 	}
-	f := &fixture{host: startEngine(t), registry: enginetest.NewRegistry(t, "")}
+	f := &fixture{host: enginetest.StartDockerEngine(t), registry: enginetest.NewRegistry(t, "")}
 	f.engine = connect(t, f.host)
 	f.base = f.registry.Push(t, "base:1", enginetest.Busybox(t))
 	for name, test := range map[string]func(*testing.T, *fixture){

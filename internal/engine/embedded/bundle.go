@@ -43,6 +43,10 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	rootfs := b.lodging.path(filepath.Join(b.dir, "rootfs"))
 	var err error
 	if b.rootfs, err = b.scope.images.Mount(ctx, image, b.id, rootfs, b.lodging.root()); err != nil {
+		var broken *imagestore.Broken
+		if errors.As(err, &broken) {
+			return daemonError("%v", broken)
+		}
 		return err
 	}
 	place, err := b.connect()

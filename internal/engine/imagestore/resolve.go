@@ -152,7 +152,7 @@ func (r *Run) Built(ctx context.Context, image reference.Named, platform *ocispe
 func (i Image) config() (ocispec.Image, error) {
 	var config ocispec.Image
 	if err := json.Unmarshal(i.JSON, &config); err != nil {
-		return config, fmt.Errorf("reading an image's configuration: %w", err)
+		return config, &Broken{fmt.Errorf("reading an image's configuration: %w", err)}
 	}
 	return config, nil
 }

@@ -30,7 +30,8 @@ type Rootfs struct {
 
 // Mount unpacks an image that the run has read, if that was not done before, and
 // mounts a fresh writable copy of it on dir, which must be empty, as it looks through
-// view. The key must be unique in the store. The caller removes the Rootfs.
+// view. The key must be unique in the store. The caller removes the Rootfs. What is the
+// image's own fault is a *Broken.
 func (r *Run) Mount(ctx context.Context, image Image, key, dir string, view *userns.View) (*Rootfs, error) {
 	return r.mount(ctx, image, &Rootfs{run: r, key: key, dir: dir}, view, r.store.snapshots.Prepare)
 }
@@ -86,7 +87,7 @@ func (f *Rootfs) Remove(ctx context.Context) error {
 // unpack applies the layers that no one has applied before.
 func (s *Store) unpack(ctx context.Context, image Image, config ocispec.Image) error {
 	if len(config.RootFS.DiffIDs) != len(image.Layers) {
-		return fmt.Errorf("the image has %d layers but its configuration names %d", len(image.Layers), len(config.RootFS.DiffIDs))
+		return &Broken{fmt.Errorf("the image has %d layers but its configuration names %d", len(image.Layers), len(config.RootFS.DiffIDs))}
 	}
 	layers := make([]rootfs.Layer, len(image.Layers))
 	for i, blob := range image.Layers {
@@ -97,7 +98,7 @@ func (s *Store) unpack(ctx context.Context, image Image, config ocispec.Image) e
 	}
 	chain, err := rootfs.ApplyLayers(ctx, layers, s.snapshots, s.applier)
 	if err != nil {
-		return fmt.Errorf("unpacking an image: %w", err)
+		return unpackError(ctx, err)
 	}
 	// While the configuration is kept, so are the unpacked layers.
 	label := "containerd.io/gc.ref.snapshot." + Snapshotter

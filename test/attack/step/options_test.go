@@ -1,0 +1,98 @@
+//go:build linux && cgo
+
+package step_test
+
+import "testing"
+
+// options are those of docker run that would lead to the machine, or to other runs. Each is
+// refused by its name.
+var options = []stepCase{
+	{"a directory of the machine", "cmd: -v /etc:/x IMAGE cat /x/hostname", "the option --volume /etc:/x is not supported: a step sees nothing of the machine", ""},
+	{"the machine's root", "cmd: --volume=/:/x:ro IMAGE ls /x", "a step sees nothing of the machine", ""},
+	{"a directory by a relative path", "cmd: -v ../../etc:/x IMAGE ls /x", "a step sees nothing of the machine", ""},
+	{"the directory above", "cmd: -v ..:/x IMAGE ls /x", "a step sees nothing of the machine", ""},
+	{"this directory", "cmd: -v .:/x IMAGE ls /x", "a step sees nothing of the machine", ""},
+	{"the machine's socket of docker elsewhere", "cmd: -v /var/run/docker.sock:/x IMAGE ls /x", "a step sees nothing of the machine", ""},
+	{"a volume by an option for an option", "cmd: -v -x:/x IMAGE ls /x", "invalid characters for a local volume name", ""},
+	{"a volume at a relative path", "cmd: -v data:x IMAGE ls /x", "needs an absolute path", ""},
+	{"a mount shared with the machine", "cmd: -v data:/x:shared IMAGE ls /x", `the mode "shared"`, ""},
+	{"a volume's device", "cmd: -v data:/x:dev IMAGE ls /x", `the mode "dev"`, ""},
+	{"a mount of the type bind", "cmd: --mount type=bind,source=/etc,target=/x IMAGE ls /x", "its type may be volume or tmpfs", ""},
+	{"a mount of the type npipe", "cmd: --mount type=npipe,source=/etc,target=/x IMAGE ls /x", "its type may be volume or tmpfs", ""},
+	{"a mount of an image", "cmd: --mount type=image,source=IMAGE,target=/x IMAGE ls /x", "its type may be volume or tmpfs", ""},
+	{"a volume with a path for a name", "cmd: --mount type=volume,source=/etc,target=/x IMAGE ls /x", "a step sees nothing of the machine", ""},
+	{"a volume that binds by its driver", "cmd: --mount type=volume,source=d,target=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc IMAGE ls /x", `unexpected key "volume-opt"`, ""},
+	{"a volume of another driver", "cmd: --mount type=volume,source=d,target=/x,volume-driver=vieux/sshfs IMAGE ls /x", `unexpected key "volume-driver"`, ""},
+	{"how mounts spread", "cmd: --mount type=volume,source=d,target=/x,bind-propagation=rshared IMAGE ls /x", `unexpected key "bind-propagation"`, ""},
+	{"--volume-driver", "cmd: --volume-driver local -v d:/x IMAGE ls /x", "--volume-driver", ""},
+	{"--volumes-from", "cmd: --volumes-from case0 IMAGE true", "--volumes-from", ""},
+	{"--device", "cmd: --device /dev/kmsg IMAGE cat /dev/kmsg", "--device", ""},
+	{"--device-cgroup-rule", "cmd: --device-cgroup-rule 'a *:* rwm' IMAGE true", "--device-cgroup-rule", ""},
+	{"--device-read-bps", "cmd: --device-read-bps /dev/vda:1mb IMAGE true", "--device-read-bps", ""},
+	{"--blkio-weight-device", "cmd: --blkio-weight-device /dev/vda:10 IMAGE true", "--blkio-weight-device", ""},
+	{"--gpus", "cmd: --gpus all IMAGE true", "--gpus", ""},
+	{"--privileged", "cmd: --privileged IMAGE true", "privileged containers are not allowed", ""},
+	{"a step that is privileged", "cmd: IMAGE true\nprivileged: true", "privileged containers are not allowed", ""},
+	{"--cap-add SYS_ADMIN", "cmd: --cap-add SYS_ADMIN IMAGE true", "SYS_ADMIN: privileged containers are not allowed", "Successfully executed"},
+	{"--cap-add with another spelling", "cmd: --cap-add cap_sys_ptrace IMAGE true", "SYS_PTRACE: privileged containers are not allowed", "Successfully executed"},
+	{"--cap-add ALL", "cmd: --cap-add ALL IMAGE true", "privileged", "Successfully executed"},
+	{"all capabilities but one", "cmd: --cap-add all --cap-drop NET_RAW IMAGE true", "privileged", "Successfully executed"},
+	{"a capability that is none", "cmd: --cap-add SYS_ADMIN,NET_RAW IMAGE true", "SYS_ADMIN", "Successfully executed"},
+	{"no filter of system calls", "cmd: --security-opt seccomp=unconfined IMAGE true", "the option --security-opt seccomp=unconfined is not supported", ""},
+	{"a filter from the machine", "cmd: --security-opt seccomp=/etc/passwd IMAGE true", "the option --security-opt seccomp=/etc/passwd is not supported", ""},
+	{"no AppArmor", "cmd: --security-opt apparmor=unconfined IMAGE true", "the option --security-opt apparmor=unconfined is not supported", ""},
+	{"no masked paths", "cmd: --security-opt systempaths=unconfined IMAGE true", "the option --security-opt systempaths=unconfined is not supported", ""},
+	{"no labels", "cmd: --security-opt label=disable IMAGE true", "the option --security-opt label=disable is not supported", ""},
+	{"privileges after all", "cmd: --security-opt no-new-privileges=false IMAGE true", "the option --security-opt no-new-privileges=false is not supported", ""},
+	{"--pid host", "cmd: --pid host IMAGE ps", "--pid", ""},
+	{"processes of another container", "cmd: --pid=container:case0 IMAGE ps", "--pid", ""},
+	{"--ipc host", "cmd: --ipc host IMAGE true", "--ipc", ""},
+	{"--uts host", "cmd: --uts host IMAGE true", "--uts", ""},
+	{"--userns host", "cmd: --userns host IMAGE true", "--userns", ""},
+	{"--cgroupns host", "cmd: --cgroupns host IMAGE true", "--cgroupns", ""},
+	{"--cgroup-parent", "cmd: --cgroup-parent / IMAGE true", "--cgroup-parent", ""},
+	{"another runtime", "cmd: --runtime runc IMAGE true", "--runtime", ""},
+	{"--sysctl", "cmd: --sysctl kernel.core_pattern=x IMAGE true", "--sysctl", ""},
+	{"--oom-kill-disable", "cmd: --oom-kill-disable IMAGE true", "--oom-kill-disable", ""},
+	{"--oom-score-adj", "cmd: --oom-score-adj -1000 IMAGE true", "--oom-score-adj", ""},
+	{"--kernel-memory", "cmd: --kernel-memory 1g IMAGE true", "--kernel-memory", ""},
+	{"real time", "cmd: --cpu-rt-runtime 95000 IMAGE true", "--cpu-rt-runtime", ""},
+	{"--link", "cmd: --link other IMAGE true", "--link", ""},
+	{"an address of one's own", "cmd: --ip 172.17.0.1 IMAGE true", "--ip", ""},
+	{"a name server of one's own", "cmd: --dns 169.254.169.254 IMAGE true", "--dns", ""},
+	{"--mac-address", "cmd: --mac-address 02:00:00:00:00:01 IMAGE true", "--mac-address", ""},
+	{"a log elsewhere", "cmd: --log-driver syslog IMAGE true", "the option --log-driver syslog is not supported", ""},
+	{"an address for logs", "cmd: --log-opt syslog-address=unix:///dev/log IMAGE true", "--log-opt", ""},
+	{"--storage-opt", "cmd: --storage-opt size=900G IMAGE true", "--storage-opt", ""},
+	{"a file of the machine for the ID", "cmd: --cidfile /tmp/x IMAGE true", "--cidfile", ""},
+	{"labels from the machine", "cmd: --label-file /etc/passwd IMAGE true", "--label-file", ""},
+	{"variables from the machine", "cmd: --env-file /etc/passwd IMAGE env", "the option --env-file: open /etc/passwd: no such file or directory", ""},
+	{"variables from above", "cmd: --env-file ../../../../../../etc/passwd IMAGE env", "the option --env-file: open ../../../../../../etc/passwd", ""},
+	{"variables from a file that is a canary", "cmd: --env-file CANARY IMAGE env", "the option --env-file: open", ""},
+	{"the network of another run's container", "cmd: --network container:0123456789ab IMAGE true", "No such container: 0123456789ab", ""},
+	{"the network of a process", "cmd: --network ns:/proc/1/ns/net IMAGE true", "ns:/proc/1/ns/net", "Successfully executed"},
+	{"a network that is a path", "cmd: --network ../x IMAGE true", "network ../x not found", ""},
+	{"a name that is a path", "cmd: --name ../../x IMAGE true", "nvalid container name", "Successfully executed"},
+	{"a name that begins with a slash", "cmd: --name /etc/x IMAGE true", "nvalid container name", "Successfully executed"},
+	{"an image that is a path", "cmd: ../../etc/passwd", "invalid reference format", ""},
+	{"an image that is a file", "cmd: /etc/passwd", "invalid reference format", ""},
+	{"an image by another protocol", "cmd: docker-archive:/etc/passwd x", "invalid reference format", ""},
+	{"an image that is an option", "cmd: -- --privileged", "invalid reference format", ""},
+	{"an image that is a URL", "cmd: http://127.0.0.1:1/x", "invalid reference format", ""},
+	{"isolation by another name", "cmd: IMAGE true\nisolation: hyperv", "only default is supported", ""},
+	{"a host's port that is a range of all", "cmd: -p 1-65535:1-65535 IMAGE true", "256 ports|ports are not published", "Successfully executed"},
+	{"a port at the machine's address", "cmd: -p 198.51.100.1:8081:81 IMAGE true", "198.51.100.1", "Successfully executed"},
+}
+
+// controls are options that are carried out: so it is not the steps that fail.
+var controls = []stepCase{
+	{"control: a volume by name", "cmd: -v data:/x IMAGE sh -c 'echo kept > /x/f && cat /x/f'", "\nkept\n", "encountered an error"},
+	{"control: a capability that docker gives", "cmd: --cap-drop ALL --cap-add CHOWN IMAGE grep CapBnd /proc/self/status", "CapBnd:\t0000000000000001", "encountered an error"},
+	{"control: no new privileges", "cmd: --security-opt no-new-privileges IMAGE grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1", "encountered an error"},
+	{"control: a variable", "cmd: --env A=b IMAGE env", "\nA=b\n", "encountered an error"},
+	{"a working directory above", "cmd: IMAGE pwd\nworkingDirectory: ../../etc", "\n/etc\n", "encountered an error"},
+}
+
+func optionsOfSteps(t *testing.T, p *place) {
+	trySteps(t, p, "", append(controls, options...), nil)
+}
