@@ -46,6 +46,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(isolated) == "" {
 		os.Exit(again())
 	}
+	// Most cases wait for a server, and not for a processor.
+	if err := flag.Set("test.parallel", "24"); err != nil {
+		panic(err) // it is a flag of testing
+	}
 	code := 1
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "preparing the namespaces:", err)
@@ -104,7 +108,7 @@ func prepare() error {
 			return fmt.Errorf("mounting /etc/%s: %w", name, err)
 		}
 	}
-	return nil
+	return serveNames()
 }
 
 // needsRoot skips short tests, and those of people who are not root.

@@ -48,3 +48,13 @@ func (w *world) finished(t *testing.T, registry, run string) (state answer, log 
 	link := w.arm(t, w.admin, "POST", path+"/listLogSasUrl", "").ok(t).text("logLink")
 	return state, w.do(t, ask{"GET", link, nil, ""}).ok(t).body
 }
+
+// eventually waits for something that another process does.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(90 * time.Second); !done(); time.Sleep(30 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
