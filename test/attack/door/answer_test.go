@@ -115,6 +115,7 @@ type refusal struct {
 func (a answer) refused(t *testing.T, want refusal) {
 	t.Helper()
 	if a.status != want.status || a.code() != want.code || !strings.Contains(a.body, want.words) {
-		t.Errorf("%s: want %d %s %q, got %d %s: %.700s", a.request, want.status, want.code, want.words, a.status, a.code(), a.body)
+		t.Errorf("%s: want %d %s %q, got %d %s: %.700s", a.request, want.status, want.code, want.words, a.status,
+			a.code(), a.body)
 	}
 }

@@ -170,7 +170,8 @@ func pemOf(key *ecdsa.PrivateKey) []byte {
 
 func jwk(key *ecdsa.PrivateKey, kid string) fields {
 	xy := point(key)
-	return fields{"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": encoded(xy[:32]), "y": encoded(xy[32:])}
+	return fields{"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": encoded(xy[:32]),
+		"y": encoded(xy[32:])}
 }
 
 // again signs what the server could have said with the server's key.

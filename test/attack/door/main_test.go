@@ -99,7 +99,8 @@ func prepare() error {
 		return err
 	}
 	defer os.RemoveAll(dir) // the mount keeps the file
-	for name, text := range map[string]string{"hosts": hostNames, "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"} {
+	for name, text := range map[string]string{"hosts": hostNames,
+		"resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"} {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return err

@@ -12,6 +12,14 @@ import (
 	"github.com/google/uuid"
 )
 
+// newUser makes a person with a password and returns his ID.
+func (w *world) newUser(t *testing.T, name, password string) string {
+	t.Helper()
+	return w.graph(t, w.admin, "POST", "/users", `{"accountEnabled":true,"displayName":"User","mailNickname":"user",`+
+		`"userPrincipalName":"`+name+`","passwordProfile":{"password":"`+password+`",`+
+		`"forceChangePasswordNextSignIn":false}}`).ok(t).text("id")
+}
+
 // person is a service principal, with what it signs in with.
 type person struct {
 	w                       *world
@@ -35,7 +43,8 @@ func (w *world) newPerson(t *testing.T, name string) *person {
 // addSecret gives the principal a secret, with which it signs in from now on.
 func (p *person) addSecret(t *testing.T) {
 	t.Helper()
-	a := p.w.graph(t, p.w.admin, "POST", "/applications/"+p.appID+"/addPassword", `{"passwordCredential":{"displayName":"x"}}`).ok(t)
+	a := p.w.graph(t, p.w.admin, "POST", "/applications/"+p.appID+"/addPassword",
+		`{"passwordCredential":{"displayName":"x"}}`).ok(t)
 	p.secret, p.keyID = a.text("secretText"), a.text("keyId")
 }
 
@@ -199,12 +208,21 @@ const config = `{"architecture":"amd64","os":"linux"}`
 func (w *world) push(t *testing.T, registry, repository, tag string) {
 	t.Helper()
 	who := basic(refresher, w.admin.refresh(t, registry))
-	w.v2(t, registry, who, "POST", "/v2/"+repository+"/blobs/uploads/?digest="+url.QueryEscape(digestOf(config)), config).ok(t)
+	w.addBlob(t, registry, who, repository, config)
 	w.v2(t, registry, who, "PUT", "/v2/"+repository+"/manifests/"+tag, manifest(repository)).ok(t)
+}
+
+// addBlob uploads a blob at once.
+func (w *world) addBlob(t *testing.T, registry, authorization, repository, content string) {
+	t.Helper()
+	path := "/v2/" + repository + "/blobs/uploads/?digest=" + url.QueryEscape(digestOf(content))
+	w.v2(t, registry, authorization, "POST", path, content).ok(t)
 }
 
 // manifest is that of an image with a name in it, so that images differ.
 func manifest(name string) string {
-	return fmt.Sprintf(`{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"application/vnd.oci.image.config.v1+json",`+
-		`"digest":"%s","size":%d},"layers":[],"annotations":{"name":"%s"}}`, manifestType, digestOf(config), len(config), name)
+	return fmt.Sprintf(`{"schemaVersion":2,"mediaType":"%s",`+
+		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json",`+
+		`"digest":"%s","size":%d},"layers":[],"annotations":{"name":"%s"}}`, manifestType, digestOf(config),
+		len(config), name)
 }

@@ -19,7 +19,8 @@ import (
 // forms are a secret as it is, and as tools write it: base64 wherever in a text it stands,
 // hexadecimal, with escapes of URLs and of JSON.
 func forms(secret string) [][]byte {
-	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), url.QueryEscape(secret), url.PathEscape(secret)}
+	all := []string{secret, hex.EncodeToString([]byte(secret)),
+		strings.ToUpper(hex.EncodeToString([]byte(secret))), url.QueryEscape(secret), url.PathEscape(secret)}
 	text, _ := json.Marshal(secret) // a text always encodes
 	all = append(all, strings.Trim(string(text), `"`))
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
@@ -54,7 +55,8 @@ func files(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
 	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if os.IsNotExist(err) || err == nil && (!d.Type().IsRegular() || strings.HasSuffix(path, ".ns") || strings.HasSuffix(path, ".user")) {
+		if os.IsNotExist(err) || err == nil &&
+			(!d.Type().IsRegular() || strings.HasSuffix(path, ".ns") || strings.HasSuffix(path, ".user")) {
 			return nil // the engine is at work, and has namespaces there
 		}
 		if err != nil {
@@ -89,7 +91,8 @@ steps:
       echo "base64: $(printf %s "$stored" | busybox base64) $(printf "x%s" "$given" | busybox base64)"
       echo "hex: $(printf %s "$stored" | busybox hexdump -ve "1/1 \"%02x\"")"
       echo "end" >&2
-      printf "FROM $0\nARG TOKEN\nRUN echo TOKEN is \$TOKEN\nRUN --mount=type=secret,id=t cat /run/secrets/t\n" > /workspace/Dockerfile' $Registry/base:1
+      printf "FROM $0\nARG TOKEN\nRUN echo TOKEN is \$TOKEN\n" > /workspace/Dockerfile
+      echo "RUN --mount=type=secret,id=t cat /run/secrets/t" >> /workspace/Dockerfile' $Registry/base:1
   env: ["visible={{.Values.visible}}", "stored={{.Values.stored}}", "given={{.Values.given}}"]
 - build: -t $Registry/built:1 --build-arg TOKEN={{.Values.stored}} --secret id=t,env=T .
   env: ["T={{.Values.given}}"]
@@ -108,24 +111,48 @@ func (w *world) hide(t *testing.T) (secrets kept, said []byte) {
 	}
 	var log bytes.Buffer
 	keep := func(a answer) answer { fmt.Fprintf(&log, "%d %v %s\n", a.status, a.header, a.body); return a }
-	w.arm(t, w.admin, "POST", reg+"/importImage", `{"source":{"registryUri":"docker.io","sourceImage":"library/node:15-alpine"},"targetTags":["base:1"]}`).ok(t)
+	w.arm(t, w.admin, "POST", reg+"/importImage",
+		`{"source":{"registryUri":"docker.io","sourceImage":"library/node:15-alpine"},"targetTags":["base:1"]}`).ok(t)
 	eventually(t, "the base image", func() bool {
-		return w.v2(t, first, basic(refresher, w.admin.refresh(t, first)), "GET", "/v2/base/manifests/1", "").status == 200
+		return w.v2(t, first, basic(refresher, w.admin.refresh(t, first)), "GET", "/v2/base/manifests/1",
+			"").status == 200
 	})
-	body := fmt.Sprintf(`{"location":"eastus","identity":{"type":"SystemAssigned"},"properties":{"platform":{"os":"linux"},"credentials":{"customRegistries":{"%s":{"userName":{"type":"Opaque","value":"%s"},"password":{"type":"Opaque","value":"%s"}}}},`+
-		`"step":{"type":"EncodedTask","encodedTaskContent":"%s","contextAccessToken":"%s","values":[{"name":"stored","value":"%s","isSecret":true},{"name":"visible","value":"%s","isSecret":false}]}}}`,
-		upstreamHost, value("user name of a registry"), value("password of a registry"), base64.StdEncoding.EncodeToString([]byte(tells)), value("token of a context"), value("value of a task"), visible)
+	body := fmt.Sprintf(`{"location":"eastus","identity":{"type":"SystemAssigned"},`+
+		`"properties":{"platform":{"os":"linux"},`+
+		`"credentials":{"customRegistries":{"%s":{"userName":{"type":"Opaque","value":"%s"},`+
+		`"password":{"type":"Opaque","value":"%s"}}}},`+
+		`"step":{"type":"EncodedTask","encodedTaskContent":"%s",`+
+		`"values":[{"name":"stored","value":"%s","isSecret":true},{"name":"visible","value":"%s","isSecret":false}]}}}`,
+		upstreamHost, value("user name of a registry"), value("password of a registry"),
+		base64.StdEncoding.EncodeToString([]byte(tells)), value("value of a task"), visible)
 	keep(w.arm(t, w.admin, "PUT", reg+"/tasks/tells1", body).ok(t))
-	keep(w.arm(t, w.admin, "PUT", reg+"/tasks/builds1", fmt.Sprintf(`{"location":"eastus","properties":{"platform":{"os":"linux"},"step":{"type":"Docker","dockerFilePath":"Dockerfile","imageNames":["x:1"],"contextPath":"http://127.0.0.1:1/x.tar.gz","arguments":[{"name":"A","value":"%s","isSecret":true}]}}}`,
-		value("argument of a task"))).ok(t))
+	keep(w.arm(t, w.admin, "PUT", reg+"/tasks/builds1",
+		fmt.Sprintf(`{"location":"eastus","properties":{"platform":{"os":"linux"},"step":{"type":"Docker",`+
+			`"dockerFilePath":"Dockerfile","imageNames":["x:1"],"contextPath":"http://127.0.0.1:1/x.tar.gz",`+
+			`"contextAccessToken":"%s","arguments":[{"name":"A","value":"%s","isSecret":true}]}}}`,
+			value("token of a context"), value("argument of a task"))).ok(t))
 	runs := []answer{
-		w.arm(t, w.admin, "POST", reg+"/scheduleRun", fmt.Sprintf(`{"type":"TaskRunRequest","taskId":"%s/tasks/tells1","overrideTaskStepProperties":{"values":[{"name":"given","value":"%s","isSecret":true}]}}`, reg, value("value of a run"))),
-		w.arm(t, w.admin, "POST", reg+"/scheduleRun", fmt.Sprintf(`{"type":"TaskRunRequest","taskId":"%s/tasks/builds1","overrideTaskStepProperties":{"arguments":[{"name":"B","value":"%s","isSecret":true}]}}`, reg, value("argument of a run"))),
-		w.arm(t, w.admin, "POST", reg+"/scheduleRun", fmt.Sprintf(`{"type":"DockerBuildRequest","platform":{"os":"linux"},"dockerFilePath":"Dockerfile","imageNames":["x:1"],"sourceLocation":"http://user:%s@127.0.0.1:1/x.git#main","arguments":[{"name":"A","value":"%s","isSecret":true}]}`,
-			url.QueryEscape(value("password in a URL")), value("argument of a quick build"))),
-		w.schedule(t, w.admin, first, "steps:\n- cmd: [ {{.Values.v}}\n", fmt.Sprintf(`,"values":[{"name":"v","value":"%s","isSecret":true}]`, value("value in a task file that is broken"))),
-		w.schedule(t, w.admin, first, "version: v1.1.0\nsteps:\n- cmd: {{.Values.v}}/x:1 true\n", fmt.Sprintf(`,"values":[{"name":"v","value":"%s","isSecret":true}],"credentials":{"customRegistries":{"%s":{"userName":{"type":"Opaque","value":"u"},"password":{"type":"Opaque","value":"%s"}}}}`,
-			value("value in a step that fails"), upstreamHost, value("password of a quick run"))),
+		w.arm(t, w.admin, "POST", reg+"/scheduleRun",
+			fmt.Sprintf(`{"type":"TaskRunRequest","taskId":"%s/tasks/tells1",`+
+				`"overrideTaskStepProperties":{"values":[{"name":"given","value":"%s","isSecret":true}]}}`, reg,
+				value("value of a run"))),
+		w.arm(t, w.admin, "POST", reg+"/scheduleRun",
+			fmt.Sprintf(`{"type":"TaskRunRequest","taskId":"%s/tasks/builds1",`+
+				`"overrideTaskStepProperties":{"arguments":[{"name":"B","value":"%s","isSecret":true}]}}`, reg,
+				value("argument of a run"))),
+		w.arm(t, w.admin, "POST", reg+"/scheduleRun",
+			fmt.Sprintf(`{"type":"DockerBuildRequest","platform":{"os":"linux"},"dockerFilePath":"Dockerfile",`+
+				`"imageNames":["x:1"],"sourceLocation":"http://user:%s@127.0.0.1:1/x.git#main",`+
+				`"arguments":[{"name":"A","value":"%s","isSecret":true}]}`,
+				url.QueryEscape(value("password in a URL")), value("argument of a quick build"))),
+		w.schedule(t, w.admin, first, "steps:\n- cmd: [ {{.Values.v}}\n",
+			fmt.Sprintf(`,"values":[{"name":"v","value":"%s","isSecret":true}]`,
+				value("value in a task file that is broken"))),
+		w.schedule(t, w.admin, first, "version: v1.1.0\nsteps:\n- cmd: {{.Values.v}}/x:1 true\n",
+			fmt.Sprintf(`,"values":[{"name":"v","value":"%s","isSecret":true}],`+
+				`"credentials":{"customRegistries":{"%s":{"userName":{"type":"Opaque","value":"u"},`+
+				`"password":{"type":"Opaque","value":"%s"}}}}`,
+				value("value in a step that fails"), upstreamHost, value("password of a quick run"))),
 	}
 	for i, scheduled := range runs {
 		state, text := w.finished(t, first, keep(scheduled.ok(t)).text("properties", "runId"))
@@ -143,23 +170,31 @@ func (w *world) hide(t *testing.T) (secrets kept, said []byte) {
 func (w *world) hideElsewhere(t *testing.T, value func(string) string, secrets kept, keep func(answer) answer) {
 	t.Helper()
 	reg := w.registry(group1, first)
-	imported := keep(w.arm(t, w.admin, "POST", reg+"/importImage", fmt.Sprintf(`{"source":{"registryUri":"%s","sourceImage":"library/node:15-alpine","credentials":{"username":"u","password":"%s"}},"targetTags":["imported:1"]}`,
-		upstreamHost, value("password of an import"))))
+	imported := keep(w.arm(t, w.admin, "POST", reg+"/importImage",
+		fmt.Sprintf(`{"source":{"registryUri":"%s","sourceImage":"library/node:15-alpine",`+
+			`"credentials":{"username":"u","password":"%s"}},"targetTags":["imported:1"]}`,
+			upstreamHost, value("password of an import"))))
 	w.operation(t, w.admin, imported)
 	name, password := "secretive@acrux.example", value("password of a user")
-	keep(w.graph(t, w.admin, "POST", "/users", `{"accountEnabled":true,"displayName":"S","mailNickname":"s","userPrincipalName":"`+name+`","passwordProfile":{"password":"`+password+`","forceChangePasswordNextSignIn":false}}`).ok(t))
-	user := w.form(t, w.tokenURL(), "grant_type", "password", "username", name, "password", password, "client_id", "04b07795-8ddb-461a-bbee-02f9e1bf7b46", "scope", w.Published.URL("management")+"/.default offline_access").ok(t)
-	secrets["refresh token of a user"], secrets["token of a user"] = user.text("refresh_token"), user.text("access_token")
-	keep(w.form(t, w.tokenURL(), "grant_type", "password", "username", name, "password", value("wrong password of a user"), "client_id", "x", "scope", "x/.default"))
+	w.newUser(t, name, password)
+	user := w.form(t, w.tokenURL(), "grant_type", "password", "username", name, "password", password, "client_id",
+		"04b07795-8ddb-461a-bbee-02f9e1bf7b46", "scope", w.Published.URL("management")+"/.default offline_access").ok(t)
+	secrets["refresh token of a user"], secrets["token of a user"] = user.text("refresh_token"),
+		user.text("access_token")
+	keep(w.form(t, w.tokenURL(), "grant_type", "password", "username", name, "password",
+		value("wrong password of a user"), "client_id", "x", "scope", "x/.default"))
 	p := w.newOne(t, "secretive", "Reader", w.group(group1))
 	secrets["secret of a program"], secrets["identity token"] = p.secret, p.armToken(t)
 	secrets["refresh token of a registry"] = w.admin.refresh(t, first)
-	secrets["access token of a registry"] = w.accessFor(t, first, secrets["refresh token of a registry"], "repository:app:pull")
+	secrets["access token of a registry"] = w.accessFor(t, first, secrets["refresh token of a registry"],
+		"repository:app:pull")
 	w.v2(t, first, bearer(secrets["access token of a registry"]), "GET", "/v2/app/manifests/1", "").ok(t)
-	keep(w.form(t, w.tokenURL(), "grant_type", "client_credentials", "client_id", p.clientID, "client_secret", value("wrong secret of a program"), "scope", "x/.default"))
+	keep(w.form(t, w.tokenURL(), "grant_type", "client_credentials", "client_id", p.clientID, "client_secret",
+		value("wrong secret of a program"), "scope", "x/.default"))
 	secrets["password of a token"] = w.scopedToken(t, first, "secretive", "repositories/app/content/read").password
 	w.arm(t, w.admin, "PATCH", reg, `{"properties":{"adminUserEnabled":true}}`).ok(t)
-	secrets["password of the admin user"] = w.arm(t, w.admin, "POST", reg+"/listCredentials", "").ok(t).at("passwords", "0").(map[string]any)["value"].(string)
+	secrets["password of the admin user"] = w.arm(t, w.admin, "POST", reg+"/listCredentials",
+		"").ok(t).at("passwords", "0").(map[string]any)["value"].(string)
 	keep(w.v2(t, first, basic(first, value("wrong password of the admin user")), "GET", "/v2/", ""))
 	keep(w.v2(t, first, bearer(value("wrong token")), "GET", "/v2/", ""))
 	upload := w.arm(t, w.admin, "POST", reg+"/listBuildSourceUploadUrl", "").ok(t).text("uploadUrl")
@@ -168,118 +203,27 @@ func (w *world) hideElsewhere(t *testing.T, value func(string) string, secrets k
 	secrets["signature of a URL"] = link.Query().Get("sig")
 	w.do(t, ask{"PUT", upload, []string{"x-ms-blob-type", "BlockBlob"}, "x"}).ok(t)
 	// What is refused is not repeated either.
-	credential := `"credentials":{"customRegistries":{"a/b":{"userName":{"type":"Opaque","value":"u"},"password":{"type":"Opaque","value":"%s"}}}}`
+	credential := `"credentials":{"customRegistries":{"a/b":{"userName":{"type":"Opaque","value":"u"},` +
+		`"password":{"type":"Opaque","value":"%s"}}}}`
 	for name, body := range map[string]string{
-		"password in a task that is refused":      `{"location":"eastus","properties":{"platform":{"os":"linux"},` + credential + `,"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg=="}}}`,
-		"value in a task that is refused":         `{"location":"eastus","properties":{"platform":{"os":"linux"},"timeout":-1,"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg==","values":[{"name":"v","value":"%s","isSecret":true}]}}}`,
-		"token in a trigger, which is refused":    `{"location":"eastus","properties":{"platform":{"os":"linux"},"trigger":{"sourceTriggers":[{"name":"t","sourceRepository":{"sourceControlType":"Github","repositoryUrl":"https://github.com/a/b","sourceControlAuthProperties":{"tokenType":"PAT","token":"%s"}},"sourceTriggerEvents":["commit"]}]},"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg=="}}}`,
-		"value of a wrong type in a task":         `{"location":"eastus","properties":{"platform":{"os":"linux"},"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg==","values":"%s"}}}`,
-		"password in a task that is no JSON":      `{"location":"eastus","password":"%s"`,
-		"password where a credential is expected": `{"location":"eastus","properties":{"credentials":{"customRegistries":{"a.example":"%s"}}}}`,
+		"password in a task that is refused": `{"location":"eastus","properties":{"platform":{"os":"linux"},` +
+			`` + credential + `,"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg=="}}}`,
+		"value in a task that is refused": `{"location":"eastus","properties":{"platform":{"os":"linux"},` +
+			`"timeout":-1,"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg==",` +
+			`"values":[{"name":"v","value":"%s","isSecret":true}]}}}`,
+		"token in a trigger, which is refused": `{"location":"eastus","properties":{"platform":{"os":"linux"},` +
+			`"trigger":{"sourceTriggers":[{"name":"t","sourceRepository":{"sourceControlType":"Github",` +
+			`"repositoryUrl":"https://github.com/a/b","sourceControlAuthProperties":{"tokenType":"PAT",` +
+			`"token":"%s"}},"sourceTriggerEvents":["commit"]}]},"step":{"type":"EncodedTask",` +
+			`"encodedTaskContent":"c3RlcHM6IFtdCg=="}}}`,
+		"value of a wrong type in a task": `{"location":"eastus","properties":{"platform":{"os":"linux"},` +
+			`"step":{"type":"EncodedTask","encodedTaskContent":"c3RlcHM6IFtdCg==","values":"%s"}}}`,
+		"password in a task that is no JSON": `{"location":"eastus","password":"%s"`,
+		"password where a credential is expected": `{"location":"eastus",` +
+			`"properties":{"credentials":{"customRegistries":{"a.example":"%s"}}}}`,
 	} {
 		if a := keep(w.arm(t, w.admin, "PUT", reg+"/tasks/refused1", fmt.Sprintf(body, value(name)))); a.status < 400 {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-}
-
-// documents are all listings and documents that somebody may read.
-func (w *world) documents(t *testing.T, p *person) []byte {
-	t.Helper()
-	reg := w.registry(group1, first)
-	var all bytes.Buffer
-	for _, path := range []string{reg, reg + "/tasks", reg + "/tasks/tells1", reg + "/tasks/builds1", reg + "/runs", reg + "/tokens", reg + "/tokens/secretive", reg + "/scopeMaps", reg + "/taskRuns",
-		w.group(group1), w.group(group1) + "/resources", w.subscription() + "/resources", w.group(group1) + "/providers/Microsoft.ContainerRegistry/registries",
-		reg + "/providers/Microsoft.Authorization/roleAssignments"} {
-		a := w.arm(t, p, "GET", path, "")
-		if a.status != 200 && a.status != 403 {
-			t.Errorf("%s: %d %s", a.request, a.status, a.body)
-		}
-		all.WriteString(a.body)
-	}
-	for _, path := range []string{"/applications", "/servicePrincipals", "/users"} {
-		all.WriteString(w.graph(t, p, "GET", path, "").ok(t).body)
-	}
-	return all.Bytes()
-}
-
-// image is all that a registry tells of the image that the run has built.
-func (w *world) image(t *testing.T) []byte {
-	t.Helper()
-	who := basic(refresher, w.admin.refresh(t, first))
-	m := w.v2(t, first, who, "GET", "/v2/built/manifests/1", "").ok(t)
-	config := w.v2(t, first, who, "GET", "/v2/built/blobs/"+m.text("config", "digest"), "").ok(t)
-	if !strings.Contains(config.body, "TOKEN is") {
-		t.Errorf("the history is not that of the build: %s", config.body)
-	}
-	return []byte(m.body + config.body)
-}
-
-// Secrets are seen by those to whom they are given, and found nowhere else.
-func TestSecrets(t *testing.T) {
-	w := theWorld(t, "secretive", "logLevel: debug\nagent: {stepNetwork: none, slots: 2}\n")
-	secrets, said := w.hide(t)
-	reader := w.newOne(t, "secretive reader", "Reader", w.subscription())
-	places := map[string][]byte{"documents for the administrator": w.documents(t, w.admin), "documents for a reader": w.documents(t, reader),
-		"answers and logs": said, "image": w.image(t)}
-	t.Run("control: what is no secret is seen", func(t *testing.T) {
-		for _, name := range []string{"documents for the administrator", "documents for a reader", "answers and logs"} {
-			if !shows(places[name], visible) {
-				t.Errorf("not in the %s", name)
-			}
-		}
-	})
-	t.Run("control: the run had the secrets", func(t *testing.T) {
-		for _, line := range []string{"visible: " + visible, "plain: *** ***", "base64: *** eF***", "hex: ***", "TOKEN is ***"} {
-			if !bytes.Contains(said, []byte(line)) {
-				t.Errorf("no line has %q in %s", line, said)
-			}
-		}
-	})
-	t.Run("control: details have the secrets", func(t *testing.T) {
-		a := w.arm(t, w.admin, "POST", w.registry(group1, first)+"/tasks/tells1/listDetails", "").ok(t)
-		for _, name := range []string{"value of a task", "password of a registry", "token of a context"} {
-			if !shows([]byte(a.body), secrets[name]) {
-				t.Errorf("the details do not have the %s: %s", name, a.body)
-			}
-		}
-	})
-	all := files(t, w.Data)
-	t.Run("control: what is no secret is in files", func(t *testing.T) {
-		for path, content := range all {
-			if shows(content, visible) && strings.Contains(path, "acrux.db") {
-				return
-			}
-		}
-		t.Error("not found")
-	})
-	for name, secret := range secrets {
-		if len(secret) < 12 {
-			t.Fatalf("the %s is %q", name, secret)
-		}
-		for place, content := range places {
-			t.Run(name+" in "+place, func(t *testing.T) {
-				if shows(content, secret) {
-					t.Errorf("%s stands in the %s: %s", secret, place, around(content, secret))
-				}
-			})
-		}
-		t.Run(name+" in files", func(t *testing.T) {
-			for path, content := range all {
-				if shows(content, secret) {
-					t.Errorf("%s stands in %s: %s", secret, path, around(content, secret))
-				}
-			}
-		})
-	}
-}
-
-// around is where a secret stands, for messages.
-func around(content []byte, secret string) string {
-	for _, form := range forms(secret) {
-		if at := bytes.Index(content, form); at >= 0 {
-			return fmt.Sprintf("%q", content[max(0, at-200):min(len(content), at+len(form)+80)])
-		}
-	}
-	return ""
 }

@@ -73,13 +73,14 @@ func TestSmuggling(t *testing.T) {
 	})
 	const chunks = "0\n\n"
 	for name, text := range map[string]string{
-		"two lengths":                      start + "Content-Length: 0\nContent-Length: 90\n\n",
-		"two lengths in a list":            start + "Content-Length: 0, 90\n\n",
-		"a negative length":                start + "Content-Length: -1\n\n",
-		"a length with a sign":             start + "Content-Length: +3\n\nabc",
-		"a length in hex":                  start + "Content-Length: 0x3\n\nabc",
-		"a length too large":               start + "Content-Length: 99999999999999999999999\n\n",
-		"two encodings":                    start + "Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n" + chunks,
+		"two lengths":           start + "Content-Length: 0\nContent-Length: 90\n\n",
+		"two lengths in a list": start + "Content-Length: 0, 90\n\n",
+		"a negative length":     start + "Content-Length: -1\n\n",
+		"a length with a sign":  start + "Content-Length: +3\n\nabc",
+		"a length in hex":       start + "Content-Length: 0x3\n\nabc",
+		"a length too large":    start + "Content-Length: 99999999999999999999999\n\n",
+		"two encodings": start + "Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n" +
+			chunks,
 		"chunked and identity":             start + "Transfer-Encoding: chunked, identity\n\n" + chunks,
 		"gzip and chunked":                 start + "Transfer-Encoding: gzip, chunked\n\n" + chunks,
 		"another encoding":                 start + "Transfer-Encoding: xchunked\n\n" + chunks,
@@ -140,7 +141,8 @@ func TestSmuggling(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			target := "POST /v2/app/blobs/uploads/?digest=" + digestOf("abc") + " HTTP/1.1\n" + host + who
-			if got, _ := say(t, w.raw(t), target+"Transfer-Encoding: chunked\n\n3\nabc\n0\n\n"); len(got) != 1 || got[0] != 201 {
+			if got, _ := say(t, w.raw(t), target+"Transfer-Encoding: chunked\n\n3\nabc\n0\n\n"); len(got) != 1 ||
+				got[0] != 201 {
 				t.Errorf("control: %v", got)
 			}
 			got, closed := say(t, w.raw(t), target+"Transfer-Encoding: chunked\n\n"+body+hidden)

@@ -28,7 +28,8 @@ var (
 	notRegistry   = refusal{401, "UNAUTHORIZED", "authentication required"}
 	notRefresh    = refusal{401, "UNAUTHORIZED", "the refresh token is not valid for this registry"}
 	notExchanged  = refusal{401, "UNAUTHORIZED", "the access token is not valid here"}
-	notAsserted   = refusal{401, "invalid_client", "AADSTS700"} // which of the reasons depends on what is looked at first
+	notAsserted   = refusal{401, "invalid_client",
+		"AADSTS700"} // which of the reasons depends on what is looked at first
 )
 
 // doors are all places that take tokens of this installation.
@@ -45,7 +46,8 @@ func doors(t *testing.T, w *world) []door {
 			return w.armAs(t, token, "GET", w.registry(group1, first), "")
 		}, notManagement, refusal{401, "ExpiredAuthenticationToken", "expired"}, noToken},
 		{"directory", p.graphToken(t), func(t *testing.T, token string) answer {
-			return w.do(t, ask{"GET", w.Published.URL("graph") + "/v1.0/servicePrincipals/" + p.objectID, []string{"Authorization", bearer(token)}, ""})
+			return w.do(t, ask{"GET", w.Published.URL("graph") + "/v1.0/servicePrincipals/" + p.objectID,
+				[]string{"Authorization", bearer(token)}, ""})
 		}, notDirectory, refusal{401, "InvalidAuthenticationToken", "Lifetime validation failed"}, emptyToken},
 		{"registry", p.access(t, first, "repository:app:pull"), func(t *testing.T, token string) answer {
 			return read(t, bearer(token))
@@ -57,7 +59,8 @@ func doors(t *testing.T, w *world) []door {
 			return w.askAccess(t, first, token, "repository:app:pull")
 		}, notRefresh, notRefresh, notRefresh},
 		{"exchange", p.armToken(t), func(t *testing.T, token string) answer {
-			return w.form(t, w.at(first, "/oauth2/exchange"), "grant_type", "access_token", "service", w.login(first), "access_token", token)
+			return w.form(t, w.at(first, "/oauth2/exchange"), "grant_type", "access_token", "service",
+				w.login(first), "access_token", token)
 		}, notExchanged, notExchanged, notExchanged},
 		w.assertionDoor(t, p),
 	}
@@ -70,10 +73,13 @@ func (w *world) assertionDoor(t *testing.T, subject *person) door {
 	const audience = "api://AzureADTokenExchange"
 	p := w.newOne(t, "trusting", "Reader", w.group(group1))
 	w.graph(t, w.admin, "POST", "/applications/"+p.appID+"/federatedIdentityCredentials", fmt.Sprintf(
-		`{"name":"own","issuer":"%s/%s/","subject":"%s","audiences":["%s"]}`, w.Published.URL("login"), w.Published.TenantID, subject.objectID, audience)).ok(t)
+		`{"name":"own","issuer":"%s/%s/","subject":"%s","audiences":["%s"]}`, w.Published.URL("login"),
+		w.Published.TenantID, subject.objectID, audience)).ok(t)
 	return door{"assertions", subject.token(t, audience), func(t *testing.T, token string) answer {
-		return w.form(t, w.tokenURL(), "grant_type", "client_credentials", "client_id", p.clientID, "scope", w.Published.URL("management")+"/.default",
-			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", token)
+		return w.form(t, w.tokenURL(), "grant_type", "client_credentials", "client_id", p.clientID, "scope",
+			w.Published.URL("management")+"/.default",
+			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion",
+			token)
 	}, notAsserted, refusal{401, "invalid_client", "AADSTS700024"},
 		refusal{401, "invalid_client", "Invalid client secret provided."}}
 }
@@ -204,7 +210,8 @@ func TestForgedTokens(t *testing.T) {
 	lured := &canary{}
 	lure := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		lured.note(r.URL.Path)
-		fmt.Fprintf(rw, `{"keys":[{"kty":"EC","crv":"P-256","kid":"own","x":"%s","y":"%s"}]}`, encoded(point(f.own)[:32]), encoded(point(f.own)[32:]))
+		fmt.Fprintf(rw, `{"keys":[{"kty":"EC","crv":"P-256","kid":"own","x":"%s","y":"%s"}]}`,
+			encoded(point(f.own)[:32]), encoded(point(f.own)[32:]))
 	}))
 	defer lure.Close()
 	f.lure, f.owner = lure.URL, w.newOne(t, "owner", "Owner", w.group(group1)).objectID
@@ -220,7 +227,8 @@ func TestForgedTokens(t *testing.T) {
 			t.Run("nothing", func(t *testing.T) { d.try(t, "").refused(t, d.nothing) })
 			t.Run("expired", func(t *testing.T) {
 				hour := time.Now().Add(-time.Minute).Unix()
-				d.try(t, f.again(d.good, fields{"exp": hour, "nbf": hour - 3600, "iat": hour - 3600})).refused(t, d.expired)
+				d.try(t, f.again(d.good, fields{"exp": hour, "nbf": hour - 3600, "iat": hour - 3600})).refused(t,
+					d.expired)
 			})
 		})
 	}

@@ -70,7 +70,8 @@ func TestWidenedScopes(t *testing.T) {
 		})
 	}
 	uploads, manifestPath := "/v2/app/blobs/uploads/", "/v2/app/manifests/1"
-	wide := bearer(grant(t, "repository:app:pull,push,delete,metadata_read,metadata_write,deleted_read,deleted_restore", "registry:catalog:*"))
+	wide := bearer(grant(t, "repository:app:pull,push,delete,metadata_read,metadata_write,deleted_read,"+
+		"deleted_restore", "registry:catalog:*"))
 	narrow := bearer(grant(t, "repository:hidden:pull"))
 	t.Run("control: using it", func(t *testing.T) { w.v2(t, first, wide, "GET", manifestPath, "").ok(t) })
 	denied := refusal{403, "DENIED", "requested access to the resource is denied"}
@@ -92,7 +93,9 @@ func TestWidenedScopes(t *testing.T) {
 		{"another repository's tags", narrow, "GET", "/v2/app/tags/list", "", notRegistry},
 		{"the catalogue with a repository's token", narrow, "GET", "/v2/_catalog", "", denied},
 	} {
-		t.Run("then "+test.name, func(t *testing.T) { w.v2(t, first, test.who, test.method, test.path, test.body).refused(t, test.want) })
+		t.Run("then "+test.name, func(t *testing.T) {
+			w.v2(t, first, test.who, test.method, test.path, test.body).refused(t, test.want)
+		})
 	}
 }
 
@@ -102,58 +105,72 @@ func TestScopeMapsHold(t *testing.T) {
 	for _, repository := range []string{"team/a", "teamwork", "team-b/a", "secret/x"} {
 		w.push(t, first, repository, "1")
 	}
-	token := w.scopedToken(t, first, "teams", "repositories/team/*/content/read", "repositories/team/*/content/write", "repositories/team/*/metadata/read")
+	token := w.scopedToken(t, first, "teams", "repositories/team/*/content/read",
+		"repositories/team/*/content/write", "repositories/team/*/metadata/read")
 	who := basic(token.name, token.password)
 	call := func(t *testing.T, method, path, body string) answer {
 		t.Helper()
 		return w.v2(t, first, who, method, path, body)
 	}
-	for _, path := range []string{"/v2/team/a/manifests/1", "/v2/team/a/tags/list", "/acr/v1/team/a/_tags", "/v2/team/a/referrers/" + digestOf("x"), "/v2/"} {
+	for _, path := range []string{"/v2/team/a/manifests/1", "/v2/team/a/tags/list", "/acr/v1/team/a/_tags",
+		"/v2/team/a/referrers/" + digestOf("x"), "/v2/"} {
 		t.Run("control: "+path, func(t *testing.T) { call(t, "GET", path, "").ok(t) })
 	}
 	t.Run("control: push", func(t *testing.T) { call(t, "PUT", "/v2/team/a/manifests/2", manifest("team/a")).ok(t) })
 	denied := refusal{403, "DENIED", "which its scope map 'teams' does not have"}
 	for _, repository := range []string{"teamwork", "team-b/a", "secret/x", "app", "team"} {
 		for _, request := range []struct{ method, path, body string }{
-			{"GET", "/v2/NAME/manifests/1", ""}, {"GET", "/v2/NAME/tags/list", ""}, {"GET", "/v2/NAME/blobs/" + digestOf(config), ""},
-			{"GET", "/v2/NAME/referrers/" + digestOf("x"), ""}, {"GET", "/acr/v1/NAME", ""}, {"PUT", "/v2/NAME/manifests/9", manifest("x")},
+			{"GET", "/v2/NAME/manifests/1", ""}, {"GET", "/v2/NAME/tags/list", ""},
+			{"GET", "/v2/NAME/blobs/" + digestOf(config), ""},
+			{"GET", "/v2/NAME/referrers/" + digestOf("x"), ""}, {"GET", "/acr/v1/NAME", ""},
+			{"PUT", "/v2/NAME/manifests/9", manifest("x")},
 			{"DELETE", "/v2/NAME/manifests/1", ""}, {"POST", "/v2/NAME/blobs/uploads/", ""},
 		} {
 			path := strings.Replace(request.path, "NAME", repository, 1)
-			t.Run(request.method+" "+path, func(t *testing.T) { call(t, request.method, path, request.body).refused(t, denied) })
+			t.Run(request.method+" "+path, func(t *testing.T) {
+				call(t, request.method, path, request.body).refused(t, denied)
+			})
 		}
 	}
 	t.Run("deleting in one's own", func(t *testing.T) {
-		call(t, "DELETE", "/v2/team/a/manifests/1", "").refused(t, refusal{403, "DENIED", "needs 'content/delete' on repository 'team/a'"})
+		call(t, "DELETE", "/v2/team/a/manifests/1", "").refused(t,
+			refusal{403, "DENIED", "needs 'content/delete' on repository 'team/a'"})
 	})
 	t.Run("locking in one's own", func(t *testing.T) {
-		call(t, "PATCH", "/acr/v1/team/a/_tags/1", `{"writeEnabled":false}`).refused(t, refusal{403, "DENIED", "metadata/write"})
+		call(t, "PATCH", "/acr/v1/team/a/_tags/1", `{"writeEnabled":false}`).refused(t,
+			refusal{403, "DENIED", "metadata/write"})
 	})
 	for _, path := range []string{"/v2/_catalog", "/acr/v1/_catalog", "/v2/_catalog?n=1", "/v2/_catalog?last=r"} {
 		t.Run("the catalogue has one's own: "+path, func(t *testing.T) {
 			got := call(t, "GET", path, "").ok(t).body
-			if strings.Contains(got, "teamwork") || strings.Contains(got, "team-b") || strings.Contains(got, "secret") || strings.Contains(got, "app") || !strings.Contains(got, "team/a") {
+			if strings.Contains(got, "teamwork") || strings.Contains(got, "team-b") ||
+				strings.Contains(got, "secret") || strings.Contains(got, "app") || !strings.Contains(got, "team/a") {
 				t.Errorf("got %s", got)
 			}
 		})
 	}
 	t.Run("a token for more", func(t *testing.T) {
-		got := covers(t, w.askPassword(t, first, token, "repository:team/a:pull,push,delete", "repository:secret/x:pull", "repository:*:*").ok(t).text("access_token"))
+		got := covers(t, w.askPassword(t, first, token, "repository:team/a:pull,push,delete",
+			"repository:secret/x:pull", "repository:*:*").ok(t).text("access_token"))
 		if got != `[{"actions":["pull","push"],"name":"team/a","type":"repository"}]` {
 			t.Errorf("granted %s", got)
 		}
 	})
 	t.Run("management", func(t *testing.T) {
-		w.do(t, ask{"GET", w.Published.URL("management") + versioned(w.registry(group1, first)), []string{"Authorization", who}, ""}).refused(t, noToken)
+		w.do(t, ask{"GET", w.Published.URL("management") + versioned(w.registry(group1, first)),
+			[]string{"Authorization", who}, ""}).refused(t, noToken)
 	})
 	t.Run("a wrong password", func(t *testing.T) {
-		w.v2(t, first, basic(token.name, token.password+"x"), "GET", "/v2/", "").refused(t, refusal{401, "UNAUTHORIZED", "the user name or the password is wrong"})
+		w.v2(t, first, basic(token.name, token.password+"x"), "GET", "/v2/", "").refused(t,
+			refusal{401, "UNAUTHORIZED", "the user name or the password is wrong"})
 	})
 	t.Run("an empty password", func(t *testing.T) {
-		w.v2(t, first, basic(token.name, ""), "GET", "/v2/", "").refused(t, refusal{401, "UNAUTHORIZED", "the user name or the password is wrong"})
+		w.v2(t, first, basic(token.name, ""), "GET", "/v2/", "").refused(t,
+			refusal{401, "UNAUTHORIZED", "the user name or the password is wrong"})
 	})
 	t.Run("the password at another registry", func(t *testing.T) {
-		w.v2(t, second, who, "GET", "/v2/", "").refused(t, refusal{401, "UNAUTHORIZED", "the user name or the password is wrong"})
+		w.v2(t, second, who, "GET", "/v2/", "").refused(t,
+			refusal{401, "UNAUTHORIZED", "the user name or the password is wrong"})
 	})
 }
 
@@ -163,11 +180,12 @@ func TestMounts(t *testing.T) {
 	w := shared(t)
 	admin := basic(refresher, w.admin.refresh(t, first))
 	blob := func(name string) string {
-		w.v2(t, first, admin, "POST", "/v2/"+name+"/blobs/uploads/?digest="+url.QueryEscape(digestOf(name+" only")), name+" only").ok(t)
+		w.addBlob(t, first, admin, name, name+" only")
 		return digestOf(name + " only")
 	}
 	visible, hidden := blob("mount/visible"), blob("unseen/blob")
-	token := w.scopedToken(t, first, "mounter", "repositories/mount/*/content/read", "repositories/mount/*/content/write")
+	token := w.scopedToken(t, first, "mounter", "repositories/mount/*/content/read",
+		"repositories/mount/*/content/write")
 	who := basic(token.name, token.password)
 	mount := func(t *testing.T, who, digest, from string) answer {
 		t.Helper()
@@ -182,13 +200,15 @@ func TestMounts(t *testing.T) {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	})
-	for name, from := range map[string]string{"hidden": "unseen/blob", "not named": "", "dots": "mount/../unseen/blob", "upper case": "UNSEEN/blob", "not there": "nowhere",
+	for name, from := range map[string]string{"hidden": "unseen/blob", "not named": "",
+		"dots": "mount/../unseen/blob", "upper case": "UNSEEN/blob", "not there": "nowhere",
 		"its own": "mount/target", "another registry": second + "/app"} {
 		t.Run(name, func(t *testing.T) {
 			if a := mount(t, who, hidden, from); a.status != 202 || strings.Contains(a.header.Get("Location"), hidden) {
 				t.Errorf("%d %v", a.status, a.header)
 			}
-			w.v2(t, first, admin, "GET", "/v2/mount/target/blobs/"+hidden, "").refused(t, refusal{404, "BLOB_UNKNOWN", ""})
+			w.v2(t, first, admin, "GET", "/v2/mount/target/blobs/"+hidden, "").refused(t,
+				refusal{404, "BLOB_UNKNOWN", ""})
 		})
 	}
 	t.Run("hidden from a token of a role", func(t *testing.T) {
@@ -201,7 +221,8 @@ func TestMounts(t *testing.T) {
 		}
 	})
 	t.Run("control: a manifest that names what is there", func(t *testing.T) {
-		w.v2(t, first, who, "PUT", "/v2/mount/target/manifests/1", strings.ReplaceAll(withLayer("x"), "LAYER", visible)).ok(t)
+		w.v2(t, first, who, "PUT", "/v2/mount/target/manifests/1",
+			strings.ReplaceAll(withLayer("x"), "LAYER", visible)).ok(t)
 	})
 	t.Run("a manifest that names what is hidden", func(t *testing.T) {
 		w.v2(t, first, who, "PUT", "/v2/mount/target/manifests/2", strings.ReplaceAll(withLayer("x"), "LAYER", hidden)).
