@@ -36,7 +36,7 @@ func groupOf(registry string) string {
 func (w *world) finished(t *testing.T, registry, run string) (state answer, log string) {
 	t.Helper()
 	path := w.registry(groupOf(registry), registry) + "/runs/" + run
-	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		state = w.arm(t, w.admin, "GET", path, "").ok(t)
 		if slices.Contains(ended, state.text("properties", "status")) {
 			break
@@ -52,7 +52,7 @@ func (w *world) finished(t *testing.T, registry, run string) (state answer, log 
 // eventually waits for something that another process does.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); !done(); time.Sleep(30 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !done(); time.Sleep(30 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long for %s", what)
 		}

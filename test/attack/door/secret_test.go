@@ -50,10 +50,15 @@ func shows(content []byte, secret string) bool {
 }
 
 // files are the files of a directory by their name, those that are compressed as they are
-// and unpacked.
+// and unpacked. What is there several times is there once, and programs are left out.
 func files(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
-	all := map[string][]byte{}
+	all, known := map[string][]byte{}, map[string]bool{}
+	keep := func(path string, content []byte) {
+		if digest := digestOf(string(content)); !known[digest] && !bytes.HasPrefix(content, []byte("\x7fELF")) {
+			all[path], known[digest] = content, true
+		}
+	}
 	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if os.IsNotExist(err) || err == nil &&
 			(!d.Type().IsRegular() || strings.HasSuffix(path, ".ns") || strings.HasSuffix(path, ".user")) {
@@ -66,10 +71,10 @@ func files(t *testing.T, dir string) map[string][]byte {
 		if os.IsNotExist(err) {
 			return nil
 		}
-		all[path] = content
+		keep(path, content)
 		if unpacked, err := gzip.NewReader(bytes.NewReader(content)); err == nil {
 			text, _ := io.ReadAll(unpacked) // as far as it goes
-			all[path+" (unpacked)"] = text
+			keep(path+" (unpacked)", text)
 		}
 		return err
 	}))
@@ -145,6 +150,10 @@ func (w *world) hide(t *testing.T) (secrets kept, said []byte) {
 				`"imageNames":["x:1"],"sourceLocation":"http://user:%s@127.0.0.1:1/x.git#main",`+
 				`"arguments":[{"name":"A","value":"%s","isSecret":true}]}`,
 				url.QueryEscape(value("password in a URL")), value("argument of a quick build"))),
+		w.arm(t, w.admin, "POST", reg+"/scheduleRun",
+			fmt.Sprintf(`{"type":"DockerBuildRequest","platform":{"os":"linux"},"dockerFilePath":"Dockerfile",`+
+				`"imageNames":["x:1"],"sourceLocation":"http://127.0.0.1:1/x.tar.gz?sig=%s"}`,
+				url.QueryEscape(value("signature of a context's URL")))),
 		w.schedule(t, w.admin, first, "steps:\n- cmd: [ {{.Values.v}}\n",
 			fmt.Sprintf(`,"values":[{"name":"v","value":"%s","isSecret":true}]`,
 				value("value in a task file that is broken"))),
