@@ -84,7 +84,7 @@ func newLeader(t *testing.T) string {
 func strict(t *testing.T) *world {
 	t.Helper()
 	return theWorld(t, "strict", "logLevel: debug\negress: {allow: [127.0.0.2/32]}\nagent: {stepNetwork: none,"+
-		" slots: 8}\n")
+		" slots: 4}\n")
 }
 
 // What a refusal says.

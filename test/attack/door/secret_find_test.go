@@ -43,7 +43,6 @@ func (w *world) image(t *testing.T) []byte {
 
 // Secrets are seen by those to whom they are given, and found nowhere else.
 func TestSecrets(t *testing.T) {
-	t.Parallel()
 	w := theWorld(t, "secretive", "logLevel: debug\nagent: {stepNetwork: none, slots: 2}\n")
 	secrets, said := w.hide(t)
 	reader := w.newOne(t, "secretive reader", "Reader", w.subscription())

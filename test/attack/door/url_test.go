@@ -11,7 +11,6 @@ import (
 
 // What looks like one thing and is another, and what is no HTTP.
 func TestURLs(t *testing.T) {
-	t.Parallel()
 	closed := strict(t)
 	c, port := newCanary(t)
 	leader := newLeader(t)
@@ -104,7 +103,6 @@ func TestURLs(t *testing.T) {
 // It is the address that is connected to which is judged, and not one that a name meant
 // before.
 func TestNamesThatTurn(t *testing.T) {
-	t.Parallel()
 	closed := strict(t)
 	c, port := newCanary(t)
 	t.Run("builds", func(t *testing.T) {
@@ -132,7 +130,6 @@ func TestNamesThatTurn(t *testing.T) {
 
 // The other places where a URL can be put.
 func TestOtherURLs(t *testing.T) {
-	t.Parallel()
 	closed := strict(t)
 	c, port := newCanary(t)
 	here := "127.0.0.1:" + port

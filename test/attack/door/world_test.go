@@ -36,7 +36,7 @@ const (
 // may be on loopback.
 func shared(t *testing.T) *world {
 	t.Helper()
-	return theWorld(t, "shared", "logLevel: debug\nagent: {stepNetwork: none, slots: 6}\n")
+	return theWorld(t, "shared", "logLevel: debug\nagent: {stepNetwork: none, slots: 4}\n")
 }
 
 // theWorld returns the server of a name, which is started when it is first asked for.
