@@ -118,12 +118,17 @@ func parseLocation(text string, token secret.String) (location, error) {
 // tokenUser is the user name that goes with a token; hosts ignore it.
 const tokenUser = "dummy"
 
-// shown is the URL for error texts.
+// shown is the URL for error texts. A query is not shown: where it signs the URL, it is a
+// credential as well.
 func (l *location) shown() string {
-	if l.password == "" {
-		return l.url.String()
+	visible := l.url
+	if visible.RawQuery != "" {
+		visible.RawQuery = "<REDACTED>"
 	}
-	return l.url.Scheme + "://<REDACTED>@" + strings.TrimPrefix(l.url.String(), l.url.Scheme+"://")
+	if l.password == "" {
+		return visible.String()
+	}
+	return visible.Scheme + "://<REDACTED>@" + strings.TrimPrefix(visible.String(), visible.Scheme+"://")
 }
 
 func (l *location) authorize(header http.Header) {

@@ -351,3 +351,14 @@ func TestArchiveTries(t *testing.T) {
 		}
 	}
 }
+
+// A signature in the query of a URL is a credential, and not shown.
+func TestArchiveQuery(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	_, err := fetcher().Fetch(t.Context(),
+		Request{Context: server.URL + "/x.tar.gz?sig=s1gned", Dir: filepath.Join(t.TempDir(), "source")})
+	if err == nil || strings.Contains(err.Error(), "s1gned") || !strings.Contains(err.Error(), "/x.tar.gz?<REDACTED>") {
+		t.Errorf("got %v", err)
+	}
+}

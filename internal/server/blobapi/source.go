@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -66,6 +67,9 @@ func sourceError(err error) error {
 	case errors.Is(err, upload.ErrTaken):
 		return problem.New(problem.Conflict, "BlobImmutableDueToPolicy",
 			"The upload is the source of a run or a task and cannot be changed any more. Ask for another upload URL.")
+	case errors.Is(err, edge.ErrBody):
+		return problem.New(problem.Invalid, "InvalidInput",
+			"The request body ended too early, came too slowly or is not well-formed.").Because(err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -70,6 +71,10 @@ func (m *moving) slow(n int64, took time.Duration) bool {
 	return little
 }
 
+// ErrBody is the error of reading the body of a request that ended before its time, was not
+// well-formed, or came too slowly, with the reason: the client's fault, whoever reads it.
+var ErrBody = errors.New("the body of the request could not be read")
+
 // errSlow is how a transfer ends that is too slow.
 var errSlow = fmt.Errorf("the client is too slow: %w", os.ErrDeadlineExceeded)
 
@@ -97,6 +102,9 @@ func (b *movingBody) Read(p []byte) (int, error) {
 		b.lift()
 	}
 	b.over = b.over || err != nil
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", ErrBody, err)
+	}
 	return n, err
 }
 

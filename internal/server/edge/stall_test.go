@@ -105,6 +105,25 @@ func TestBodyStops(t *testing.T) {
 	})
 }
 
+// What is wrong with a body is told apart from what is wrong with who keeps it.
+func TestBodyThatIsNone(t *testing.T) {
+	const chunked = "POST / HTTP/1.1\r\nHost: x.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for _, test := range []struct {
+		text string
+		good bool
+	}{{"1\r\na\r\n0\r\n\r\n", true}, {"-1\r\na\r\n", false}, {"1\r\nabc\r\n", false}, {"x\r\n", false}} {
+		var err error
+		read := func(w http.ResponseWriter, r *http.Request) { _, err = io.ReadAll(r.Body) }
+		inBubble(t, read, func(t *testing.T, conn net.Conn, answer *bufio.Reader) {
+			write(t, conn, chunked+test.text)
+			answered(t, answer)
+		})
+		if test.good != (err == nil) || !test.good && !errors.Is(err, edge.ErrBody) {
+			t.Errorf("%q: %v", test.text, err)
+		}
+	}
+}
+
 // One that goes on, however slowly, is not, nor is the request after it.
 func TestSlowBody(t *testing.T) {
 	inBubble(t, readAll, func(t *testing.T, conn net.Conn, answer *bufio.Reader) {

@@ -3,17 +3,18 @@ package registryapi
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/server/edge"
 )
 
 func parseDigest(text string) (digest.Digest, error) {
@@ -283,14 +284,18 @@ func (c *call) finishUpload() error {
 	return nil
 }
 
-// uploadError tells a body that broke off from a fault of ours.
+// uploadError tells a body that broke off, or is none, from a fault of ours.
 func (c *call) uploadError(err error) error {
 	var p *problem.Error
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "nothing came of the request body for too long").Because(err)
-	}
-	if !errors.As(err, &p) && (c.Context().Err() != nil || strings.Contains(err.Error(), "unexpected EOF")) {
+	case errors.As(err, &p):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF), c.Context().Err() != nil:
 		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "the request body ended too early").Because(err)
+	case errors.Is(err, edge.ErrBody):
+		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "the request body is not well-formed").Because(err)
 	}
 	return err
 }
