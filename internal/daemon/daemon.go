@@ -388,22 +388,51 @@ type builtinAgent struct{ server *Server }
 // Run opens an engine and executes runs on it. Without what it needs there is no agent,
 // and runs stay queued.
 func (b *builtinAgent) Run(ctx context.Context) error {
-	s := b.server
-	if s.config.Executor != nil {
-		return b.execute(ctx, s.config.Executor)
+	if own := b.server.config.Executor; own != nil {
+		return b.execute(ctx, own)
 	}
-	executor, err := b.open(ctx)
-	if err != nil {
-		var told *problem.Error
-		hints := []string{"run the server as root on Linux, or set agent.executor: docker"}
-		if errors.As(err, &told) {
-			hints = told.Hints
-		}
-		s.log.Error("the built-in agent cannot work here; runs stay queued", "err", err, "hint", strings.Join(hints, "; "))
-		<-ctx.Done()
+	executor := b.opened(ctx)
+	if executor == nil {
 		return nil
 	}
 	return errors.Join(b.execute(ctx, executor), executor.Close())
+}
+
+// opened opens the engine, and tries again, later and later, while that fails: what is
+// missing may come, as a Docker Engine that starts after this server. It is nil once ctx has
+// ended.
+func (b *builtinAgent) opened(ctx context.Context) closingExecutor {
+	var told string
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		executor, err := b.open(ctx)
+		switch {
+		case err == nil && told != "":
+			b.server.log.Info("the built-in agent works now")
+			return executor
+		case err == nil:
+			return executor
+		case ctx.Err() == nil && err.Error() != told:
+			told = err.Error()
+			b.server.log.Error("the built-in agent cannot work here; runs stay queued", "err", err, "hint", engineHint(err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// engineHint is what can be done for the engine to open.
+func engineHint(err error) string {
+	var told *problem.Error
+	if errors.As(err, &told) {
+		return strings.Join(told.Hints, "; ")
+	}
+	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
+		return "it is tried again within a minute"
+	}
+	return "run the server as root on Linux, or set agent.executor: docker"
 }
 
 // closingExecutor is an executor that this server opened.

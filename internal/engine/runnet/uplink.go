@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Uplink lets routers reach the machine's networks: by a pair of devices for each
@@ -64,17 +65,24 @@ func openUplink(host, mark string, deny []netip.Prefix) (_ *Uplink, err error) {
 	return u, inside(host, startForwarding)
 }
 
+// removeDevices removes what a former process left. The kernel takes the devices of killed
+// runs away at the same time, so that the list is old before it is read.
 func (u *Uplink) removeDevices() error {
 	links, err := u.link.LinkList()
-	if err != nil {
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("listing network devices: %w", err)
 	}
+	interrupted := err != nil
 	for _, link := range links {
-		if strings.HasPrefix(link.Attrs().Name, u.name) {
-			if err := u.link.LinkDel(link); err != nil {
-				return fmt.Errorf("removing network device %s: %w", link.Attrs().Name, err)
-			}
+		if !strings.HasPrefix(link.Attrs().Name, u.name) {
+			continue
 		}
+		if err := u.link.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("removing network device %s: %w", link.Attrs().Name, err)
+		}
+	}
+	if interrupted { // it changed meanwhile, and something may be missing
+		return u.removeDevices()
 	}
 	return nil
 }
