@@ -37,7 +37,7 @@ func newRunCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
 		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. Steps are containers: that takes\nLinux, and root or newuidmap and subordinate IDs, or a Docker Engine, see --docker-host.\nWith --registry a run may pull from and push to a registry of the server where you are signed\nin, with your rights; with --as-task as well it has the identities and the credentials of a\ntask of that registry, if you may change that task."}
 	f := cmd.Flags()
-	f.StringVarP(&r.file, "file", "f", "", "task file, - is the standard input (default acb.yaml in the folder)")
+	f.StringVarP(&r.file, "file", "f", "", "task file, in the folder or else from here; - is the standard input (default acb.yaml)")
 	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
 	f.StringArrayVar(&r.setSecret, "set-secret", nil, "the same, masked in the log")
 	f.StringVar(&r.values, "values", "", "file with values")
@@ -120,10 +120,23 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	return nil
 }
 
+// placed is where a file that was named beside a source is: in that folder, as for az acr run,
+// or else where the name leads from here.
+func placed(source, name string) string {
+	if name == "" || name == "-" || source == "" || isRemote(source) || filepath.IsAbs(name) {
+		return name
+	}
+	inside := filepath.Join(source, name)
+	if _, err := os.Stat(inside); err != nil {
+		return name
+	}
+	return inside
+}
+
 // job is the run, without what the server gives.
 func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 	job := lease.Job{RunID: "local", TriggeredBy: "Manual", CreatedAt: time.Now(), Timeout: r.timeout, Step: lease.Step{Kind: lease.EncodedTask, Context: source}}
-	file := r.file
+	file := placed(source, r.file)
 	if file == "" {
 		if source == "" || isRemote(source) {
 			return job, invalidArgument("give the task file: --file FILE")
@@ -135,7 +148,7 @@ func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 		return job, err
 	}
 	if r.values != "" {
-		if job.Step.ValuesFile, err = env.readFile(r.values); err != nil {
+		if job.Step.ValuesFile, err = env.readFile(placed(source, r.values)); err != nil {
 			return job, err
 		}
 	}
