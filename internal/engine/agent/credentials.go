@@ -12,6 +12,7 @@ import (
 // Refresh tokens do not outlive the longest runs, so they are renewed on the way.
 const (
 	renewAfter = time.Hour
+	renewAgain = time.Minute // after a renewal that failed
 	renewLimit = 30 * time.Second
 )
 
@@ -23,32 +24,48 @@ type credentials struct {
 	asked  func(host string) // is called for each host that is asked as somebody, once; or nil
 }
 
-// entry is a credential; one that can be renewed says how, and how old it is.
+// entry is a credential; one that can be renewed says how, and when.
 type entry struct {
+	renew func(context.Context) (engine.Credential, error)
+
+	mu         sync.Mutex // held while it is renewed: who needs another one does not wait
 	credential engine.Credential
-	renew      func(context.Context) (engine.Credential, error)
-	at         time.Time
+	due        time.Time
 }
 
-// Credential implements engine.Credentials. It renews an old credential first; if
-// that fails, the old one may still do.
+// current renews the credential first if it is time; if that fails, the old one may still
+// do.
+func (e *entry) current() engine.Credential {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.renew == nil || time.Now().Before(e.due) {
+		return e.credential
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), renewLimit)
+	defer cancel()
+	renewed, err := e.renew(ctx)
+	if err != nil {
+		e.due = time.Now().Add(renewAgain)
+		return e.credential
+	}
+	e.credential, e.due = renewed, time.Now().Add(renewAfter)
+	return renewed
+}
+
+// Credential implements engine.Credentials. It renews an old credential first.
 func (c *credentials) Credential(host string) (engine.Credential, bool) {
+	found := c.find(host)
+	if found == nil {
+		return engine.Credential{}, false
+	}
+	return found.current(), true
+}
+
+func (c *credentials) find(host string) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tell(host)
-	found, ok := c.byHost[egress.CanonicalHost(host)]
-	if !ok {
-		return engine.Credential{}, false
-	}
-	if found.renew != nil && time.Since(found.at) > renewAfter {
-		ctx, cancel := context.WithTimeout(context.Background(), renewLimit)
-		defer cancel()
-		if renewed, err := found.renew(ctx); err == nil {
-			found.credential = renewed
-		}
-		found.at = time.Now()
-	}
-	return found.credential, true
+	return c.byHost[egress.CanonicalHost(host)]
 }
 
 func (c *credentials) tell(host string) {

@@ -37,7 +37,7 @@ func (r *run) resolveLogins(ctx context.Context) error {
 			if found.credential, err = found.renew(ctx); err != nil {
 				return err
 			}
-			found.at = time.Now()
+			found.due = time.Now().Add(renewAfter)
 		}
 		r.mask.Add(found.credential.Password, dockerAuth(found.credential))
 		for _, host := range append([]string{login.Registry}, login.Aliases...) {
