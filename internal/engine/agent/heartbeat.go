@@ -34,7 +34,7 @@ func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end con
 		case errors.Is(err, lease.ErrLost):
 			end(err)
 			return
-		case time.Now().After(deadline):
+		case asked.After(deadline): // one that was begun in time may fail because this process slept
 			end(lease.ErrLost)
 			return
 		default:

@@ -368,30 +368,5 @@ func (s *Service) endLost(ctx context.Context, seen Row, now time.Time) error {
 	return err
 }
 
-// reapEvery is how often lost agents are looked for.
-const reapEvery = time.Second
-
-// Reaper ends runs whose agents are lost. It is a background duty.
-type Reaper struct {
-	Runs   *Service
-	Failed func(error)
-}
-
-// Run reaps until ctx ends.
-func (r *Reaper) Run(ctx context.Context) error {
-	ticker := time.NewTicker(reapEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			if err := r.Runs.EndLost(ctx, "", time.Now()); err != nil && ctx.Err() == nil {
-				r.Failed(err)
-			}
-		}
-	}
-}
-
 // errNotLeased says that a call came for a run that nobody holds.
 var errNotLeased = problem.New(problem.Conflict, "LeaseLost", "the run is not leased to this agent").Because(lease.ErrLost)

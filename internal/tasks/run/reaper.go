@@ -1,0 +1,51 @@
+package run
+
+import (
+	"context"
+	"time"
+)
+
+// reapEvery is how often lost agents are looked for.
+const reapEvery = time.Second
+
+// Reaper ends runs whose agents are lost. It is a background duty.
+type Reaper struct {
+	Runs   *Service
+	Failed func(error)
+}
+
+// Run reaps until ctx ends. When this process was stopped meanwhile, or the clock was set,
+// agents have a term to say that they are still there: those in this process slept as well,
+// and nobody else's renewals were heard.
+func (r *Reaper) Run(ctx context.Context) error {
+	ticker := time.NewTicker(reapEvery)
+	defer ticker.Stop()
+	last := time.Now()
+	notBefore := last
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		now := time.Now()
+		if interrupted(now.Sub(last), now.Round(0).Sub(last.Round(0))) {
+			notBefore = now.Add(Term)
+		}
+		last = now
+		if now.Before(notBefore) {
+			continue
+		}
+		if err := r.Runs.EndLost(ctx, "", now); err != nil && ctx.Err() == nil {
+			r.Failed(err)
+		}
+	}
+}
+
+// interrupted tells from the time between two looks, as it passed and as the clock shows it,
+// that this process did not run all the while, or that the clock was set: by more than agents
+// have to spare between two renewals.
+func interrupted(passed, shown time.Duration) bool {
+	const spare = Term / 4
+	return passed > reapEvery+spare || (shown-passed).Abs() > spare
+}
