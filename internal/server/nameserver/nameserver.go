@@ -13,7 +13,12 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/netutil"
 )
+
+// maxConns is how many connections there may be at once. Each ends when nothing is asked for
+// some seconds; whoever comes meanwhile waits.
+const maxConns = 128
 
 // ttl is how long an answer may be kept, in seconds.
 const ttl = 60
@@ -49,7 +54,7 @@ func (s *Server) Close() error { return errors.Join(s.udp.Close(), s.tcp.Close()
 
 // Run answers until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	servers := []*dns.Server{{PacketConn: s.udp, Handler: s}, {Listener: s.tcp, Handler: s}}
+	servers := []*dns.Server{{PacketConn: s.udp, Handler: s}, {Listener: netutil.LimitListener(s.tcp, maxConns), Handler: s}}
 	ended := make(chan error, len(servers))
 	for _, server := range servers {
 		started := make(chan struct{})

@@ -3,8 +3,10 @@ package nameserver_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -27,6 +29,37 @@ func start(t *testing.T, addr string) *nameserver.Server {
 		}
 	})
 	return s
+}
+
+// Connections that ask nothing take no more of the server's files than they may.
+func TestConnectionsAreBounded(t *testing.T) {
+	s := start(t, "127.0.0.9")
+	ask := func(network string) error {
+		client := &dns.Client{Net: network, Timeout: time.Second}
+		_, _, err := client.Exchange(new(dns.Msg).SetQuestion("x.acrux.localhost.", dns.TypeA), s.Address())
+		return err
+	}
+	var idle []net.Conn
+	for range 128 {
+		conn, err := net.Dial("tcp", s.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		idle = append(idle, conn)
+	}
+	if err := ask("tcp"); err == nil {
+		t.Error("there is a place for one more")
+	}
+	if err := ask("udp"); err != nil {
+		t.Errorf("without a connection: %v", err)
+	}
+	for _, conn := range idle {
+		conn.Close()
+	}
+	if err := ask("tcp"); err != nil {
+		t.Errorf("after the others have gone: %v", err)
+	}
 }
 
 func TestAnswers(t *testing.T) {
