@@ -111,10 +111,13 @@ func (w *world) az(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// patience is for machines that have much else to do.
+const patience = 5 * time.Minute
+
 // eventually waits for something that another process does.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if done() {
 			return
 		}

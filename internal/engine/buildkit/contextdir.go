@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	gofs "io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 
 	"github.com/moby/patternmatcher/ignorefile"
@@ -21,6 +24,50 @@ import (
 type rootedFS struct {
 	fsutil.FS
 	root *os.Root
+
+	mu    sync.Mutex
+	fault error // the first file that could not be read
+}
+
+// Open implements fsutil.FS.
+func (r *rootedFS) Open(name string) (io.ReadCloser, error) {
+	file, err := r.FS.Open(name)
+	r.note(err)
+	return file, err
+}
+
+// Walk implements fsutil.FS.
+func (r *rootedFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) error {
+	err := r.FS.Walk(ctx, target, fn)
+	r.note(err)
+	return err
+}
+
+// note keeps an error that is about a file. Whoever builds may hear no more of it than that the
+// transfer was canceled.
+func (r *rootedFS) note(err error) {
+	var path *os.PathError
+	if !errors.As(err, &path) || errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault == nil {
+		r.fault = path
+	}
+}
+
+// unreadable is the first file of the build's directories that could not be read.
+func (p *prepared) unreadable() error {
+	for _, dir := range append(slices.Collect(maps.Values(p.folders)), p.context, p.beside) {
+		dir.mu.Lock()
+		fault := dir.fault
+		dir.mu.Unlock()
+		if fault != nil {
+			return fault
+		}
+	}
+	return nil
 }
 
 // openDir opens a directory. If it is below the workspace, neither do links on the way

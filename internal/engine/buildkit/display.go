@@ -233,6 +233,9 @@ func (d *display) reason(err error, found *findings) string {
 				strings.ToUpper(d.file.steps[step].name), missing)
 		}
 	}
+	if cause := d.prepared.unreadable(); cause != nil && strings.Contains(err.Error(), context.Canceled.Error()) {
+		return cause.Error()
+	}
 	return plainReason(err)
 }
 
