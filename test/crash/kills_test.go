@@ -19,7 +19,7 @@ func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("ACRUX_TEST_KILLS")); err == nil {
 		return n
 	}
-	return 6
+	return 3
 }
 
 // TestKilledWithNetworks runs its child in a network namespace of its own.
