@@ -70,7 +70,7 @@ func (b *bench) tenants() (err error) {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none, runLimits: {memory: 2g, processes: 8000}}\n", upstream.URL)
+	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none, runLimits: {cpus: 1, memory: 2g, processes: 8000}}\n", upstream.URL)
 	if b.server, err = fixture.StartServer(b.program, filepath.Join(b.dir, "data"), config, os.Environ()); err != nil {
 		return err
 	}
