@@ -140,7 +140,7 @@ func TestRunsAreBounded(t *testing.T) {
 		t.Errorf("300 MB fit where 96 may be: %+v, %v\n%s", result, err, out.String())
 	}
 	tight := sh(base, "true")
-	tight.Memory = 8 << 20 // less than what starts a container takes
+	tight.Memory = 1 << 20 // less than what starts a container takes
 	out.Reset()
 	if result, err := b.Command(t.Context(), tight, &out); err != nil || result.ExitCode != 125 || !strings.Contains(out.String(), "memory limit") {
 		t.Errorf("a limit that is too low: %+v, %v\n%s", result, err, out.String())
