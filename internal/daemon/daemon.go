@@ -405,13 +405,13 @@ func (b *builtinAgent) opened(ctx context.Context) closingExecutor {
 	var told string
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		executor, err := b.open(ctx)
-		switch {
-		case err == nil && told != "":
-			b.server.log.Info("the built-in agent works now")
+		if err == nil {
+			if told != "" {
+				b.server.log.Info("the built-in agent works now")
+			}
 			return executor
-		case err == nil:
-			return executor
-		case ctx.Err() == nil && err.Error() != told:
+		}
+		if ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
 			b.server.log.Error("the built-in agent cannot work here; runs stay queued", "err", err, "hint", engineHint(err))
 		}

@@ -3,15 +3,13 @@ package crash_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 )
 
 // kills is how often TestKilledWithNetworks kills. More is for who looks for rare faults.
@@ -27,24 +25,13 @@ func TestKilledWithNetworks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole servers")
 	}
-	child := exec.Command(os.Args[0], "-test.run=^TestKilledWithNetworksChild$", "-test.v")
-	child.Env = append(os.Environ(), "ACRUX_TEST_NAT=yes")
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := child.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestKilledWithNetworksChild") {
-		t.Errorf("%v\n%s", err, out)
-	}
+	enginetest.Alone(t, "TestKilledWithNetworksChild")
 }
 
 // A server that is killed while runs have networks, and started while the kernel still takes
 // those away, executes what is queued. It leaves nothing of them.
 func TestKilledWithNetworksChild(t *testing.T) {
-	if os.Getenv("ACRUX_TEST_NAT") == "" {
-		t.Skip("runs as a part of TestKilledWithNetworks")
-	}
-	lo, err := netlink.LinkByName("lo")
-	must(t, err)
-	must(t, netlink.LinkSetUp(lo))
+	enginetest.StartAlone(t)
 	const slots = 3
 	w := newWorldOn(t, "nat, slots: "+fmt.Sprint(slots), "")
 	for n := range kills() {

@@ -3,22 +3,15 @@ package crash_test
 import (
 	"bufio"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/userns"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 )
 
 // TestNAT runs TestNATChild in a network namespace of its own: there a server may set
@@ -30,23 +23,12 @@ func TestNAT(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("namespaces need root")
 	}
-	child := exec.Command(os.Args[0], "-test.run=^TestNATChild$", "-test.v")
-	child.Env = append(os.Environ(), "ACRUX_TEST_NAT=yes")
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := child.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestNATChild") {
-		t.Errorf("%v\n%s", err, out)
-	}
+	enginetest.Alone(t, "TestNATChild")
 }
 
 func TestNATChild(t *testing.T) {
-	if os.Getenv("ACRUX_TEST_NAT") == "" {
-		t.Skip("runs as a part of TestNAT")
-	}
-	lo, err := netlink.LinkByName("lo")
-	must(t, err)
-	must(t, netlink.LinkSetUp(lo))
-	outside(t)
+	enginetest.StartAlone(t)
+	go greet(enginetest.Outside(t))
 	machine, err := net.Listen("tcp", "198.51.100.1:8080")
 	must(t, err)
 	go greet(machine)
@@ -108,42 +90,6 @@ func uplinks(t *testing.T) (devices, tables []string) {
 		tables = append(tables, table.Name)
 	}
 	return devices, tables
-}
-
-// outside is a machine that is not this one, at 198.51.100.2, played by a namespace. It
-// knows no way back to addresses of runs.
-func outside(t *testing.T) {
-	t.Helper()
-	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"), slog.New(slog.DiscardHandler))
-	must(t, err)
-	r, err := m.Open("outside", userns.IDs{})
-	must(t, err)
-	t.Cleanup(func() { _ = r.Close() })
-	ns, err := netns.GetFromPath(r.Namespace())
-	must(t, err)
-	defer ns.Close()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "lan0"
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerNamespace = "lan0", netlink.NsFd(ns)
-	must(t, netlink.LinkAdd(veth))
-	near, err := netlink.NewHandle()
-	must(t, err)
-	defer near.Close()
-	far, err := netlink.NewHandleAt(ns)
-	must(t, err)
-	defer far.Close()
-	for handle, text := range map[*netlink.Handle]string{near: "198.51.100.1/24", far: "198.51.100.2/24"} {
-		addr, err := netlink.ParseAddr(text)
-		must(t, err)
-		link, err := handle.LinkByName("lan0")
-		must(t, err)
-		must(t, handle.AddrAdd(link, addr))
-		must(t, handle.LinkSetUp(link))
-	}
-	listener, err := r.Listen(netip.MustParseAddrPort("198.51.100.2:8080"))
-	must(t, err)
-	go greet(listener)
 }
 
 // greet tells callers their address, until the listener is closed.

@@ -4,8 +4,6 @@ package embedded
 
 import (
 	"os"
-	"os/exec"
-	"syscall"
 	"testing"
 
 	"github.com/acrux/acrux/internal/engine/enginetest"
@@ -29,19 +27,11 @@ func TestRootless(t *testing.T) {
 // lets an ordinary user's steps go there.
 func TestRootlessEgress(t *testing.T) {
 	needRoot(t)
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRootlessEgressChild$", "-test.v")
-	child.Env = append(os.Environ(), "ACRUX_TEST_EGRESS=yes")
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if out, err := child.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	enginetest.Alone(t, "TestRootlessEgressChild")
 }
 
 func TestRootlessEgressChild(t *testing.T) {
-	if os.Getenv("ACRUX_TEST_EGRESS") == "" {
-		t.Skip("runs as a part of TestRootlessEgress")
-	}
-	alone(t)
+	enginetest.StartAlone(t)
 	t.Setenv("ACRUX_TEST_OUTSIDE", outside(t))
 	enginetest.AsUser(t, "^TestUserReachesOutside$")
 }

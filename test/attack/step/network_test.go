@@ -5,70 +5,31 @@ package step_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/internal/engine/imds"
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/userns"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
 // outsideAt is the variable with the address of somebody who is not the machine.
 const outsideAt = "ACRUX_TEST_OUTSIDE"
 
-// machineAt is the machine's address on a network that it shares with somebody outside.
-const machineAt = "198.51.100.1"
-
-// lan makes such a network, and somebody who answers there.
+// lan makes a network of the machine, and somebody outside who answers there.
 func lan(t *testing.T) string {
 	t.Helper()
-	m, err := runnet.NewManager(filepath.Join(t.TempDir(), "net"), slog.New(slog.DiscardHandler))
-	must(t, err)
-	r, err := m.Open("outside", userns.IDs{})
-	must(t, err)
-	t.Cleanup(func() { _ = r.Close() })
-	ns, err := netns.GetFromPath(r.Namespace())
-	must(t, err)
-	defer ns.Close()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "lan0"
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerNamespace = "lan0", netlink.NsFd(ns)
-	must(t, netlink.LinkAdd(veth))
-	t.Cleanup(func() { _ = netlink.LinkDel(veth) })
-	near, err := netlink.NewHandle()
-	must(t, err)
-	defer near.Close()
-	far, err := netlink.NewHandleAt(ns)
-	must(t, err)
-	defer far.Close()
-	for handle, text := range map[*netlink.Handle]string{near: machineAt + "/24", far: "198.51.100.2/24"} {
-		addr, err := netlink.ParseAddr(text)
-		must(t, err)
-		device, err := handle.LinkByName("lan0")
-		must(t, err)
-		must(t, handle.AddrAdd(device, addr))
-		must(t, handle.LinkSetUp(device))
-	}
-	at := netip.MustParseAddrPort("198.51.100.2:8080")
-	listener, err := r.Listen(at)
-	must(t, err)
-	go greet(listener)
-	return at.String()
+	go greet(enginetest.Outside(t))
+	return enginetest.OutsideAt
 }
 
 // greet speaks to whoever connects, until the listener is closed.
@@ -125,11 +86,11 @@ func linkLocal() string {
 // targets are ways to a port of the machine, as the probe reads them.
 func targets(port string) (list []string) {
 	for _, a := range []struct{ name, addr string }{
-		{"its address", machineAt}, {"its broadcast address", "198.51.100.255"}, {"loopback", "127.0.0.1"}, {"another loopback", "127.0.0.53"},
+		{"its address", enginetest.MachineAt}, {"its broadcast address", "198.51.100.255"}, {"loopback", "127.0.0.1"}, {"another loopback", "127.0.0.53"},
 		{"nowhere", "0.0.0.0"}, {"its end of the link", "100.127.0.1"}, {"its end of another link", "100.127.0.5"}, {"a third link", "100.127.0.9"},
 		{"another run's router", "100.127.0.6"}, {"the gateway", "172.28.0.1"}, {"metadata", "169.254.169.254"}, {"the run's services", "169.254.169.253"},
 		{"Azure's fabric", "168.63.129.16"}, {"docker's bridge", "172.17.0.1"}, {"all of the link", "255.255.255.255"},
-		{"loopback of IPv6", "::1"}, {"its address, mapped", "::ffff:" + machineAt}, {"its address by 6to4", "2002:c633:6401::1"}, {"its address by NAT64", "64:ff9b::c633:6401"},
+		{"loopback of IPv6", "::1"}, {"its address, mapped", "::ffff:" + enginetest.MachineAt}, {"its address by 6to4", "2002:c633:6401::1"}, {"its address by NAT64", "64:ff9b::c633:6401"},
 		{"its link-local address by eth0", linkLocal() + "%eth0"}, {"its link-local address by up0", linkLocal() + "%up0"},
 		{"all nodes by eth0", "ff02::1%eth0"}, {"all nodes by up0", "ff02::1%up0"},
 	} {
@@ -179,7 +140,7 @@ func networkOfMachine(t *testing.T, p *place) {
 		look(t, out)
 	})
 	t.Run("control: the machine itself", func(t *testing.T) {
-		conn, err := net.DialTimeout("tcp", machineOr(net.JoinHostPort(machineAt, port), port), time.Second)
+		conn, err := net.DialTimeout("tcp", machineOr(net.JoinHostPort(enginetest.MachineAt, port), port), time.Second)
 		must(t, err)
 		must(t, conn.Close())
 	})
