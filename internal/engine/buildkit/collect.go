@@ -3,6 +3,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -93,19 +94,53 @@ func (c collector) mounts(ctx context.Context) (total int64, err error) {
 // remove removes the oldest records that nothing needs, until enough bytes are free, and
 // tells how many that were.
 func (c collector) remove(ctx context.Context, records []*client.UsageInfo, enough int64) (removed int, err error) {
-	records = slices.DeleteFunc(records, func(r *client.UsageInfo) bool { return r.InUse || r.Shared })
-	slices.SortFunc(records, func(a, b *client.UsageInfo) int { return lastUsed(a).Compare(lastUsed(b)) })
-	for _, record := range records {
-		if enough <= 0 {
-			break
+	for records = oldestFirst(records); enough > 0 && len(records) > 0; {
+		var some []string
+		for size := int64(0); size < enough && len(records) > 0; records = records[1:] {
+			size += records[0].Size
+			some = append(some, "id=="+records[0].ID)
 		}
-		n, err := c.prune(ctx, client.PruneInfo{All: true, Filter: []string{"id==" + record.ID}})
+		gone, err := c.prune(ctx, client.PruneInfo{All: true, Filter: some})
 		if err != nil {
 			return removed, err
 		}
-		enough, removed = enough-record.Size, removed+n
+		for _, record := range gone {
+			enough -= record.Size
+		}
+		removed += len(gone)
 	}
 	return removed, nil
+}
+
+// oldestFirst is the order in which records that nothing needs are to go: as they were
+// used, where what something is made from counts as used with it. BuildKit itself notes
+// the two one after the other, in any order.
+func oldestFirst(records []*client.UsageInfo) []*client.UsageInfo {
+	byID := make(map[string]*client.UsageInfo, len(records))
+	for _, record := range records {
+		byID[record.ID] = record
+	}
+	used := make(map[string]time.Time, len(records))
+	var use func(id string, at time.Time)
+	use = func(id string, at time.Time) {
+		record := byID[id]
+		if record == nil || !at.After(used[id]) {
+			return
+		}
+		used[id] = at
+		for _, parent := range record.Parents {
+			use(parent, at)
+		}
+	}
+	for _, record := range records {
+		use(record.ID, lastUsed(record))
+	}
+	removable := slices.DeleteFunc(records, func(r *client.UsageInfo) bool { return r.InUse || r.Shared })
+	slices.SortFunc(removable, func(a, b *client.UsageInfo) int {
+		// Of two used at once the newer one is what is made from the other.
+		return cmp.Or(used[a.ID].Compare(used[b.ID]), b.CreatedAt.Compare(a.CreatedAt))
+	})
+	return removable
 }
 
 func lastUsed(record *client.UsageInfo) time.Time {
@@ -115,19 +150,19 @@ func lastUsed(record *client.UsageInfo) time.Time {
 	return record.CreatedAt
 }
 
-// prune removes records that nothing uses, and tells how many there were.
-func (c collector) prune(ctx context.Context, what client.PruneInfo) (removed int, err error) {
+// prune removes records that nothing uses, and tells which ones.
+func (c collector) prune(ctx context.Context, what client.PruneInfo) (removed []client.UsageInfo, err error) {
 	gone := make(chan client.UsageInfo)
-	counted := make(chan struct{})
+	told := make(chan struct{})
 	go func() {
-		defer close(counted)
-		for range gone {
-			removed++
+		defer close(told)
+		for one := range gone {
+			removed = append(removed, one)
 		}
 	}()
 	err = c.worker.Prune(ctx, gone, what)
 	close(gone)
-	<-counted
+	<-told
 	if err != nil {
 		return removed, fmt.Errorf("removing from the build cache: %w", err)
 	}

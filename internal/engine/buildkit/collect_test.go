@@ -6,7 +6,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/moby/buildkit/cache"
@@ -102,5 +104,32 @@ func TestCacheMountsCanBeHadWhileTheyAreMeasured(t *testing.T) {
 	}
 	if _, err := w.CacheMgr.GetMutable(ctx, mount.ID()); err == nil {
 		t.Error("a cache that takes too much keeps its mount")
+	}
+}
+
+// What a layer is made from was used when the layer was, however BuildKit notes it.
+func TestOldestFirst(t *testing.T) {
+	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
+	record := func(id string, created, used int, parents ...string) *client.UsageInfo {
+		last := at(used)
+		return &client.UsageInfo{ID: id, CreatedAt: at(created), LastUsedAt: &last, Parents: parents}
+	}
+	needed := record("needed", 1, 1)
+	needed.InUse = true
+	unused := &client.UsageInfo{ID: "unused", CreatedAt: at(5)}
+	records := []*client.UsageInfo{
+		record("newest", 30, 30, "middle"),
+		record("base", 10, 31), // noted after the layer made from it
+		record("middle", 20, 29, "base"),
+		record("older", 11, 12, "base"),
+		needed, unused,
+	}
+	var order []string
+	for _, record := range oldestFirst(records) {
+		order = append(order, record.ID)
+	}
+	// The base was last used at 31: what else was used of it goes first.
+	if want := []string{"unused", "older", "newest", "middle", "base"}; !slices.Equal(order, want) {
+		t.Errorf("%v, want %v", order, want)
 	}
 }
