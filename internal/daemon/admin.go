@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -134,11 +135,14 @@ func openShared(ctx context.Context, config Config) (*sqlstore.DB, error) {
 	case errors.Is(err, sqlstore.ErrSchema):
 		return nil, problem.New(problem.Conflict, "OtherVersion", "The server in %s is of another version than this program. Start it once with this one.", data).Because(err)
 	}
+	if err == nil {
+		db.Reserve = disk.New(data, config.Disk.reserve, slog.New(slog.DiscardHandler))
+	}
 	return db, err
 }
 
 // openBlobs opens the content of registries, where the configuration says.
-func openBlobs(ctx context.Context, config Config) (blob.Store, error) {
+func openBlobs(ctx context.Context, config Config, reserve *disk.Reserve) (blob.Store, error) {
 	if config.Blobs.URL != "" {
 		return blob.OpenS3(ctx, config.Blobs.URL, os.Getenv)
 	}
@@ -146,7 +150,7 @@ func openBlobs(ctx context.Context, config Config) (blob.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	local.Reserve = disk.New(config.Data, config.Disk.reserve)
+	local.Reserve = reserve
 	return local, nil
 }
 
@@ -193,7 +197,12 @@ func ReadPublished(data string) (Published, error) {
 	return p, nil
 }
 
+// writePublished leaves a file that says the same as it is: a start need not write, as on a
+// full disk.
 func writePublished(data string, p Published) error {
+	if before, err := ReadPublished(data); err == nil && before == p {
+		return nil
+	}
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return err

@@ -14,12 +14,12 @@ import (
 
 // openContent makes what serves the content of registries.
 func (s *Server) openContent(ctx context.Context, registries *registry.Registries) error {
-	blobs, err := openBlobs(ctx, s.config)
+	blobs, err := openBlobs(ctx, s.config, s.reserve)
 	if err != nil {
 		return err
 	}
 	store := sqlstore.Registry{DB: s.db}
-	s.content = &registry.Content{Store: store, Blobs: blobs, Policies: registries.PoliciesOf, Redirect: s.config.Blobs.Redirect}
+	s.content = &registry.Content{Store: store, Blobs: blobs, Reserve: s.reserve, Policies: registries.PoliciesOf, Redirect: s.config.Blobs.Redirect}
 	s.content.Remember(store.Generation)
 	registries.Remember(s.db.Generation)
 	s.pulls = &registry.PullCounter{Content: s.content}
@@ -98,7 +98,7 @@ func withCollector(ctx context.Context, config Config, do func(*collect.Collecto
 	if err != nil {
 		return err
 	}
-	blobs, err := openBlobs(ctx, config)
+	blobs, err := openBlobs(ctx, config, db.Reserve)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}

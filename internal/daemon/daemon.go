@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,6 +77,7 @@ type Server struct {
 	config   Config
 	log      *slog.Logger
 	lock     io.Closer
+	reserve  *disk.Reserve // nil is none
 	db       *sqlstore.DB
 	queue    *sqlstore.Queue
 	listener net.Listener
@@ -114,7 +116,8 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, lock: lock}
+	s := &Server{config: config, log: log, lock: lock, reserve: disk.New(config.Data, config.Disk.reserve, log)}
+	s.reserve.Spend() // starting writes a little
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -124,9 +127,13 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 func (s *Server) build(ctx context.Context) error {
 	data, now := s.config.Data, time.Now()
 	var err error
-	if s.db, err = sqlstore.Open(ctx, s.config.where()); err != nil {
+	if s.db, err = sqlstore.Open(ctx, s.config.where()); errors.Is(err, syscall.ENOSPC) {
+		return problem.New(problem.Full, "DiskFull", "The disk with the data directory %s is full: "+
+			"the database cannot be opened.", data).Hint("df -h %s", data).Because(err)
+	} else if err != nil {
 		return err
 	}
+	s.db.Reserve = s.reserve
 	sealer, err := openSealer(ctx, data, s.db)
 	if err != nil {
 		return err
@@ -249,9 +256,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	if s.dialer, err = s.newDialer(registries); err != nil {
 		return err
 	}
-	reserve := disk.New(s.config.Data, s.config.Disk.reserve)
-	s.uploads.Reserve = reserve
-	runs := &run.Service{Reserve: reserve, Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
+	logs.Reserve, s.uploads.Reserve = s.reserve, s.reserve
+	runs := &run.Service{Reserve: s.reserve, Store: sqlstore.Runs{DB: db}, Registries: registries, Directory: directory, Issuer: issuer, Sealer: sealer, Logs: logs, Uploads: s.uploads}
 	tasks := task.NewService(documents, secrets, managed, runs)
 	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
@@ -372,6 +378,7 @@ func (s *Server) duties() []duty {
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},
 		s.uploads,
 		s.pulls,
+		keeper{s.reserve, failed},
 	}
 	if s.names != nil {
 		all = append(all, s.names)

@@ -29,7 +29,7 @@ type parts struct {
 // route makes the hosts, and the router that tells them apart.
 func (s *Server) route(p parts) error {
 	pub := s.Published
-	management := &armapi.Server{Log: s.log, Issuer: p.issuer, Checker: p.checker, Directory: p.directory, Documents: p.documents, Subscription: pub.SubscriptionID, Location: s.config.Location,
+	management := &armapi.Server{Log: s.log, Issuer: p.issuer, Checker: p.checker, Directory: p.directory, Documents: p.documents, Subscription: pub.SubscriptionID, Location: s.config.Location, Reserve: s.reserve,
 		Endpoints: armapi.Endpoints{Management: pub.URL("management"), Login: pub.URL("login"), Graph: pub.URL("graph"),
 			ACRSuffix: "azurecr." + pub.Suffix(), Vault: "vault." + pub.Suffix(), Storage: pub.Suffix()}}
 	management.MountAll(s.services)
@@ -57,7 +57,7 @@ func (s *Server) route(p parts) error {
 	s.router.Host("management."+pub.Domain, management)
 	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory,
 		SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
-	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID})
+	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID, Reserve: s.reserve})
 	s.router.Below("blob."+pub.Domain, p.storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)
 	for _, alias := range s.config.LoginServerAliases.names() {

@@ -23,6 +23,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/disk"
 	"github.com/acrux/acrux/internal/store/memo"
 )
 
@@ -32,6 +33,8 @@ type Content struct {
 	Blobs blob.Store
 	// Policies returns the policies of a registry; nil says that there are none.
 	Policies func(ctx context.Context, registry string) (Policies, error)
+	// Reserve is what pushes leave of the disk. Set before use; nil is nothing.
+	Reserve *disk.Reserve
 	// Redirect sends clients to the blob store for blobs, where it can be read directly.
 	Redirect bool
 

@@ -71,6 +71,9 @@ func (c *Content) PutManifest(ctx context.Context, push Push) (Manifest, error) 
 	if err := c.describe(ctx, push.Name, &m); err != nil {
 		return Manifest{}, err
 	}
+	if err := c.Reserve.Room(); err != nil {
+		return Manifest{}, err
+	}
 	err = c.Store.InTx(ctx, func(ctx context.Context) error { return c.keep(ctx, push, &m, tags) })
 	return m, err
 }
@@ -308,6 +311,9 @@ func (c *Content) DeleteManifest(ctx context.Context, name Name, d digest.Digest
 // right to read the source.
 func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name, tags []string, actor string, now time.Time) (Manifest, error) {
 	if err := checkName(to); err != nil {
+		return Manifest{}, err
+	}
+	if err := c.Reserve.Room(); err != nil {
 		return Manifest{}, err
 	}
 	var top Manifest

@@ -43,6 +43,12 @@ func newWorld(t *testing.T) *world { t.Helper(); return newWorldOn(t, "none", ""
 // newWorldOn makes a world whose steps have that network, and with more configuration.
 func newWorldOn(t *testing.T, network, more string) *world {
 	t.Helper()
+	return newWorldIn(t, t.TempDir(), network, more)
+}
+
+// newWorldIn makes a world whose data directory is in a directory.
+func newWorldIn(t *testing.T, dir, network, more string) *world {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("whole servers take longer than a short test may")
 	}
@@ -61,7 +67,7 @@ func newWorldOn(t *testing.T, network, more string) *world {
 	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: %s}\n", upstream.URL, network)
 	w := &world{t: t, config: config + "egress: {allow: [127.0.0.1/32]}\n" + more,
 		environ: append(os.Environ(), asProgram+"=1", "ACRUX_CONFIG_DIR="+t.TempDir())}
-	w.start(filepath.Join(t.TempDir(), "data"))
+	w.start(filepath.Join(dir, "data"))
 	t.Cleanup(func() { w.Kill() })
 	// From now on the port stays, as it does for a server that is restarted.
 	w.config += "listen: " + w.Published.Address + "\n"

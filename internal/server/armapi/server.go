@@ -26,6 +26,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Endpoints are the public addresses of the installation, without trailing slashes.
@@ -49,6 +50,8 @@ type Server struct {
 	Endpoints    Endpoints
 	Subscription string
 	Location     string // of the installation, for lists of locations
+	// Reserve is what new resources leave of the disk; nil is nothing.
+	Reserve *disk.Reserve
 
 	services Services
 	kinds    map[string]*kind // by arm.Kind.Key()
@@ -333,6 +336,11 @@ func (s *Server) resource(ctx context.Context, c *Call, k *kind) (answer, error)
 	}
 	if err := s.allow(ctx, c, k.prefix+"/"+verb, c.ID); err != nil {
 		return answer{}, err
+	}
+	if method == http.MethodPut {
+		if err := s.Reserve.Last(); err != nil {
+			return answer{}, err
+		}
 	}
 	switch {
 	case method == http.MethodGet && k.get != nil:

@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Server is the graph host.
@@ -30,6 +31,8 @@ type Server struct {
 	URL          string // https://graph.DOMAIN:PORT, the audience of its tokens
 	TenantID     string
 	Subscription string // who may assign roles there may write
+	// Reserve is what new objects leave of the disk; nil is nothing.
+	Reserve *disk.Reserve
 }
 
 // call is a request on its way: its caller is known.
@@ -61,7 +64,7 @@ var routes = map[string]func(*call) (answer, error){
 	"POST directoryobjects/getbyids":                       (*call).byIDs,
 	"GET directoryobjects/*":                               (*call).object,
 	"GET serviceprincipals":                                (*call).listPrincipals,
-	"POST serviceprincipals":                               (*call).newPrincipal,
+	"POST serviceprincipals":                               grows((*call).newPrincipal),
 	"GET serviceprincipals/*":                              (*call).onePrincipal,
 	"PATCH serviceprincipals/*":                            (*call).patchPrincipal,
 	"DELETE serviceprincipals/*":                           (*call).deletePrincipal,
@@ -69,7 +72,7 @@ var routes = map[string]func(*call) (answer, error){
 	"POST serviceprincipals/*/addpassword":                 func(c *call) (answer, error) { return c.addPassword(c.appOfPrincipal) },
 	"POST serviceprincipals/*/removepassword":              func(c *call) (answer, error) { return c.removePassword(c.appOfPrincipal) },
 	"GET applications":                                     (*call).listApplications,
-	"POST applications":                                    (*call).newApplication,
+	"POST applications":                                    grows((*call).newApplication),
 	"GET applications/*":                                   (*call).oneApplication,
 	"PATCH applications/*":                                 (*call).patchApplication,
 	"DELETE applications/*":                                (*call).deleteApplication,
@@ -77,15 +80,25 @@ var routes = map[string]func(*call) (answer, error){
 	"POST applications/*/addpassword":                      func(c *call) (answer, error) { return c.addPassword(c.application) },
 	"POST applications/*/removepassword":                   func(c *call) (answer, error) { return c.removePassword(c.application) },
 	"GET applications/*/federatedidentitycredentials":      (*call).listTrusts,
-	"POST applications/*/federatedidentitycredentials":     (*call).newTrust,
+	"POST applications/*/federatedidentitycredentials":     grows((*call).newTrust),
 	"GET applications/*/federatedidentitycredentials/*":    (*call).oneTrust,
 	"PATCH applications/*/federatedidentitycredentials/*":  (*call).patchTrust,
 	"DELETE applications/*/federatedidentitycredentials/*": (*call).deleteTrust,
 	"GET users":      (*call).listUsers,
-	"POST users":     (*call).newUser,
+	"POST users":     grows((*call).newUser),
 	"GET users/*":    (*call).oneUser,
 	"PATCH users/*":  (*call).patchUser,
 	"DELETE users/*": (*call).deleteUser,
+}
+
+// grows refuses what a handler would add when the disk has no more than what deletions take.
+func grows(handle func(*call) (answer, error)) func(*call) (answer, error) {
+	return func(c *call) (answer, error) {
+		if err := c.server.Reserve.Last(); err != nil {
+			return answer{}, err
+		}
+		return handle(c)
+	}
 }
 
 // ServeHTTP implements http.Handler.

@@ -5,6 +5,7 @@ package disk
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"syscall"
 	"time"
@@ -12,22 +13,27 @@ import (
 
 // Reserve is a part of the disk that a directory is on. It is safe for concurrent use; nil
 // is none.
+//
+// Its last part is held by a file, so that it is there even if others fill the disk: Spend.
 type Reserve struct {
-	dir   string
-	bytes int64
-	free  func(dir string) (int64, error)
+	dir     string
+	bytes   int64
+	ballast ballast
+	log     *slog.Logger
+	free    func(dir string) (int64, error)
 
 	mu    sync.Mutex
 	asked time.Time
 	err   error
 }
 
-// New returns a reserve of so many bytes where dir is; 0 is none.
-func New(dir string, bytes int64) *Reserve {
+// New returns a reserve of so many bytes where dir is; 0 is none. The log is told when its
+// last part is used.
+func New(dir string, bytes int64, log *slog.Logger) *Reserve {
 	if bytes == 0 {
 		return nil
 	}
-	return &Reserve{dir: dir, bytes: bytes, free: Free}
+	return &Reserve{dir: dir, bytes: bytes, ballast: newBallast(dir, bytes), log: log, free: Free}
 }
 
 // freshness is how long an answer holds: less than a fast disk takes to fill a reserve.

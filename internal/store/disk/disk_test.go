@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,7 @@ import (
 func TestReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := int64(100)
-		r := New("/", 50)
+		r := New(t.TempDir(), 50, slog.New(slog.DiscardHandler))
 		r.free = func(string) (int64, error) { return free, nil }
 		if err := r.Room(); err != nil {
 			t.Fatal(err)
@@ -39,7 +40,7 @@ func TestReserve(t *testing.T) {
 }
 
 func TestNoReserve(t *testing.T) {
-	r := New("/", 0)
+	r := New("/", 0, nil)
 	from := bytes.NewReader(nil)
 	if r.Room() != nil || r.Reader(from) != io.Reader(from) {
 		t.Error("a reserve of nothing keeps something")

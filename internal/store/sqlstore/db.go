@@ -26,10 +26,15 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // DB is an open database. Its methods are safe for concurrent use.
 type DB struct {
+	// Reserve is where transactions find space on a full disk. Set before use; nil is none.
+	Reserve *disk.Reserve
+
 	backend     backend
 	generations generations
 	touched     topic // by the batch that is being committed; the writer's alone
@@ -125,7 +130,7 @@ func open(ctx context.Context, where string, ready func(backend, context.Context
 		return nil, err
 	}
 	if err := ready(b, ctx); err != nil {
-		return nil, errors.Join(err, b.close())
+		return nil, errors.Join(withoutSpace(err), b.close())
 	}
 	db := &DB{backend: b, work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go db.writer()
@@ -213,6 +218,7 @@ func (db *DB) commit(batch []job) {
 	results := make([]error, len(batch))
 	db.touched = contents
 	lasting := slices.ContainsFunc(batch, func(j job) bool { return j.lasting })
+	db.Reserve.Spend()
 	err := db.transact(lasting, func(tx transaction) error {
 		for i, j := range batch {
 			if results[i] = savepoint(tx, j); errors.Is(results[i], errBroken) {
@@ -223,7 +229,11 @@ func (db *DB) commit(batch []job) {
 	})
 	db.generations.grow(db.touched)
 	for i, j := range batch {
-		j.done <- withoutSpace(errors.Join(results[i], err))
+		err := withoutSpace(errors.Join(results[i], err))
+		if errors.Is(err, syscall.ENOSPC) {
+			db.Reserve.SpendAll() // for whoever tries again
+		}
+		j.done <- err
 	}
 }
 

@@ -112,18 +112,9 @@ const (
 
 // Run works on jobs until ctx ends. It is a background duty.
 func (q *Queue) Run(ctx context.Context) error {
-	// What this server had under way when it was killed waits for nobody.
-	if err := q.db.backend.release(ctx, q.server); ctx.Err() != nil {
+	client := q.started(ctx)
+	if client == nil {
 		return nil
-	} else if err != nil {
-		return fmt.Errorf("taking up jobs again: %w", err)
-	}
-	client, err := q.db.backend.river(q.config())
-	if err != nil {
-		return fmt.Errorf("the job queue: %w", err)
-	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("starting the job queue: %w", err)
 	}
 	<-ctx.Done()
 	q.stopping.Store(true)
@@ -133,6 +124,41 @@ func (q *Queue) Run(ctx context.Context) error {
 		return fmt.Errorf("jobs did not end in time: %w", err)
 	}
 	return nil
+}
+
+// started starts the client that works, and tries again, later and later, while that fails:
+// starting writes, and a server on a full disk can still be asked for what it has. It is nil
+// once ctx has ended.
+func (q *Queue) started(ctx context.Context) riverClient {
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		client, err := q.start(ctx)
+		if err == nil {
+			return client
+		}
+		if ctx.Err() == nil {
+			q.log.Error("background work cannot begin; it is tried again", "err", err, "in", pause)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (q *Queue) start(ctx context.Context) (riverClient, error) {
+	// What this server had under way when it was killed waits for nobody.
+	if err := q.db.backend.release(ctx, q.server); err != nil {
+		return nil, fmt.Errorf("taking up jobs again: %w", err)
+	}
+	client, err := q.db.backend.river(q.config())
+	if err != nil {
+		return nil, fmt.Errorf("the job queue: %w", err)
+	}
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return nil, fmt.Errorf("starting the job queue: %w", err)
+	}
+	return client, nil
 }
 
 // config is that of the client that works. Jobs of a server that is gone for good are

@@ -124,7 +124,8 @@ func (s *sqlite) syncAgain(lasting bool) error {
 func sqliteFull(err error) bool {
 	switch e := err.(type) {
 	case *modernc.Error:
-		return e.Code()&0xff == codes.SQLITE_FULL
+		// The second is about the file beside the database that a start makes.
+		return e.Code()&0xff == codes.SQLITE_FULL || e.Code() == codes.SQLITE_IOERR_SHMSIZE
 	case interface{ Unwrap() error }:
 		return sqliteFull(e.Unwrap())
 	case interface{ Unwrap() []error }:

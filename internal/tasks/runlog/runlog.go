@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Key names a log: the registry's resource ID and the run's ID. A registry that is
@@ -25,6 +27,10 @@ type Key struct{ Registry, RunID string }
 // Logs is a directory of logs. It is safe for concurrent use; the logs of one run
 // are appended by one agent at a time.
 type Logs struct {
+	// Reserve is where the last words of a run find space on a full disk. Set before use;
+	// nil is none.
+	Reserve *disk.Reserve
+
 	dir string
 	mu  sync.Mutex
 }
@@ -96,6 +102,7 @@ func (l *Logs) open(key Key) (*os.File, int64, error) {
 func (l *Logs) AppendLast(key Key, text string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.Reserve.Spend()
 	f, size, err := l.open(key)
 	if err != nil {
 		return err

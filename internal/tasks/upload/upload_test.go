@@ -3,6 +3,7 @@ package upload
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -155,7 +156,7 @@ func TestBlocksAreBounded(t *testing.T) {
 	if err := u.PutBlock(New("r"), "two", strings.NewReader("x")); err != nil {
 		t.Errorf("another upload: %v", err)
 	}
-	u.Reserve = disk.New(t.TempDir(), 1<<62)
+	u.Reserve = disk.New(t.TempDir(), 1<<62, slog.New(slog.DiscardHandler))
 	if err := u.Put(New("r"), strings.NewReader("x")); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("on a full disk: %v", err)
 	}
