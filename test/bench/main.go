@@ -149,14 +149,20 @@ func (b *bench) connect() (err error) {
 
 // az runs a client command, discards its output and returns how long it took.
 func (b *bench) az(args ...string) (time.Duration, error) {
+	began := time.Now()
+	_, err := b.output(args...)
+	return time.Since(began), err
+}
+
+// output runs a client command and returns what it prints.
+func (b *bench) output(args ...string) (string, error) {
 	cmd := exec.Command(b.program, args...)
 	cmd.Env = append(os.Environ(), append(b.server.Exports(), "ACRUX_CONFIG_DIR="+filepath.Join(b.dir, "client"))...)
-	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
 	}
-	return time.Since(began), err
+	return strings.TrimSpace(string(out)), err
 }
 
 const taskFile = `steps:

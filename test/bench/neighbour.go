@@ -13,24 +13,25 @@ import (
 	"github.com/acrux/acrux/test/fixture"
 )
 
-// hostile is a run that takes what it can get: processors, processes, memory, connections
-// to the services of its run, the server's attention for its log, and disk.
-const hostile = `version: v1.1.0
-steps:
-- {id: spin, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 16); do while :; do :; done & done; wait'"}
-- {id: fork, detach: true, cmd: "--pids-limit 1000 $Registry/base:1 sh -c 'while :; do sleep 600 & done 2>/dev/null'"}
-- {id: grow, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do tail -c 100g /dev/zero; done 2>/dev/null'"}
-- {id: call, detach: true, cmd: "$Registry/base:1 sh -c 'for i in $(seq 1500); do (sleep 600 | nc 169.254.169.254 80) & done 2>/dev/null; wait'"}
-- {id: fill, detach: true, cmd: "$Registry/base:1 sh -c 'while :; do dd if=/dev/zero of=/f bs=1M count=1000; done 2>/dev/null'"}
-- {id: talk, cmd: "$Registry/base:1 sh -c 'yes | head -c ${TALK}'", timeout: 600}
-- {id: stay, cmd: "$Registry/base:1 sleep 600"}
-`
+// hostile is what a run takes that takes what it can get: processors, processes, memory,
+// connections to the services of its run, disk, and the server's attention for its log.
+var hostile = []struct{ what, step string }{
+	{"spins", `cmd: "$Registry/base:1 sh -c 'for i in $(seq 16); do while :; do :; done & done; wait'"`},
+	{"forks", `cmd: "--pids-limit 1000 $Registry/base:1 sh -c 'while :; do sleep 600 & done 2>/dev/null'"`},
+	{"fills memory", `cmd: "$Registry/base:1 sh -c 'while :; do tail -c 100g /dev/zero; done 2>/dev/null'"`},
+	{"connects", `cmd: "$Registry/base:1 sh -c 'for i in $(seq 1500); do (sleep 600 | nc 169.254.169.254 80) & done 2>/dev/null; wait'"`},
+	{"writes", `cmd: "$Registry/base:1 sh -c 'while :; do dd if=/dev/zero of=/f bs=1M count=1000; done 2>/dev/null'"`},
+	{"talks", `cmd: "$Registry/base:1 sh -c 'while :; do yes | head -c 1m; sleep 1; done'"`},
+}
 
 // modest is what another tenant's run does meanwhile: half a second of one processor.
 const modest = "$Registry/base:1 sh -c 'i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done'"
 
-// neighbour measures how another tenant's run fares beside a hostile one, and what the
-// server has then.
+// settling is how long a hostile run has to get what it can.
+const settling = 20 * time.Second
+
+// neighbour measures how another tenant's run fares beside a hostile one, by what that does
+// and with all of it, and what the server has then.
 func (b *bench) neighbour() error {
 	if err := b.tenants(); err != nil {
 		return err
@@ -40,24 +41,55 @@ func (b *bench) neighbour() error {
 		return err
 	}
 	row("a modest run alone, p50 of 15", ms(alone), "")
+	var all []string
+	for _, h := range hostile {
+		all = append(all, h.step)
+		if err := b.beside(h.what, alone, "", h.step); err != nil {
+			return err
+		}
+	}
+	return b.beside("does all of that", alone, "1.20", all...)
+}
+
+// beside measures modest runs beside a run of those steps.
+func (b *bench) beside(what string, alone time.Duration, promised string, steps ...string) error {
+	text := "version: v1.1.0\nsteps:\n"
+	for _, step := range steps {
+		text += "- detach: true\n  " + step + "\n"
+	}
+	text += "- cmd: $Registry/base:1 sleep 600\n"
 	file := filepath.Join(b.dir, "hostile.yaml")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(hostile, "${TALK}", "50m")), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if _, err := b.az("acr", "task", "create", "--registry", "hostile", "--name", "hostile", "--context", "/dev/null", "--file", file, "--assign-identity"); err != nil {
+	if _, err := b.az("acr", "run", "--registry", "hostile", "--no-wait", "--file", file, "/dev/null"); err != nil {
 		return err
 	}
-	if _, err := b.az("acr", "task", "run", "--registry", "hostile", "--name", "hostile", "--no-wait"); err != nil {
-		return err
-	}
-	time.Sleep(20 * time.Second) // until it has what it can get
+	time.Sleep(settling)
 	beside, err := b.modestRuns()
 	if err != nil {
 		return err
 	}
-	row("a modest run beside a hostile one, p50 of 15", ms(beside), "")
-	row("the second by the first", fmt.Sprintf("%.2f", float64(beside)/float64(alone)), "1.20")
-	return b.holdings()
+	row("… beside one that "+what, fmt.Sprintf("%s %.2f ×", ms(beside), float64(beside)/float64(alone)), promised)
+	if len(steps) > 1 {
+		if err := b.holdings(); err != nil {
+			return err
+		}
+	}
+	return b.endHostile()
+}
+
+// endHostile cancels the hostile run and waits until it has ended.
+func (b *bench) endHostile() error {
+	id, err := b.output("acr", "task", "list-runs", "--registry", "hostile", "--query", "[0].runId", "--output", "tsv")
+	if err != nil {
+		return err
+	}
+	if _, err := b.az("acr", "task", "cancel-run", "--registry", "hostile", "--run-id", id); err != nil {
+		return err
+	}
+	time.Sleep(settling / 4) // what it had is given back
+	return nil
 }
 
 // tenants makes a server with two registries.

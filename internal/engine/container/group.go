@@ -24,6 +24,12 @@ type Bounds struct {
 type Group struct {
 	path    string // "" is nowhere: nothing is bounded
 	manager cgroups.Manager
+	runtime *Runtime
+
+	// Of Balance alone.
+	shares uint64
+	kills  int            // by the kernel, for want of memory
+	killed map[string]int // of that by container, where only containers are told of
 }
 
 // OpenGroup makes a control group; its name must be free and fit for a file. The caller
@@ -32,7 +38,7 @@ func (r *Runtime) OpenGroup(name string, b Bounds) (*Group, error) {
 	if r.rootless {
 		return &Group{}, nil
 	}
-	g := &Group{path: path.Join("/", r.cgroup, name)}
+	g := &Group{path: path.Join("/", r.cgroup, name), runtime: r}
 	resources := b.resources()
 	var err error
 	if g.manager, err = manager.New(&cgroups.Cgroup{Path: g.path, Resources: resources}); err != nil {
@@ -44,6 +50,9 @@ func (r *Runtime) OpenGroup(name string, b Bounds) (*Group, error) {
 	if err := g.manager.Set(resources); err != nil {
 		return nil, errors.Join(fmt.Errorf("setting the bounds of a control group: %w", err), g.Close())
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.groups[g] = true
 	return g, nil
 }
 
@@ -78,6 +87,9 @@ func (g *Group) Close() error {
 	if g == nil || g.manager == nil {
 		return nil
 	}
+	g.runtime.mu.Lock()
+	delete(g.runtime.groups, g)
+	g.runtime.mu.Unlock()
 	var err error
 	for range 200 { // the kernel may need a moment after the last process
 		if err = g.manager.Destroy(); err == nil {

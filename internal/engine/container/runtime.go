@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,6 +32,9 @@ type Runtime struct {
 	// rootless is whether root is that of a user namespace, who may not make control
 	// groups: then nothing is limited.
 	rootless bool
+
+	mu     sync.Mutex
+	groups map[*Group]bool // open ones
 }
 
 // New returns a runtime that keeps its state in root, which it makes if need be.
@@ -39,7 +43,7 @@ func New(root string) (*Runtime, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of container states: %w", err)
 	}
-	return &Runtime{state: root, cgroup: CgroupName(root), rootless: userns.Inside()}, nil
+	return &Runtime{state: root, cgroup: CgroupName(root), rootless: userns.Inside(), groups: map[*Group]bool{}}, nil
 }
 
 // Limits reports whether processors, memory and processes of containers can be limited.

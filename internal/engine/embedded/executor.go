@@ -147,10 +147,33 @@ func (e *Executor) startDuties(o Options) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var duties sync.WaitGroup
 	duties.Go(func() { e.tidy(ctx) })
+	if e.Limits() {
+		duties.Go(func() { e.balance(ctx) })
+	}
 	if o.DiskReserve > 0 {
 		duties.Go(func() { e.watchDisk(ctx, o.DiskReserve) })
 	}
 	e.stopDuties = func() { cancel(); duties.Wait() }
+}
+
+// balanceInterval is how often runs get their shares of the processors anew.
+const balanceInterval = time.Second
+
+// balance shares the processors among the runs, until ctx ends.
+func (e *Executor) balance(ctx context.Context) {
+	ticker := time.NewTicker(balanceInterval)
+	defer ticker.Stop()
+	for told := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := e.runtime.Balance(); err != nil && !told {
+			e.log.Warn("processors are shared evenly, however much runs use", "err", err)
+			told = true
+		}
+	}
 }
 
 // take makes the directory and locks it. Its path is made real, since mounts are
