@@ -1,10 +1,12 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -145,14 +147,84 @@ func (s Assignments) Assignment(ctx context.Context, scope arm.ID, name string) 
 	return a, err
 }
 
-// AssignmentsOf implements rbac.Store.
-func (s Assignments) AssignmentsOf(ctx context.Context, principal identity.ObjectID) ([]rbac.Assignment, error) {
-	return collect(ctx, s.DB, scanAssignment, selectAssignment+`WHERE principal_id = $1 ORDER BY created, name`, lower(principal))
+// Assignments implements rbac.Store.
+func (s Assignments) Assignments(ctx context.Context, q rbac.Query) ([]rbac.Assignment, error) {
+	if len(q.Below) == 0 && q.N == 0 && q.After == (rbac.Place{}) {
+		return s.assignmentsAt(ctx, q.At, q.Principal)
+	}
+	var all []rbac.Assignment
+	for _, in := range scopesOf(q) {
+		for _, part := range in.parts(q.After) {
+			query, args := part.query(q.Principal, q.N-len(all))
+			some, err := collect(ctx, s.DB, scanAssignment, query, args...)
+			if err != nil {
+				return nil, err
+			}
+			if all = append(all, some...); q.N > 0 && len(all) >= q.N {
+				return all, nil
+			}
+		}
+	}
+	return all, nil
 }
 
-// Assignments implements rbac.Store.
-func (s Assignments) Assignments(ctx context.Context) ([]rbac.Assignment, error) {
-	return collect(ctx, s.DB, scanAssignment, selectAssignment+`ORDER BY created, name`)
+// assignmentsAt are all that a principal, or everybody, has at some scopes. What every check
+// asks is one statement.
+func (s Assignments) assignmentsAt(ctx context.Context, scopes []arm.ID, principal identity.ObjectID) ([]rbac.Assignment, error) {
+	args := []any{lower(principal)}
+	where := `WHERE ($1 = '' OR principal_id = $1)`
+	if principal != "" {
+		where = `WHERE principal_id = $1`
+	}
+	places := make([]string, len(scopes))
+	for i, id := range scopes {
+		args = append(args, id.Key())
+		places[i] = fmt.Sprint("$", len(args))
+	}
+	return collect(ctx, s.DB, scanAssignment, selectAssignment+where+` AND scope IN (`+strings.Join(places, ", ")+`) ORDER BY scope, name`, args...)
+}
+
+// scopesOf are where the scopes of a query are, in the order of their keys.
+func scopesOf(q rbac.Query) []interval {
+	var all []interval
+	for _, id := range q.At {
+		all = append(all, at(id.Key()))
+	}
+	for _, id := range q.Below {
+		all = append(all, under(id))
+	}
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
+	return all
+}
+
+// stretch are the assignments at the scopes of an interval, or, if that has one scope
+// alone, those of them whose name comes after another. Both are ranges of an index.
+type stretch struct {
+	interval
+	name string
+}
+
+// parts are what of the interval comes after a place.
+func (i interval) parts(after rbac.Place) []stretch {
+	var all []stretch
+	if i.from <= after.Scope && after.Scope < i.to {
+		all = append(all, stretch{at(after.Scope), after.Name})
+	}
+	if rest, ok := i.rest(after.Scope); ok {
+		all = append(all, stretch{rest, ""})
+	}
+	return all
+}
+
+func (i stretch) query(principal identity.ObjectID, n int) (string, []any) {
+	args, where := []any{i.from, i.name, limit(n)}, `scope = $1 AND name > $2`
+	if i.interval != at(i.from) {
+		args[1], where = i.to, `scope >= $1 AND scope < $2`
+	}
+	if principal != "" {
+		args, where = append(args, lower(principal)), where+` AND principal_id = $4`
+	}
+	return selectAssignment + `WHERE ` + where + ` ORDER BY scope, name LIMIT $3`, args
 }
 
 // PutAssignment implements rbac.Store.

@@ -93,22 +93,28 @@ func (s Registry) PutManifest(ctx context.Context, name registry.Name, m registr
 		if _, err := s.exec(ctx, `INSERT INTO payloads (digest, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, m.Digest, m.Body); err != nil {
 			return err
 		}
-		var known int
-		if err := s.queryRow(ctx, `SELECT count(*) FROM manifests WHERE repository = $1 AND digest = $2 AND deleted = 0`, repo, m.Digest).Scan(&known); err != nil {
+		there, deleted := 0, 0 // before
+		err = s.queryRow(ctx, `SELECT 1, CASE WHEN deleted = 0 THEN 0 ELSE 1 END FROM manifests WHERE repository = $1 AND digest = $2`, repo, m.Digest).Scan(&there, &deleted)
+		if err := instead(err, nil); err != nil {
 			return err
 		}
-		id, err := s.insertManifest(ctx, repo, m)
+		id, err := s.insertManifest(ctx, repo, name.Registry, m)
 		if err != nil {
 			return err
+		}
+		if there == 0 {
+			if err := s.execAll(ctx, written(repo, name, m)); err != nil {
+				return err
+			}
 		}
 		if err := s.linkManifest(ctx, repo, id, m); err != nil {
 			return err
 		}
-		return s.count(ctx, repo, 0, 1-known, m.Updated)
+		return s.count(ctx, repo, 0, 1-there+deleted, m.Updated)
 	})
 }
 
-func (s Registry) insertManifest(ctx context.Context, repo int64, m registry.Manifest) (id int64, err error) {
+func (s Registry) insertManifest(ctx context.Context, repo int64, registryName string, m registry.Manifest) (id int64, err error) {
 	annotations := ""
 	if len(m.Annotations) > 0 {
 		text, err := json.Marshal(m.Annotations)
@@ -118,12 +124,12 @@ func (s Registry) insertManifest(ctx context.Context, repo int64, m registry.Man
 		annotations = string(text)
 	}
 	err = s.queryRow(ctx, `INSERT INTO manifests (repository, digest, media_type, artifact_type, config_type, subject, annotations,
-		architecture, os, size, image_size, created, updated, attributes, untagged)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13)
+		architecture, os, size, image_size, created, updated, attributes, untagged, registry)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13, $15)
 		ON CONFLICT (repository, digest) DO UPDATE SET updated = excluded.updated, deleted = 0,
 			untagged = CASE WHEN manifests.untagged = 0 THEN 0 ELSE excluded.updated END RETURNING id`,
 		repo, m.Digest, m.MediaType, m.ArtifactType, m.ConfigType, m.Subject, annotations,
-		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes).Scan(&id)
+		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes, registryName).Scan(&id)
 	return id, err
 }
 

@@ -1,0 +1,83 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/tasks/run"
+)
+
+// derived is the migration after that of lists: it writes what lists are read from for the
+// documents and runs that an older version left, as putTerms, countNew and PutRun do.
+func derived() *goose.Migration {
+	return goose.NewGoMigration(8, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		return errors.Join(deriveTerms(ctx, tx), deriveOutputs(ctx, tx))
+	}}, nil)
+}
+
+// deriveBatch is how many rows are in memory at once.
+const deriveBatch = 1000
+
+// eachBatch calls fn with what a query finds, which goes on after the last key of the
+// batch before and has deriveBatch rows at most.
+func eachBatch[T any](ctx context.Context, tx *sql.Tx, scan func(row) (T, error), query string, after func(T) []any, first []any, fn func(T) error) error {
+	for place := first; ; {
+		rows, err := tx.QueryContext(ctx, query, slices.Concat(place, []any{deriveBatch})...)
+		if err != nil {
+			return err
+		}
+		var batch []T
+		for rows.Next() {
+			one, err := scan(rows)
+			if err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			batch = append(batch, one)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		for _, one := range batch {
+			if err := fn(one); err != nil {
+				return err
+			}
+		}
+		if len(batch) < deriveBatch {
+			return nil
+		}
+		place = after(batch[len(batch)-1])
+	}
+}
+
+func deriveTerms(ctx context.Context, tx *sql.Tx) error {
+	write := func(doc resource.Document) error {
+		for _, term := range doc.Terms() {
+			if _, err := tx.ExecContext(ctx, insertTerm, doc.Kind.Key(), string(term), doc.ID.Key()); err != nil {
+				return fmt.Errorf("writing the terms of %s: %w", doc.ID, err)
+			}
+		}
+		_, err := tx.ExecContext(ctx, addToCount, doc.ID.Parent().Key(), doc.Kind.Key())
+		return err
+	}
+	key := func(doc resource.Document) []any { return []any{doc.ID.Key()} }
+	return eachBatch(ctx, tx, scanDocument, selectDocument+`WHERE d.key > $1 ORDER BY d.key LIMIT $2`, key, []any{""}, write)
+}
+
+func deriveOutputs(ctx context.Context, tx *sql.Tx) error {
+	write := func(r run.Row) error {
+		for _, output := range outputs(r) {
+			if _, err := tx.ExecContext(ctx, insertOutput, r.Registry.Key(), output, r.Number); err != nil {
+				return fmt.Errorf("writing the outputs of %s: %w", r.ID(), err)
+			}
+		}
+		return nil
+	}
+	place := func(r run.Row) []any { return []any{r.Registry.Key(), r.Number} }
+	return eachBatch(ctx, tx, scanRun, selectRun+`WHERE (registry, number) > ($1, $2) ORDER BY registry, number LIMIT $3`, place, []any{"", 0}, write)
+}
