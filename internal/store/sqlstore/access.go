@@ -52,8 +52,43 @@ func (s Principals) PrincipalsOf(ctx context.Context, resourceKey string) ([]ide
 }
 
 // Principals implements identity.Store.
-func (s Principals) Principals(ctx context.Context) ([]identity.Principal, error) {
-	return collect(ctx, s.DB, scanPrincipal, selectPrincipal+`ORDER BY display_name, object_id`)
+func (s Principals) Principals(ctx context.Context, users bool, q identity.Query) ([]identity.Principal, error) {
+	where := `kind <> 'User'`
+	if users {
+		where = `kind = 'User'`
+	}
+	query, args := sorted(where, q)
+	return collect(ctx, s.DB, scanPrincipal, selectPrincipal+query, args...)
+}
+
+// sorted is the condition, order and limit of a list of the directory, beside a condition
+// that stands in an index. Each is one range of it.
+func sorted(where string, q identity.Query, args ...any) (string, []any) {
+	and := func(condition string, values ...any) {
+		for _, value := range values {
+			args = append(args, value)
+			condition = strings.Replace(condition, "?", fmt.Sprint("$", len(args)), 1)
+		}
+		where += ` AND ` + condition
+	}
+	name, prefix := strings.ToLower(q.Name), strings.ToLower(q.Prefix)
+	switch {
+	case q.Name != "" && q.After.Name == name:
+		and(`sort_name = ? AND object_id > ?`, name, lower(q.After.ID))
+	case q.Name != "" && q.After.Name < name:
+		and(`sort_name = ?`, name)
+	case q.Name != "":
+		and(`sort_name = ? AND sort_name > ?`, name, q.After.Name) // it is over
+	case q.After != (identity.Place{}) && q.After.Name >= prefix:
+		and(`(sort_name, object_id) > (?, ?)`, q.After.Name, lower(q.After.ID))
+	case prefix != "":
+		and(`sort_name >= ?`, prefix)
+	}
+	if prefix != "" { // a range ends where the last character is followed by the last one there is
+		and(`sort_name <= ?`, prefix+"\U0010FFFF")
+	}
+	args = append(args, limit(q.N))
+	return `WHERE ` + where + ` ORDER BY sort_name, object_id LIMIT $` + fmt.Sprint(len(args)), args
 }
 
 // PutPrincipal implements identity.Store.
@@ -68,11 +103,11 @@ func (s Principals) PutPrincipal(ctx context.Context, p identity.Principal) erro
 		if others > 0 {
 			return identity.ErrExists
 		}
-		_, err = s.exec(ctx, `INSERT INTO principals (object_id, app_id, user_name, kind, display_name, resource, resource_key, disabled, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-			ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, disabled = excluded.disabled`,
+		_, err = s.exec(ctx, `INSERT INTO principals (object_id, app_id, user_name, kind, display_name, resource, resource_key, disabled, created, sort_name)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, sort_name = excluded.sort_name, disabled = excluded.disabled`,
 			lower(p.ObjectID), optional(lower(p.ClientID)), optional(strings.ToLower(p.UserName)), p.Kind, p.DisplayName,
-			p.Resource, strings.ToLower(p.Resource), bit(p.Disabled), micros(p.Created))
+			p.Resource, strings.ToLower(p.Resource), bit(p.Disabled), micros(p.Created), strings.ToLower(p.DisplayName))
 		if err != nil || !p.Disabled {
 			return err
 		}

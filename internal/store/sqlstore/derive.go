@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 
@@ -17,7 +18,7 @@ import (
 // documents and runs that an older version left, as putTerms, countNew and PutRun do.
 func derived() *goose.Migration {
 	return goose.NewGoMigration(8, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-		return errors.Join(deriveTerms(ctx, tx), deriveOutputs(ctx, tx))
+		return errors.Join(deriveTerms(ctx, tx), deriveOutputs(ctx, tx), deriveNames(ctx, tx, `principals`), deriveNames(ctx, tx, `applications`))
 	}}, nil)
 }
 
@@ -80,4 +81,19 @@ func deriveOutputs(ctx context.Context, tx *sql.Tx) error {
 	}
 	place := func(r run.Row) []any { return []any{r.Registry.Key(), r.Number} }
 	return eachBatch(ctx, tx, scanRun, selectRun+`WHERE (registry, number) > ($1, $2) ORDER BY registry, number LIMIT $3`, place, []any{"", 0}, write)
+}
+
+// deriveNames writes what the objects of a table of the directory are sorted by.
+func deriveNames(ctx context.Context, tx *sql.Tx, table string) error {
+	type named struct{ id, name string }
+	scan := func(r row) (n named, err error) {
+		err = r.Scan(&n.id, &n.name)
+		return n, err
+	}
+	write := func(n named) error {
+		_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET sort_name = $2 WHERE object_id = $1`, n.id, strings.ToLower(n.name))
+		return err
+	}
+	place := func(n named) []any { return []any{n.id} }
+	return eachBatch(ctx, tx, scan, `SELECT object_id, display_name FROM `+table+` WHERE object_id > $1 ORDER BY object_id LIMIT $2`, place, []any{""}, write)
 }

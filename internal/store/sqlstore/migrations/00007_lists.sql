@@ -66,3 +66,11 @@ CREATE TABLE run_outputs (
     FOREIGN KEY (registry, number) REFERENCES runs (registry, number) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX run_outputs_of_run ON run_outputs (registry, number);
+
+-- Objects of the directory by display name, in lower case. The next migration writes it.
+ALTER TABLE principals ADD COLUMN sort_name TEXT NOT NULL DEFAULT '';
+CREATE INDEX principals_people ON principals (sort_name, object_id) WHERE kind = 'User';
+CREATE INDEX principals_services ON principals (sort_name, object_id) WHERE kind <> 'User';
+ALTER TABLE applications ADD COLUMN sort_name TEXT NOT NULL DEFAULT '';
+CREATE INDEX applications_by_name ON applications (sort_name, object_id);
+CREATE INDEX applications_by_owner ON applications (owner, sort_name, object_id);
