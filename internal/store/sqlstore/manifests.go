@@ -56,19 +56,30 @@ func (s Registry) Manifests(ctx context.Context, name registry.Name, q registry.
 	if err != nil {
 		return nil, err
 	}
-	page, args := goOn(q.Order, q.After, `m.updated`, `m.digest`, `$2`, []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled})
-	return collect(ctx, s.DB, scanTagged, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0))
+	tags := 0 // all
+	if q.Tags > 0 {
+		tags = q.Tags + 1 // tells whether there are more
+	}
+	page, args := goOn(q.Order, q.After, `m.updated`, `m.digest`, `$2`, []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled, limit(tags)})
+	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanTagged(r, q.Tags) }, `SELECT `+manifestColumns+`,
+		(SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0) ORDER BY name LIMIT $6) AS first)
 		FROM manifests m WHERE m.repository = $1 AND m.deleted = 0 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `+page+` LIMIT $3`, args...)
 }
 
-// scanTagged reads a manifest with the names of its tags.
-func scanTagged(r row) (registry.Manifest, error) {
+// scanTagged reads a manifest with the names of its tags, of which it keeps n; 0 keeps all.
+func scanTagged(r row, n int) (registry.Manifest, error) {
 	var tags string
 	m, err := scanManifest(r, &tags)
 	if err != nil {
 		return m, err
 	}
-	return m, json.Unmarshal([]byte(tags), &m.Tags)
+	if err := json.Unmarshal([]byte(tags), &m.Tags); err != nil {
+		return m, err
+	}
+	if m.MoreTags = n > 0 && len(m.Tags) > n; m.MoreTags {
+		m.Tags = m.Tags[:n]
+	}
+	return m, nil
 }
 
 // Referrers implements registry.Store.
@@ -77,10 +88,13 @@ func (s Registry) Referrers(ctx context.Context, name registry.Name, q registry.
 	if err != nil {
 		return nil, err
 	}
+	args, only := []any{repo, q.Subject, registry.ListEnabled, q.Last, limit(q.N)}, ``
+	if q.ArtifactType != "" {
+		args, only = append(args, q.ArtifactType), ` AND m.artifact_type = $6`
+	}
 	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanManifest(r) },
 		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.deleted = 0 AND m.attributes & $3 <> 0
-		AND ($4 = '' OR m.artifact_type = $4) AND m.digest > $5 ORDER BY m.digest LIMIT $6`,
-		repo, q.Subject, registry.ListEnabled, q.ArtifactType, q.Last, limit(q.N))
+		AND m.digest > $4`+only+` ORDER BY m.digest LIMIT $5`, args...)
 }
 
 // PutManifest implements registry.Store.
