@@ -68,9 +68,9 @@ func (r *Registries) Get(ctx context.Context, id arm.ID) (arm.Resource[Propertie
 	return r.named(res), err
 }
 
-// List returns all registries below scope.
-func (r *Registries) List(ctx context.Context, scope arm.ID) ([]arm.Resource[Properties], error) {
-	all, err := r.Collection.List(ctx, scope)
+// List returns the registries that the query selects.
+func (r *Registries) List(ctx context.Context, q resource.Query) ([]arm.Resource[Properties], error) {
+	all, err := r.Collection.List(ctx, q)
 	for i := range all {
 		all[i] = r.named(all[i])
 	}

@@ -76,7 +76,8 @@ type Manifest struct {
 	Body         []byte          // filled in by Store.Manifest only
 	Blobs        []digest.Digest // to be stored: what it names
 	Children     []digest.Digest
-	Tags         []string // filled in by Store.Manifests
+	Tags         []string // by name; filled in by Store.Manifests
+	MoreTags     bool     // there are others; filled in by Store.Manifests
 
 	config digest.Digest // of an image
 }
@@ -117,7 +118,7 @@ type Store interface {
 	// Repositories lists those that are to be listed.
 	Repositories(ctx context.Context, registry string, page Page) ([]string, error)
 	// Size is how many bytes the content of a registry has; what several of its
-	// repositories have in common counts once.
+	// repositories have in common counts once. It is kept, not counted.
 	Size(ctx context.Context, registry string) (int64, error)
 	// RepositorySize is the same for one repository, or ErrNoRepository.
 	RepositorySize(ctx context.Context, name Name) (int64, error)
@@ -141,6 +142,8 @@ type Store interface {
 
 	// Manifest finds by tag or digest, or ErrNoManifest.
 	Manifest(ctx context.Context, name Name, reference string) (Manifest, error)
+	// Manifests and Tags list what the query selects. The time they take depends on how many
+	// they return, not on how many there are.
 	Manifests(ctx context.Context, name Name, query ManifestQuery) ([]Manifest, error)
 	// Referrers lists those that are to be listed.
 	Referrers(ctx context.Context, name Name, query ReferrerQuery) ([]Manifest, error)
@@ -197,6 +200,7 @@ type ManifestQuery struct {
 	Page
 	Order  Order // ByName is by digest
 	Hidden bool  // also those that are not to be listed
+	Tags   int   // how many tags each of them has at most; 0: all
 }
 
 // ReferrerQuery selects manifests with this subject, by digest.

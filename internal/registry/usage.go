@@ -42,11 +42,11 @@ func (r *Registries) Usages(ctx context.Context, id arm.ID, content *Content) ([
 		name, typ string
 		limit     int64
 	}{{"Webhooks", "webhooks", limit.webhooks}, {"ScopeMaps", "scopeMaps", limit.tokens}, {"Tokens", "tokens", limit.tokens}} {
-		docs, err := r.Store.List(ctx, reg.ID, arm.NewKind(Kind.String()+"/"+of.typ))
+		n, err := r.Store.Count(ctx, reg.ID, arm.NewKind(Kind.String()+"/"+of.typ))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Usage{of.name, of.limit, int64(len(docs)), "Count"})
+		all = append(all, Usage{of.name, of.limit, n, "Count"})
 	}
 	return all, nil
 }

@@ -54,7 +54,7 @@ func (f *Federated) Put(ctx context.Context, put resource.Put[FederatedPropertie
 }
 
 func (f *Federated) checkOthers(ctx context.Context, id arm.ID, t Trust) error {
-	all, err := f.List(ctx, id.Parent())
+	all, err := f.List(ctx, resource.Query{Scope: id.Parent()})
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (f *Federated) TrustsOf(ctx context.Context, p Principal) ([]Trust, error) 
 	if err != nil || id.Kind().Key() != UserAssigned.Key() {
 		return nil, nil // users, and identities that come with another resource
 	}
-	all, err := f.List(ctx, id)
+	all, err := f.List(ctx, resource.Query{Scope: id})
 	if err != nil {
 		return nil, fmt.Errorf("reading whom %s trusts: %w", p.Resource, err)
 	}

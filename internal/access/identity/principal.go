@@ -69,6 +69,23 @@ var (
 	ErrExists = errors.New("there is one already")
 )
 
+// Query selects objects of the directory, in the order of their display names in lower
+// case, and of their object IDs where those are the same. What it returns decides how long
+// it takes, not what there is.
+type Query struct {
+	Name   string   // only those of this display name, whatever its case; empty: of any
+	Prefix string   // only those whose display name begins so, whatever its case
+	Owner  ObjectID // of registrations, only those of this owner; empty: of all
+	After  Place    // where the list goes on
+	N      int      // how many at most; 0: all
+}
+
+// Place is the place of an object in a list; the zero Place is before all of them.
+type Place struct {
+	Name string // the display name in lower case
+	ID   ObjectID
+}
+
 // Store keeps principals. Its methods take part in ctx's transaction.
 type Store interface {
 	resource.Transactor
@@ -80,8 +97,8 @@ type Store interface {
 	PrincipalByUserName(ctx context.Context, name string) (Principal, error)
 	// PrincipalsOf returns the principals that belong to a resource.
 	PrincipalsOf(ctx context.Context, resourceKey string) ([]Principal, error)
-	// Principals returns all, by display name.
-	Principals(ctx context.Context) ([]Principal, error)
+	// Principals returns users, or everybody else, that the query selects.
+	Principals(ctx context.Context, users bool, q Query) ([]Principal, error)
 	// PutPrincipal writes one, new or not; ErrExists if its client ID or user name is
 	// another's. A principal that is disabled loses its refresh tokens.
 	PutPrincipal(ctx context.Context, p Principal) error

@@ -73,8 +73,8 @@ type Registrations interface {
 	Registration(ctx context.Context, id ObjectID) (Registration, error)
 	// RegistrationByClientID finds by client ID, or ErrNotFound.
 	RegistrationByClientID(ctx context.Context, id ClientID) (Registration, error)
-	// Registrations returns all, by display name.
-	Registrations(ctx context.Context) ([]Registration, error)
+	// Registrations returns those that the query selects.
+	Registrations(ctx context.Context, q Query) ([]Registration, error)
 	PutRegistration(ctx context.Context, r Registration) error
 	// DeleteRegistration removes the application with its credentials. Its service
 	// principal is removed by DeletePrincipal.

@@ -16,7 +16,8 @@ type Decision struct {
 	Principal   identity.Principal
 	Action      string
 	Scope       arm.ID
-	Looked      []Look // the assignments that were not enough
+	Looked      []Look // the assignments that were not enough; some of them if there are many
+	More        bool   // there are others, none of which covers the scope
 }
 
 // Look is one assignment that was looked at, and why it did not do.
@@ -90,6 +91,9 @@ func (d Decision) Explain() string {
 				b.WriteString(";")
 			}
 			b.WriteString(" " + look.Why())
+		}
+		if d.More {
+			b.WriteString("; and others, none of which covers this scope")
 		}
 		b.WriteString(".")
 	}

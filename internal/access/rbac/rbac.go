@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,14 +42,36 @@ var (
 type Store interface {
 	// Assignment finds by scope and name, or ErrNotFound.
 	Assignment(ctx context.Context, scope arm.ID, name string) (Assignment, error)
-	// AssignmentsOf returns those of a principal, anywhere.
-	AssignmentsOf(ctx context.Context, principal identity.ObjectID) ([]Assignment, error)
-	// Assignments returns all.
-	Assignments(ctx context.Context) ([]Assignment, error)
+	// Assignments returns those that the query selects, in the order of scope and name. The
+	// time it takes depends on how many it returns, not on how many there are.
+	Assignments(ctx context.Context, q Query) ([]Assignment, error)
 	// PutAssignment writes one, new or of the same scope and name; ErrDuplicate if the
 	// same principal, role and scope exist under another name.
 	PutAssignment(ctx context.Context, a Assignment) error
 	DeleteAssignment(ctx context.Context, scope arm.ID, name string) error
+}
+
+// Query selects assignments. What it says is true of each of them.
+type Query struct {
+	At        []arm.ID          // its scope is one of these,
+	Below     []arm.ID          // or lies below one of these, none of which lies below another
+	Principal identity.ObjectID // whose it is; empty: anybody's
+	After     Place             // where the list goes on
+	N         int               // how many at most; 0: all
+}
+
+// Place is the place of an assignment in a list; the zero Place is before all of them.
+type Place struct {
+	Scope string // key of the ID
+	Name  string // in lower case
+}
+
+// Place is where the assignment is in a list.
+func (a Assignment) Place() Place { return Place{a.Scope.Key(), strings.ToLower(a.Name)} }
+
+// Everywhere selects whatever a principal has.
+func Everywhere(principal identity.ObjectID) Query {
+	return Query{At: []arm.ID{{}}, Below: []arm.ID{{}}, Principal: principal}
 }
 
 // Checker decides. An assignment counts from the moment the store has it: what is
@@ -79,24 +102,78 @@ func (c *Checker) Check(ctx context.Context, principal identity.ObjectID, action
 	})
 }
 
+// decide asks for the assignments that cover the scope, of which there are few whatever else
+// the principal has.
 func (c *Checker) decide(ctx context.Context, principal identity.ObjectID, action string, scope arm.ID) (Decision, error) {
 	d := Decision{PrincipalID: principal, Action: action, Scope: scope}
-	assignments, err := c.Store.AssignmentsOf(ctx, principal)
+	covering, err := c.Store.Assignments(ctx, Query{At: scope.Scopes(), Principal: principal})
 	if err != nil {
 		return d, fmt.Errorf("reading the role assignments of %s: %w", principal, err)
 	}
-	for _, a := range assignments {
+	for _, a := range covering {
 		role, known := RoleByID(a.RoleID)
-		look := Look{Assignment: a, Role: role, InScope: a.Scope.Contains(scope), Permits: known && role.Permits(action)}
-		if look.InScope && look.Permits {
-			d.Allowed = true
-			break
-		}
-		d.Looked = append(d.Looked, look)
+		d.Allowed = d.Allowed || known && role.Permits(action)
 	}
-	d.Principal, err = c.who(ctx, principal)
-	d.Allowed = d.Allowed && !d.Principal.Disabled
-	return d, err
+	if d.Principal, err = c.who(ctx, principal); err != nil {
+		return d, err
+	}
+	if d.Allowed = d.Allowed && !d.Principal.Disabled; d.Allowed {
+		return d, nil
+	}
+	return d, c.explain(ctx, &d, covering)
+}
+
+// maxLooked bounds how many assignments an explanation names beside those that cover the
+// scope.
+const maxLooked = 20
+
+// explain notes which assignments were not enough.
+func (c *Checker) explain(ctx context.Context, d *Decision, covering []Assignment) error {
+	q := Everywhere(d.PrincipalID)
+	q.N = len(covering) + maxLooked + 1
+	all, err := c.Store.Assignments(ctx, q)
+	if err != nil {
+		return fmt.Errorf("reading the role assignments of %s: %w", d.PrincipalID, err)
+	}
+	elsewhere := slices.DeleteFunc(all, func(a Assignment) bool { return a.Scope.Contains(d.Scope) })
+	if d.More = len(elsewhere) > maxLooked; d.More {
+		elsewhere = elsewhere[:maxLooked]
+	}
+	for _, a := range append(covering, elsewhere...) {
+		role, known := RoleByID(a.RoleID)
+		d.Looked = append(d.Looked, Look{Assignment: a, Role: role, InScope: a.Scope.Contains(d.Scope), Permits: known && role.Permits(d.Action)})
+	}
+	slices.SortStableFunc(d.Looked, func(a, b Look) int { return a.Assignment.Created.Compare(b.Assignment.Created) })
+	return nil
+}
+
+// Where returns at which scopes, at or below one, a principal may do an action: the topmost
+// of them, in the order of their keys. It is the scope itself if it is everywhere, and nil
+// if it is nowhere.
+func (c *Checker) Where(ctx context.Context, principal identity.ObjectID, action string, scope arm.ID) ([]arm.ID, error) {
+	d, err := c.Check(ctx, principal, action, scope)
+	switch {
+	case err != nil:
+		return nil, err
+	case d.Allowed:
+		return []arm.ID{scope}, nil
+	case d.Principal.Disabled:
+		return nil, nil
+	}
+	all, err := c.Store.Assignments(ctx, Query{Below: []arm.ID{scope}, Principal: principal})
+	if err != nil {
+		return nil, fmt.Errorf("reading the role assignments of %s: %w", principal, err)
+	}
+	var scopes []arm.ID
+	have := map[string]bool{} // by key: what is above comes before what is below
+	for _, a := range all {
+		role, known := RoleByID(a.RoleID)
+		above := slices.ContainsFunc(a.Scope.Scopes(), func(id arm.ID) bool { return have[id.Key()] })
+		if known && role.Permits(action) && !above {
+			scopes, have[a.Scope.Key()] = append(scopes, a.Scope), true
+		}
+	}
+	return scopes, nil
 }
 
 // who finds the principal for an explanation; one that is gone is named by its ID.

@@ -47,16 +47,17 @@ func (c *Collection[P]) Lookup(ctx context.Context, key, value string) (arm.Reso
 	return decode[P](doc)
 }
 
-// List returns all resources of the kind below scope.
-func (c *Collection[P]) List(ctx context.Context, scope arm.ID) ([]arm.Resource[P], error) {
-	if scope.Group != "" {
-		if err := CheckParents(ctx, c.Store, scope.Child("", "")); err != nil {
+// List returns the resources of the kind that the query selects.
+func (c *Collection[P]) List(ctx context.Context, q Query) ([]arm.Resource[P], error) {
+	q.Kind = c.Kind
+	if q.Scope.Group != "" {
+		if err := CheckParents(ctx, c.Store, q.Scope.Child("", "")); err != nil {
 			return nil, err
 		}
 	}
-	docs, err := c.Store.List(ctx, scope, c.Kind)
+	docs, err := c.Store.List(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("listing %s below %s: %w", c.Kind, scope, err)
+		return nil, fmt.Errorf("listing %s below %s: %w", c.Kind, q.Scope, err)
 	}
 	all := make([]arm.Resource[P], 0, len(docs))
 	for _, doc := range docs {

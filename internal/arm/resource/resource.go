@@ -51,9 +51,12 @@ type Store interface {
 	Get(ctx context.Context, id arm.ID) (Document, error)
 	// Lookup returns the document of the kind that has the key, or ErrNotFound.
 	Lookup(ctx context.Context, kind arm.Kind, key, value string) (Document, error)
-	// List returns the documents of the kind below scope, which is not among them
-	// itself, in the order of their keys; a zero kind means all kinds.
-	List(ctx context.Context, scope arm.ID, kind arm.Kind) ([]Document, error)
+	// List returns the documents that the query selects, in the order of their keys. The
+	// time it takes depends on how many it returns, not on how many there are.
+	List(ctx context.Context, q Query) ([]Document, error)
+	// Count returns how many documents of the kind have parent as their parent. It is
+	// kept, not counted.
+	Count(ctx context.Context, parent arm.ID, kind arm.Kind) (int64, error)
 	// Put writes a document, new or not; ErrDuplicate if a key is taken.
 	Put(ctx context.Context, doc Document) error
 	// Delete removes the document and everything that hangs on it: documents,
@@ -73,7 +76,10 @@ type Transactor interface {
 // a caller that is already authorised.
 type Provider[P any] interface {
 	Get(ctx context.Context, id arm.ID) (arm.Resource[P], error)
-	List(ctx context.Context, scope arm.ID) ([]arm.Resource[P], error)
+	// List returns the resources of the type that the query selects, whose kind need not be
+	// set. One that is short of N is the last: a provider that leaves something out of what
+	// is stored reads on.
+	List(ctx context.Context, q Query) ([]arm.Resource[P], error)
 	// Put creates or replaces; created tells which.
 	Put(ctx context.Context, put Put[P]) (res arm.Resource[P], created bool, err error)
 	// Delete removes; existed is false if there was nothing to remove.

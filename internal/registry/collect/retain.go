@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/registry"
 )
 
@@ -30,7 +31,7 @@ const eventAge = 7 * 24 * time.Hour
 
 // Tidy goes through all registries once, and collects.
 func (j *Janitor) Tidy(ctx context.Context, now time.Time) (Report, error) {
-	all, err := j.Registries.List(ctx, arm.ID{})
+	all, err := j.Registries.List(ctx, resource.Query{})
 	if err != nil {
 		return Report{}, err
 	}

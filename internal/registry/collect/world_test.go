@@ -37,6 +37,7 @@ type world struct {
 	keeps     bool // soft delete is on
 	now       time.Time
 	dir       string
+	where     string // the database
 }
 
 // newWorld makes a world in memory, where there is such a directory: what is tested here
@@ -57,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { must(t, db.Close()) })
 	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
 	must(t, err)
-	w := &world{store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, now: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC), dir: dir}
+	w := &world{store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, now: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC), dir: dir, where: where}
 	w.Content = &registry.Content{Store: w.store.Registry, Blobs: blobs, Policies: func(context.Context, string) (registry.Policies, error) {
 		status := "disabled"
 		if w.keeps {

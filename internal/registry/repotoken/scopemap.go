@@ -1,10 +1,12 @@
 package repotoken
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,14 +107,32 @@ func (m *ScopeMaps) Get(ctx context.Context, id arm.ID) (ScopeMap, error) {
 	return ScopeMap{}, err
 }
 
-// List returns the scope maps of a registry.
-func (m *ScopeMaps) List(ctx context.Context, scope arm.ID) ([]ScopeMap, error) {
-	made, err := m.Collection.List(ctx, scope)
+// List returns the scope maps of a registry that the query selects. Names that begin with
+// an underscore are the system's, and stand where the order of keys has them.
+func (m *ScopeMaps) List(ctx context.Context, q resource.Query) ([]ScopeMap, error) {
+	all, err := m.Collection.List(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	all, err := m.systemMaps(ctx, scope)
-	return append(all, made...), err
+	fixed, err := m.systemMaps(ctx, q.Scope)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range fixed {
+		if s.ID.Key() > q.After && within(q.Only, s.ID) {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b ScopeMap) int { return cmp.Compare(a.ID.Key(), b.ID.Key()) })
+	if q.N > 0 && len(all) > q.N {
+		all = all[:q.N]
+	}
+	return all, nil
+}
+
+// within reports whether an ID is at or below one of some; nil are all.
+func within(only []arm.ID, id arm.ID) bool {
+	return only == nil || slices.ContainsFunc(only, func(o arm.ID) bool { return o.Contains(id) })
 }
 
 // Put creates or changes a scope map. What it permits counts from the next request of
@@ -159,7 +179,7 @@ func (m *ScopeMaps) Delete(ctx context.Context, id arm.ID) (existed bool, err er
 		if err := resource.CheckParents(ctx, m.Store, id); err != nil {
 			return err
 		}
-		tokens, err := m.tokens.List(ctx, id.Parent())
+		tokens, err := m.tokens.List(ctx, resource.Query{Scope: id.Parent()})
 		if err != nil {
 			return err
 		}

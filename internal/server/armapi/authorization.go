@@ -116,21 +116,30 @@ func (s *Server) listAssignments(ctx context.Context, c *Call, scope arm.ID) (an
 	if err := s.allow(ctx, c, "Microsoft.Authorization/roleAssignments/read", scope); err != nil {
 		return answer{}, err
 	}
-	all, err := s.Checker.Store.Assignments(ctx)
+	p, err := c.paging()
 	if err != nil {
 		return answer{}, err
 	}
 	filter := c.Query("$filter")
-	principal := principalFilter.FindStringSubmatch(filter)
-	atScope := strings.Contains(strings.ToLower(filter), "atscope()")
-	var values []any
-	for _, a := range all {
-		relevant := a.Scope.Contains(scope) || !atScope && scope.Contains(a.Scope)
-		if relevant && (principal == nil || strings.EqualFold(principal[1], string(a.PrincipalID))) {
-			values = append(values, s.assignmentBody(a))
+	q := rbac.Query{At: scope.Scopes(), N: p.length + 1}
+	q.After.Scope, q.After.Name, _ = strings.Cut(p.after, placeSeparator)
+	if m := principalFilter.FindStringSubmatch(filter); m != nil {
+		if q.Principal = identity.ObjectID(m[1]); m[1] == "" {
+			return page(), nil // nobody's
 		}
 	}
-	return page(values...), nil
+	if !strings.Contains(strings.ToLower(filter), "atscope()") {
+		q.Below = []arm.ID{scope}
+	}
+	all, err := s.Checker.Store.Assignments(ctx, q)
+	if err != nil {
+		return answer{}, err
+	}
+	found := cut(all, p.length, func(a rbac.Assignment) string { return a.Place().Scope + placeSeparator + a.Place().Name })
+	for i := range found.values {
+		found.values[i] = s.assignmentBody(all[i])
+	}
+	return c.page(p, found), nil
 }
 
 func (s *Server) assignment(ctx context.Context, c *Call, scope arm.ID, name string) (answer, error) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 )
 
 // filter is a $filter of the listings over all types: a conjunction of members that
@@ -42,22 +43,24 @@ func contains(members []string, name string) bool {
 	return false
 }
 
-// equals reports whether the filter does not speak of the member, or names this value.
-func (f filter) equals(member, value string) bool {
-	want, given := f[strings.ToLower(member)]
-	return !given || strings.EqualFold(want, value)
-}
-
-// tagged reports whether tags are as tagName and tagValue want them.
-func (f filter) tagged(tags map[string]string) bool {
-	name, given := f["tagname"]
-	if !given {
-		return true
+// terms are those of the resources that the filter names, the rarest first.
+func (f filter) terms() ([]resource.Term, error) {
+	var all []resource.Term
+	if name, given := f["name"]; given {
+		all = append(all, resource.NameTerm(name))
 	}
-	for have, value := range tags {
-		if want, ok := f["tagvalue"]; strings.EqualFold(have, name) && (!ok || want == value) {
-			return true
-		}
+	name, named := f["tagname"]
+	value, valued := f["tagvalue"]
+	switch {
+	case named && valued:
+		all = append(all, resource.TagValueTerm(name, value))
+	case named:
+		all = append(all, resource.TagTerm(name))
+	case valued:
+		return nil, problem.New(problem.Invalid, "InvalidFilterInQueryString", "The filter names a tagValue and no tagName.").On("$filter")
 	}
-	return false
+	if location, given := f["location"]; given {
+		all = append(all, resource.LocationTerm(location))
+	}
+	return all, nil
 }

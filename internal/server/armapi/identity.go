@@ -2,12 +2,12 @@ package armapi
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 )
 
 // associated lists the resources that a user-assigned identity is assigned to, of those
@@ -19,18 +19,19 @@ func (h handlers) associated(ctx context.Context, c *Call) (any, error) {
 	if c.Query("$filter") != "" {
 		return nil, problem.New(problem.Unsupported, "NotImplemented", "$filter of associated resources is not available in this version of Acrux.").On("$filter")
 	}
-	docs, err := h.server.Documents.List(ctx, arm.SubscriptionID(c.ID.Subscription), arm.Kind{})
-	if err != nil {
-		return nil, err
-	}
 	values := []any{}
-	for _, doc := range docs {
-		has := slices.ContainsFunc(doc.Identity.UserIDs(), func(id string) bool { return strings.EqualFold(id, c.ID.String()) })
-		if !has || c.Allow(ctx, doc.Kind.String()+"/read", doc.ID) != nil {
-			continue
+	for _, k := range h.server.ordered {
+		q := resource.Below(arm.SubscriptionID(c.ID.Subscription), k.Kind)
+		q.Terms = []resource.Term{resource.IdentityTerm(c.ID.String())}
+		docs, err := h.server.Documents.List(ctx, q)
+		if err != nil {
+			return nil, err
 		}
-		values = append(values, map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": strings.ToLower(doc.Kind.String()), "resourceGroup": doc.ID.Group,
-			"subscriptionId": doc.ID.Subscription, "subscriptionDisplayName": subscriptionName})
+		for _, doc := range docs {
+			if c.Allow(ctx, doc.Kind.String()+"/read", doc.ID) == nil {
+				values = append(values, associatedBody(doc))
+			}
+		}
 	}
 	total := len(values)
 	skip, err := number(c, "$skip")
@@ -46,6 +47,11 @@ func (h handlers) associated(ctx context.Context, c *Call) (any, error) {
 		values = values[:min(top, len(values))]
 	}
 	return map[string]any{"totalCount": total, "value": values}, nil
+}
+
+func associatedBody(doc resource.Document) map[string]any {
+	return map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": strings.ToLower(doc.Kind.String()), "resourceGroup": doc.ID.Group,
+		"subscriptionId": doc.ID.Subscription, "subscriptionDisplayName": subscriptionName}
 }
 
 // number reads a parameter that is a number or is left out.

@@ -79,16 +79,11 @@ func (c *Call) tag(etag string) {
 	}
 }
 
-func (m mounted[P]) list(ctx context.Context, c *Call) ([]item, error) {
-	all, err := m.provider.List(ctx, c.ID)
-	if err != nil {
-		return nil, err
-	}
-	items := make([]item, len(all))
-	for i, res := range all {
-		items[i] = item{id: res.ID, value: res}
-	}
-	return items, nil
+func (m mounted[P]) list(ctx context.Context, _ *Call, q resource.Query) (part, error) {
+	length := q.N
+	q.N++ // tells whether there are more
+	all, err := m.provider.List(ctx, q)
+	return cut(all, length, func(res arm.Resource[P]) string { return res.ID.Key() }), err
 }
 
 // request is the body of a PUT or PATCH.

@@ -53,7 +53,7 @@ func (s *Server) empty(k arm.Kind, oldest string) {
 			}
 			return nil, resource.NotFound(k.Canonical(c.ID))
 		},
-		list: func(ctx context.Context, c *Call) ([]item, error) {
-			return nil, resource.CheckParents(ctx, s.Documents, c.ID.Child("", ""))
+		list: func(ctx context.Context, c *Call, _ resource.Query) (part, error) {
+			return part{}, resource.CheckParents(ctx, s.Documents, c.ID.Child("", ""))
 		}})
 }

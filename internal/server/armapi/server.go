@@ -65,7 +65,7 @@ type kind struct {
 	oldest  string // oldest api-version
 	tagged  bool   // its resources have tags
 	get     func(ctx context.Context, c *Call) (any, error)
-	list    func(ctx context.Context, c *Call) ([]item, error)
+	list    func(ctx context.Context, c *Call, q resource.Query) (part, error) // of N entries at most
 	put     func(ctx context.Context, c *Call) (answer, error)
 	patch   func(ctx context.Context, c *Call) (answer, error)
 	delete  func(ctx context.Context, c *Call) (answer, error)
@@ -84,12 +84,6 @@ func (a action) permission(k *kind) string {
 		return k.prefix + "/" + a.name + "/read"
 	}
 	return k.prefix + "/" + a.name + "/action"
-}
-
-// item is one resource of a list, with the ID that rbac is asked about.
-type item struct {
-	id    arm.ID
-	value any
 }
 
 // answer is what a write answers.
@@ -360,31 +354,40 @@ func notAllowed(method string, k arm.Kind) error {
 	return problem.New(problem.NotAllowed, "MethodNotAllowed", "The method %s is not allowed on '%s'.", method, k)
 }
 
-// list answers with those resources the caller may read. Who may not read at the
-// scope itself still sees what was given to him below it.
-func (s *Server) list(ctx context.Context, c *Call, k *kind) (answer, error) {
-	denied := s.allow(ctx, c, k.prefix+"/read", c.ID)
-	if denied != nil && !problem.Is(denied, problem.Denied) {
-		return answer{}, denied
-	}
-	items, err := k.list(ctx, c)
-	if err != nil && denied != nil {
-		return answer{}, denied // he need not know what is there
-	}
+// list answers with a part of those resources that the caller may read, all of which have
+// the terms. Who may not read at the scope itself still sees what was given to him below it.
+func (s *Server) list(ctx context.Context, c *Call, k *kind, terms ...resource.Term) (answer, error) {
+	p, err := c.paging()
 	if err != nil {
 		return answer{}, err
 	}
-	page := arm.Page[any]{Value: []any{}}
-	for _, it := range items {
-		if denied == nil || s.allow(ctx, c, k.prefix+"/read", it.id) == nil {
-			page.Value = append(page.Value, it.value)
+	q := resource.Query{Scope: c.ID, Kind: k.Kind, Terms: terms, Page: resource.Page{After: p.after, N: p.length}}
+	denied := s.allow(ctx, c, k.prefix+"/read", c.ID)
+	if denied != nil {
+		if !problem.Is(denied, problem.Denied) {
+			return answer{}, denied
+		}
+		if q.Only, err = s.Checker.Where(ctx, c.Caller.ObjectID, k.prefix+"/read", c.ID); err != nil {
+			return answer{}, err
+		}
+		if len(q.Only) == 0 {
+			return answer{}, denied
 		}
 	}
-	if denied != nil && len(page.Value) == 0 {
+	found, err := k.list(ctx, c, q)
+	switch {
+	case err != nil && denied != nil && !bad(err):
+		return answer{}, denied // he need not know what is there
+	case err != nil:
+		return answer{}, err
+	case denied != nil && len(found.values) == 0 && found.next == "" && p.after == "":
 		return answer{}, denied
 	}
-	return answer{status: http.StatusOK, body: page}, nil
+	return c.page(p, found), nil
 }
+
+// bad reports whether a request is wrong whatever there is.
+func bad(err error) bool { return problem.Is(err, problem.Invalid) }
 
 func (s *Server) act(ctx context.Context, c *Call, t target) (answer, error) {
 	a, ok := t.kind.actions[strings.ToLower(t.action)]

@@ -2,15 +2,13 @@ package armapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 
-	"github.com/acrux/acrux/internal/access/tenant"
+	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/arm/resource"
 )
 
 // subscriptions serves what lies above resource types: tenants, subscriptions,
@@ -124,7 +122,9 @@ func (s *Server) subscriptionBody() map[string]any {
 
 // listSubscriptions shows the subscription to those who have any role in it.
 func (s *Server) listSubscriptions(ctx context.Context, c *Call) (answer, error) {
-	assignments, err := s.Checker.Store.AssignmentsOf(ctx, c.Caller.ObjectID)
+	q := rbac.Everywhere(c.Caller.ObjectID)
+	q.N = 1
+	assignments, err := s.Checker.Store.Assignments(ctx, q)
 	if err != nil || len(assignments) == 0 {
 		return page(), err
 	}
@@ -145,58 +145,6 @@ func (s *Server) subscription(ctx context.Context, c *Call) (answer, error) {
 func (s *Server) locations(context.Context, *Call) (answer, error) {
 	return page(map[string]any{"id": "/subscriptions/" + s.Subscription + "/locations/" + s.Location, "name": s.Location,
 		"displayName": s.Location, "regionalDisplayName": s.Location, "metadata": map[string]any{"regionType": "Physical"}}), nil
-}
-
-// resources lists the resources of all types, or those of them the filter names, that
-// the caller may read.
-func (s *Server) resources(scope arm.ID) serveFunc {
-	return func(ctx context.Context, c *Call) (answer, error) {
-		only, err := parseFilter(c.Query("$filter"), "resourceType", "resourceGroup", "name", "location", "tagName", "tagValue")
-		if err != nil {
-			return answer{}, err
-		}
-		docs, err := s.Documents.List(ctx, scope, arm.NewKind(only["resourcetype"]))
-		if err != nil {
-			return answer{}, err
-		}
-		var values []any
-		for _, doc := range docs {
-			if len(doc.ID.Names) != 1 || !only.names(doc) || s.allow(ctx, c, doc.Kind.String()+"/read", doc.ID) != nil {
-				continue
-			}
-			value := map[string]any{"id": doc.ID.String(), "name": doc.ID.Name(), "type": doc.Kind.String(),
-				"location": doc.Location, "tags": doc.Tags, "sku": doc.SKU, "identity": doc.Identity}
-			if err := expand(value, doc, c.Query("$expand")); err != nil {
-				return answer{}, err
-			}
-			values = append(values, value)
-		}
-		return page(values...), nil
-	}
-}
-
-// expand adds the members that a listing has on request.
-func expand(value map[string]any, doc resource.Document, members string) error {
-	for member := range strings.SplitSeq(members, ",") {
-		switch strings.ToLower(strings.TrimSpace(member)) {
-		case "createdtime":
-			value["createdTime"] = arm.Time(doc.Created)
-		case "changedtime":
-			value["changedTime"] = arm.Time(doc.Updated)
-		case "provisioningstate":
-			state := struct{ ProvisioningState string }{"Succeeded"} // of those that never were in another
-			if err := json.Unmarshal(doc.Properties, &state); err != nil {
-				return fmt.Errorf("the document of %s: %w", doc.ID, err)
-			}
-			value["provisioningState"] = state.ProvisioningState
-		}
-	}
-	return nil
-}
-
-// names reports whether the filter names the document.
-func (f filter) names(doc resource.Document) bool {
-	return f.equals("resourceGroup", doc.ID.Group) && f.equals("name", doc.ID.Name()) && f.equals("location", doc.Location) && f.tagged(doc.Tags)
 }
 
 // groups serves resource groups, whose IDs have no namespace: they go through the
@@ -227,17 +175,11 @@ func (s *Server) listGroups(ctx context.Context, c *Call, k *kind) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
-	ans, err := s.list(ctx, c, k)
+	terms, err := only.terms()
 	if err != nil {
 		return answer{}, err
 	}
-	var values []any
-	for _, value := range ans.body.(arm.Page[any]).Value {
-		if only.tagged(value.(tenant.Group).Tags) {
-			values = append(values, value)
-		}
-	}
-	return page(values...), nil
+	return s.list(ctx, c, k, terms...)
 }
 
 func (s *Server) providers(context.Context, *Call) (answer, error) {

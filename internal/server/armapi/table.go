@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/registry/repotoken"
@@ -237,32 +239,35 @@ var (
 	runFilter    = regexp.MustCompile(`(?i)RunId\s+eq\s+'([^']*)'`)
 )
 
-// maxRuns is how many runs a list shows if the client does not say.
-const maxRuns = 1000
-
-func (h handlers) runs(ctx context.Context, c *Call) ([]item, error) {
+func (h handlers) runs(ctx context.Context, c *Call, q resource.Query) (part, error) {
 	if len(c.ID.Names) != 1 {
-		return nil, notRouted(c.ID.String() + "/runs")
+		return part{}, notRouted(c.ID.String() + "/runs")
 	}
 	text := c.Query("$filter")
 	filter := run.Filter{Task: matched(taskFilter, text), Status: matched(statusFilter, text), RunID: matched(runFilter, text),
-		Output: matched(outputFilter, text), Top: maxRuns}
-	if top := c.Query("$top"); top != "" {
-		n, err := strconv.Atoi(top)
+		Output: matched(outputFilter, text), Top: q.N}
+	if q.After != "" {
+		n, err := strconv.ParseInt(q.After, 10, 64)
 		if err != nil || n < 1 {
-			return nil, problem.New(problem.Invalid, "InvalidParameterValue", "The value '%s' of $top is not a positive number.", top).On("$top")
+			return part{}, badSkipToken(c.skipToken())
 		}
-		filter.Top = min(n, maxRuns)
+		filter.Before = n
 	}
-	all, err := h.Runs.List(ctx, c.ID, filter)
+	all, next, err := h.Runs.List(ctx, c.ID, filter)
 	if err != nil {
-		return nil, err
+		return part{}, err
 	}
-	items := make([]item, len(all))
-	for i, r := range all {
-		items[i] = item{id: r.ID, value: r}
+	var found part
+	for _, r := range all {
+		// Who was given single runs sees them among as many as a page has; the next may have others.
+		if q.Only == nil || slices.ContainsFunc(q.Only, func(id arm.ID) bool { return id.Contains(r.ID) }) {
+			found.values = append(found.values, r)
+		}
 	}
-	return items, nil
+	if next != 0 {
+		found.next = strconv.FormatInt(next, 10)
+	}
+	return found, nil
 }
 
 func matched(pattern *regexp.Regexp, text string) string {

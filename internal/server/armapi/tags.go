@@ -169,7 +169,7 @@ func (s *Server) tagNames(ctx context.Context, c *Call) (answer, error) {
 	if err := s.allow(ctx, c, "Microsoft.Resources/subscriptions/tagNames/read", scope); err != nil {
 		return answer{}, err
 	}
-	docs, err := s.Documents.List(ctx, scope, arm.Kind{})
+	docs, err := s.Documents.List(ctx, resource.Query{Scope: scope})
 	if err != nil {
 		return answer{}, err
 	}

@@ -17,15 +17,40 @@ func (c *call) applicationObject(app identity.Registration) object {
 }
 
 func (c *call) listApplications() (answer, error) {
-	all, err := c.server.Directory.Registrations(c.Context())
+	directory := c.server.Directory
+	return c.list(listing{set: "applications", known: applicationProperties,
+		unique: func(property, value string) (found []object, known bool, err error) {
+			var app identity.Registration
+			switch property {
+			case "id":
+				app, err = directory.Registration(c.Context(), identity.ObjectID(value))
+			case "appId":
+				app, err = directory.RegistrationByClientID(c.Context(), identity.ClientID(value))
+			default:
+				return nil, false, nil
+			}
+			return foundOne(c.applicationObject(app), err)
+		},
+		read: func(q identity.Query) ([]object, error) {
+			all, err := directory.Registrations(c.Context(), q)
+			return objectsOf(all, c.applicationObject), err
+		}})
+}
+
+// foundOne is what was found under something unique: one object, or none.
+func foundOne(o object, err error) ([]object, bool, error) {
 	if err != nil {
-		return answer{}, err
+		return nil, true, orNobody(err)
 	}
+	return []object{o}, true, nil
+}
+
+func objectsOf[T any](all []T, render func(T) object) []object {
 	objects := make([]object, len(all))
-	for i, app := range all {
-		objects[i] = c.applicationObject(app)
+	for i, one := range all {
+		objects[i] = render(one)
 	}
-	return c.list("applications", applicationProperties, objects)
+	return objects
 }
 
 // application finds the one that the path names.

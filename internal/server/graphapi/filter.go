@@ -25,22 +25,31 @@ var (
 // maxFilter bounds the comparisons of a filter.
 const maxFilter = 50
 
+// clause is a comparison that an object must fit, from which it is known where to look.
+type clause struct {
+	property, value string
+	prefix          bool // the property begins with the value, else it is it or has it
+}
+
 // parseFilter reads an OData filter: comparisons joined by "and" or by "or", of
 // properties that are known. An empty one fits everything. What it does not understand
-// is an error: to answer with all objects, or with none, would be a wrong answer.
-func parseFilter(source string, known []string) (filter, error) {
+// is an error: to answer with all objects, or with none, would be a wrong answer. The
+// clauses are true of all that fits.
+func parseFilter(source string, known []string) (_ filter, must []clause, _ error) {
 	if strings.TrimSpace(source) == "" {
-		return func(map[string]any) bool { return true }, nil
+		return func(map[string]any) bool { return true }, nil, nil
 	}
 	parts, conjunction := splitFilter(source)
 	filters := make([]filter, len(parts))
 	for i, part := range parts {
 		f, property := parseComparison(part)
 		if f == nil || !slices.Contains(known, property) || len(parts) > maxFilter {
-			return nil, problem.New(problem.Invalid, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause '%s'.", part).
+			return nil, nil, problem.New(problem.Invalid, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause '%s'.", part).
 				Hint("filters are: name eq 'X', startswith(name,'X'), name in ('X','Y'), list/any(x:x eq 'X'), joined by 'and' or by 'or'; names are %s", strings.Join(known, ", "))
 		}
-		filters[i] = f
+		if filters[i] = f; conjunction {
+			must = append(must, clausesOf(part)...)
+		}
 	}
 	return func(properties map[string]any) bool {
 		for _, f := range filters {
@@ -49,7 +58,21 @@ func parseFilter(source string, known []string) (filter, error) {
 			}
 		}
 		return conjunction
-	}, nil
+	}, must, nil
+}
+
+// clausesOf is the clause that a comparison is, if it is one.
+func clausesOf(part string) []clause {
+	if m := equal.FindStringSubmatch(part); m != nil && m[3] == "" {
+		return []clause{{property: m[1], value: unquote(m[2])}}
+	}
+	if m := member.FindStringSubmatch(part); m != nil {
+		return []clause{{property: m[1], value: unquote(m[4])}}
+	}
+	if m := starts.FindStringSubmatch(part); m != nil {
+		return []clause{{property: m[1], value: unquote(m[2]), prefix: true}}
+	}
+	return nil
 }
 
 // splitFilter cuts a filter at the "and" or "or" outside of quotes. Where both occur the

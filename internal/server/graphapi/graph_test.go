@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/server/servertest"
@@ -260,7 +261,7 @@ func TestRights(t *testing.T) {
 		}
 	}
 	// An owner stays one without the right to assign roles, and for his own alone.
-	assignments, err := w.Checker.Store.AssignmentsOf(t.Context(), assigner.ObjectID)
+	assignments, err := w.Checker.Store.Assignments(t.Context(), rbac.Everywhere(assigner.ObjectID))
 	if err != nil || len(assignments) != 1 || w.Checker.Store.DeleteAssignment(t.Context(), assignments[0].Scope, assignments[0].Name) != nil {
 		t.Fatal(assignments, err)
 	}

@@ -91,15 +91,12 @@ func (c *call) me() (answer, error) {
 
 // owned lists the applications that the caller registered, and their service principals.
 func (c *call) owned() (answer, error) {
-	apps, err := c.server.Directory.Registrations(c.Context())
+	apps, err := c.server.Directory.Registrations(c.Context(), identity.Query{Owner: c.caller.ObjectID})
 	if err != nil {
 		return answer{}, err
 	}
 	objects := []object{}
 	for _, app := range apps {
-		if app.Owner != c.caller.ObjectID {
-			continue
-		}
 		objects = append(objects, c.applicationObject(app))
 		p, err := c.server.Directory.PrincipalByClientID(c.Context(), app.ClientID)
 		if err := orNobody(err); err != nil {
@@ -109,5 +106,5 @@ func (c *call) owned() (answer, error) {
 			objects = append(objects, c.principalObject(p))
 		}
 	}
-	return c.list("directoryObjects", principalProperties, objects)
+	return c.list(allOf("directoryObjects", principalProperties, objects))
 }

@@ -3,7 +3,6 @@ package graphapi
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -41,22 +40,35 @@ func (c *call) whole(set string, o object) (map[string]any, error) {
 	return o.properties, nil
 }
 
-// principals returns those of the directory that are users, or that are not.
-func (c *call) principals(users bool) ([]identity.Principal, error) {
-	all, err := c.server.Directory.Principals(c.Context())
-	return slices.DeleteFunc(all, func(p identity.Principal) bool { return (p.Kind == identity.User) != users }), err
+// principals is the listing of users, or of everybody else.
+func (c *call) principals(set string, known []string, users bool, render func(identity.Principal) object) listing {
+	directory := c.server.Directory
+	return listing{set: set, known: known,
+		unique: func(property, value string) (found []object, known bool, err error) {
+			var p identity.Principal
+			switch property {
+			case "id":
+				p, err = directory.Principal(c.Context(), identity.ObjectID(value))
+			case "appId", "servicePrincipalNames":
+				p, err = directory.PrincipalByClientID(c.Context(), identity.ClientID(value))
+			case "userPrincipalName":
+				p, err = directory.PrincipalByUserName(c.Context(), value)
+			default:
+				return nil, false, nil
+			}
+			if err == nil && (p.Kind == identity.User) != users {
+				err = identity.ErrNotFound
+			}
+			return foundOne(render(p), err)
+		},
+		read: func(q identity.Query) ([]object, error) {
+			all, err := directory.Principals(c.Context(), users, q)
+			return objectsOf(all, render), err
+		}}
 }
 
 func (c *call) listPrincipals() (answer, error) {
-	all, err := c.principals(false)
-	if err != nil {
-		return answer{}, err
-	}
-	objects := make([]object, len(all))
-	for i, p := range all {
-		objects[i] = c.principalObject(p)
-	}
-	return c.list("servicePrincipals", principalProperties, objects)
+	return c.list(c.principals("servicePrincipals", principalProperties, false, c.principalObject))
 }
 
 // principal finds the service principal that the path names.
@@ -233,7 +245,7 @@ func (c *call) owners(app identity.Registration) (answer, error) {
 			objects = append(objects, c.anyObject(p))
 		}
 	}
-	return c.list("directoryObjects", principalProperties, objects)
+	return c.list(allOf("directoryObjects", principalProperties, objects))
 }
 
 // anyObject renders a principal as what it is.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/acrux/acrux/internal/access/identity"
+	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 )
@@ -19,14 +20,12 @@ const assign = "Microsoft.Authorization/roleAssignments/write"
 func (c *call) mayWrite(who identity.ObjectID) error {
 	scope := arm.SubscriptionID(c.server.Subscription)
 	if who != "" {
-		assignments, err := c.server.Checker.Store.AssignmentsOf(c.Context(), who)
+		above, err := c.server.Checker.Store.Assignments(c.Context(), rbac.Query{At: []arm.ID{{}}, Principal: who, N: 1})
 		if err != nil {
 			return fmt.Errorf("reading the role assignments of %s: %w", who, err)
 		}
-		for _, a := range assignments {
-			if a.Scope.IsRoot() {
-				scope = arm.ID{}
-			}
+		if len(above) > 0 {
+			scope = arm.ID{}
 		}
 	}
 	d, err := c.server.Checker.Check(c.Context(), c.caller.ObjectID, assign, scope)

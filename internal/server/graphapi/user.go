@@ -18,15 +18,7 @@ func userObject(p identity.Principal) object {
 }
 
 func (c *call) listUsers() (answer, error) {
-	all, err := c.principals(true)
-	if err != nil {
-		return answer{}, err
-	}
-	objects := make([]object, len(all))
-	for i, p := range all {
-		objects[i] = userObject(p)
-	}
-	return c.list("users", userProperties, objects)
+	return c.list(c.principals("users", userProperties, true, userObject))
 }
 
 // user finds the one whose ID or name the path has.

@@ -117,15 +117,26 @@ func manifestBody(m registry.Manifest) map[string]any {
 	body := map[string]any{"digest": m.Digest, "imageSize": m.ImageSize, "createdTime": arm.Time(m.Created), "lastUpdateTime": arm.Time(m.Updated),
 		"architecture": m.Architecture, "os": m.OS, "mediaType": m.MediaType, "configMediaType": m.ConfigType, "tags": orEmpty(m.Tags),
 		"changeableAttributes": switches(m.Attributes)}
+	if m.MoreTags {
+		body["moreTags"] = true
+	}
 	return withPulls(body, m.Pulls, m.Pulled)
 }
+
+// Bounds of what an answer has of manifests: of their number, and of the tags of each. One
+// that has tags shows some, so whoever looks for untagged manifests finds them.
+const (
+	maxManifests = 1000
+	maxTagsShown = 100
+)
 
 func (c *call) showManifests() error {
 	p, err := c.page(defaultPage)
 	if err != nil {
 		return err
 	}
-	q := registry.ManifestQuery{Page: ask(p)}
+	p.N = min(p.N, maxManifests)
+	q := registry.ManifestQuery{Page: ask(p), Tags: maxTagsShown}
 	if q.Order, err = c.order(); err != nil {
 		return err
 	}
@@ -160,9 +171,13 @@ func (c *call) showManifest() error {
 
 // describe answers with a manifest and its tags.
 func (c *call) describe(m registry.Manifest) error {
-	all, err := c.server.Content.Tags(c.Context(), c.repository(), registry.TagQuery{Digest: m.Digest})
+	q := registry.TagQuery{Digest: m.Digest, Page: registry.Page{N: maxTagsShown + 1}}
+	all, err := c.server.Content.Tags(c.Context(), c.repository(), q)
 	if err != nil {
 		return err
+	}
+	if m.MoreTags = len(all) > maxTagsShown; m.MoreTags {
+		all = all[:maxTagsShown]
 	}
 	for _, t := range all {
 		m.Tags = append(m.Tags, t.Name)

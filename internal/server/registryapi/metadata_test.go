@@ -1,11 +1,16 @@
 package registryapi_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/opencontainers/go-digest"
+
+	reg "github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/server/servertest"
 )
 
@@ -120,6 +125,56 @@ func TestTagPages(t *testing.T) {
 			_, link, _ := strings.Cut(a.Header.Get("Link"), "<")
 			next, _, _ = strings.Cut(link, ">")
 		}
+		equal(t, seen, all)
+	}
+}
+
+// A manifest shows some of its tags, by name, and says that it has more; all of them are
+// listed by its digest, page by page, and no others.
+func TestManyTagsOfAManifest(t *testing.T) {
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	many, few := r.image(t, "hello", "t000", "layer"), r.image(t, "hello", "zz", "another")
+	var all []string
+	must(t, w.Content.Store.InTx(t.Context(), func(ctx context.Context) error {
+		for i := range 150 {
+			all = append(all, fmt.Sprintf("t%03d", i))
+			if err := w.Content.Store.PutTag(ctx, reg.Name{Registry: "myregistry", Repository: "hello"}, all[i], digest.Digest(digestOf(many)), time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, path := range []string{"_manifests", "_manifests?orderby=timedesc&n=5000", "_manifests/" + digestOf(many), "_manifests/" + digestOf(few)} {
+		a := r.send("GET", "/acr/v1/hello/"+path, "")
+		shown, _ := a.At("manifests").([]any)
+		if one := a.At("manifest"); one != nil {
+			shown = []any{one}
+		}
+		if len(shown) == 0 {
+			t.Fatalf("%s: %s", path, a.Body)
+		}
+		for _, m := range shown {
+			m := m.(map[string]any)
+			tags, _ := m["tags"].([]any)
+			switch more, there := m["moreTags"]; {
+			case m["digest"] == digestOf(few) && (len(tags) != 1 || there), m["digest"] == digestOf(many) && (len(tags) != 100 || tags[0] != "t000" || tags[99] != "t099" || more != true):
+				t.Errorf("%s: %d tags, %v", path, len(tags), more)
+			}
+		}
+	}
+	for _, order := range []string{"", "&orderby=timeasc", "&orderby=timedesc"} {
+		var seen []string
+		for next := "/acr/v1/hello/_tags?n=40&digest=" + digestOf(many) + order; next != ""; {
+			a := r.send("GET", next, "")
+			tags, _ := a.At("tags").([]any)
+			for _, tag := range tags {
+				seen = append(seen, tag.(map[string]any)["name"].(string))
+			}
+			_, link, _ := strings.Cut(a.Header.Get("Link"), "<")
+			next, _, _ = strings.Cut(link, ">")
+		}
+		slices.Sort(seen)
 		equal(t, seen, all)
 	}
 }

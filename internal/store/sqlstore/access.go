@@ -1,10 +1,12 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -50,8 +52,43 @@ func (s Principals) PrincipalsOf(ctx context.Context, resourceKey string) ([]ide
 }
 
 // Principals implements identity.Store.
-func (s Principals) Principals(ctx context.Context) ([]identity.Principal, error) {
-	return collect(ctx, s.DB, scanPrincipal, selectPrincipal+`ORDER BY display_name, object_id`)
+func (s Principals) Principals(ctx context.Context, users bool, q identity.Query) ([]identity.Principal, error) {
+	where := `kind <> 'User'`
+	if users {
+		where = `kind = 'User'`
+	}
+	query, args := sorted(where, q)
+	return collect(ctx, s.DB, scanPrincipal, selectPrincipal+query, args...)
+}
+
+// sorted is the condition, order and limit of a list of the directory, beside a condition
+// that stands in an index. Each is one range of it.
+func sorted(where string, q identity.Query, args ...any) (string, []any) {
+	and := func(condition string, values ...any) {
+		for _, value := range values {
+			args = append(args, value)
+			condition = strings.Replace(condition, "?", fmt.Sprint("$", len(args)), 1)
+		}
+		where += ` AND ` + condition
+	}
+	name, prefix := strings.ToLower(q.Name), strings.ToLower(q.Prefix)
+	switch {
+	case q.Name != "" && q.After.Name == name:
+		and(`sort_name = ? AND object_id > ?`, name, lower(q.After.ID))
+	case q.Name != "" && q.After.Name < name:
+		and(`sort_name = ?`, name)
+	case q.Name != "":
+		and(`sort_name = ? AND sort_name > ?`, name, q.After.Name) // it is over
+	case q.After != (identity.Place{}) && q.After.Name >= prefix:
+		and(`(sort_name, object_id) > (?, ?)`, q.After.Name, lower(q.After.ID))
+	case prefix != "":
+		and(`sort_name >= ?`, prefix)
+	}
+	if prefix != "" { // a range ends where the last character is followed by the last one there is
+		and(`sort_name <= ?`, prefix+"\U0010FFFF")
+	}
+	args = append(args, limit(q.N))
+	return `WHERE ` + where + ` ORDER BY sort_name, object_id LIMIT $` + fmt.Sprint(len(args)), args
 }
 
 // PutPrincipal implements identity.Store.
@@ -66,11 +103,11 @@ func (s Principals) PutPrincipal(ctx context.Context, p identity.Principal) erro
 		if others > 0 {
 			return identity.ErrExists
 		}
-		_, err = s.exec(ctx, `INSERT INTO principals (object_id, app_id, user_name, kind, display_name, resource, resource_key, disabled, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-			ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, disabled = excluded.disabled`,
+		_, err = s.exec(ctx, `INSERT INTO principals (object_id, app_id, user_name, kind, display_name, resource, resource_key, disabled, created, sort_name)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, sort_name = excluded.sort_name, disabled = excluded.disabled`,
 			lower(p.ObjectID), optional(lower(p.ClientID)), optional(strings.ToLower(p.UserName)), p.Kind, p.DisplayName,
-			p.Resource, strings.ToLower(p.Resource), bit(p.Disabled), micros(p.Created))
+			p.Resource, strings.ToLower(p.Resource), bit(p.Disabled), micros(p.Created), strings.ToLower(p.DisplayName))
 		if err != nil || !p.Disabled {
 			return err
 		}
@@ -145,14 +182,84 @@ func (s Assignments) Assignment(ctx context.Context, scope arm.ID, name string) 
 	return a, err
 }
 
-// AssignmentsOf implements rbac.Store.
-func (s Assignments) AssignmentsOf(ctx context.Context, principal identity.ObjectID) ([]rbac.Assignment, error) {
-	return collect(ctx, s.DB, scanAssignment, selectAssignment+`WHERE principal_id = $1 ORDER BY created, name`, lower(principal))
+// Assignments implements rbac.Store.
+func (s Assignments) Assignments(ctx context.Context, q rbac.Query) ([]rbac.Assignment, error) {
+	if len(q.Below) == 0 && q.N == 0 && q.After == (rbac.Place{}) {
+		return s.assignmentsAt(ctx, q.At, q.Principal)
+	}
+	var all []rbac.Assignment
+	for _, in := range scopesOf(q) {
+		for _, part := range in.parts(q.After) {
+			query, args := part.query(q.Principal, q.N-len(all))
+			some, err := collect(ctx, s.DB, scanAssignment, query, args...)
+			if err != nil {
+				return nil, err
+			}
+			if all = append(all, some...); q.N > 0 && len(all) >= q.N {
+				return all, nil
+			}
+		}
+	}
+	return all, nil
 }
 
-// Assignments implements rbac.Store.
-func (s Assignments) Assignments(ctx context.Context) ([]rbac.Assignment, error) {
-	return collect(ctx, s.DB, scanAssignment, selectAssignment+`ORDER BY created, name`)
+// assignmentsAt are all that a principal, or everybody, has at some scopes. What every check
+// asks is one statement.
+func (s Assignments) assignmentsAt(ctx context.Context, scopes []arm.ID, principal identity.ObjectID) ([]rbac.Assignment, error) {
+	args := []any{lower(principal)}
+	where := `WHERE ($1 = '' OR principal_id = $1)`
+	if principal != "" {
+		where = `WHERE principal_id = $1`
+	}
+	places := make([]string, len(scopes))
+	for i, id := range scopes {
+		args = append(args, id.Key())
+		places[i] = fmt.Sprint("$", len(args))
+	}
+	return collect(ctx, s.DB, scanAssignment, selectAssignment+where+` AND scope IN (`+strings.Join(places, ", ")+`) ORDER BY scope, name`, args...)
+}
+
+// scopesOf are where the scopes of a query are, in the order of their keys.
+func scopesOf(q rbac.Query) []interval {
+	var all []interval
+	for _, id := range q.At {
+		all = append(all, at(id.Key()))
+	}
+	for _, id := range q.Below {
+		all = append(all, under(id))
+	}
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
+	return all
+}
+
+// stretch are the assignments at the scopes of an interval, or, if that has one scope
+// alone, those of them whose name comes after another. Both are ranges of an index.
+type stretch struct {
+	interval
+	name string
+}
+
+// parts are what of the interval comes after a place.
+func (i interval) parts(after rbac.Place) []stretch {
+	var all []stretch
+	if i.from <= after.Scope && after.Scope < i.to {
+		all = append(all, stretch{at(after.Scope), after.Name})
+	}
+	if rest, ok := i.rest(after.Scope); ok {
+		all = append(all, stretch{rest, ""})
+	}
+	return all
+}
+
+func (i stretch) query(principal identity.ObjectID, n int) (string, []any) {
+	args, where := []any{i.from, i.name, limit(n)}, `scope = $1 AND name > $2`
+	if i.interval != at(i.from) {
+		args[1], where = i.to, `scope >= $1 AND scope < $2`
+	}
+	if principal != "" {
+		args, where = append(args, lower(principal)), where+` AND principal_id = $4`
+	}
+	return selectAssignment + `WHERE ` + where + ` ORDER BY scope, name LIMIT $3`, args
 }
 
 // PutAssignment implements rbac.Store.

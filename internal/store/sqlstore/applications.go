@@ -28,15 +28,19 @@ func (s Principals) RegistrationByClientID(ctx context.Context, id identity.Clie
 }
 
 // Registrations implements identity.Registrations.
-func (s Principals) Registrations(ctx context.Context) ([]identity.Registration, error) {
-	return collect(ctx, s.DB, scanRegistration, selectRegistration+`ORDER BY display_name, object_id`)
+func (s Principals) Registrations(ctx context.Context, q identity.Query) ([]identity.Registration, error) {
+	query, args := sorted(`1 = 1`, q)
+	if q.Owner != "" {
+		query, args = sorted(`owner = $1`, q, lower(q.Owner))
+	}
+	return collect(ctx, s.DB, scanRegistration, selectRegistration+query, args...)
 }
 
 // PutRegistration implements identity.Registrations.
 func (s Principals) PutRegistration(ctx context.Context, a identity.Registration) error {
-	_, err := s.exec(ctx, `INSERT INTO applications (object_id, app_id, display_name, owner, created) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name`,
-		lower(a.ObjectID), lower(a.ClientID), a.DisplayName, lower(a.Owner), micros(a.Created))
+	_, err := s.exec(ctx, `INSERT INTO applications (object_id, app_id, display_name, owner, created, sort_name) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (object_id) DO UPDATE SET display_name = excluded.display_name, sort_name = excluded.sort_name`,
+		lower(a.ObjectID), lower(a.ClientID), a.DisplayName, lower(a.Owner), micros(a.Created), strings.ToLower(a.DisplayName))
 	return err
 }
 

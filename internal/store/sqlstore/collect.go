@@ -28,10 +28,7 @@ func (s Collect) Unlink(ctx context.Context, before time.Time, n int) (links int
 			return err
 		}
 		for _, pair := range pairs {
-			if err := s.execAll(ctx, []statement{
-				{`DELETE FROM repository_blobs WHERE repository = $1 AND blob = $2`, []any{pair[0], pair[1]}},
-				{`UPDATE blobs SET loose = 1 WHERE id = $1`, []any{pair[1]}},
-			}); err != nil {
+			if err := s.execAll(ctx, unlink(pair[0], pair[1])); err != nil {
 				return err
 			}
 		}

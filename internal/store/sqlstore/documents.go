@@ -54,18 +54,6 @@ func found(doc resource.Document, err error) (resource.Document, error) {
 	return doc, err
 }
 
-// List implements resource.Store.
-func (s Documents) List(ctx context.Context, scope arm.ID, kind arm.Kind) ([]resource.Document, error) {
-	from, to := below(scope.Key())
-	if scope.IsRoot() {
-		from, to = "/", "0"
-	}
-	if kind.Namespace == "" {
-		return collect(ctx, s.DB, scanDocument, selectDocument+`WHERE d.key >= $1 AND d.key < $2 ORDER BY d.key`, from, to)
-	}
-	return collect(ctx, s.DB, scanDocument, selectDocument+`WHERE d.kind = $3 AND d.key >= $1 AND d.key < $2 ORDER BY d.key`, from, to, kind.Key())
-}
-
 func scanDocument(r row) (resource.Document, error) {
 	var text, etag string
 	if err := r.Scan(&text, &etag); err != nil {
@@ -91,12 +79,15 @@ func (s Documents) Put(ctx context.Context, doc resource.Document) error {
 		return fmt.Errorf("encoding the document of %s: %w", doc.ID, err)
 	}
 	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.countNew(ctx, doc); err != nil {
+			return err
+		}
 		_, err := s.exec(ctx, `INSERT INTO documents (key, kind, body, etag) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (key) DO UPDATE SET body = excluded.body, etag = excluded.etag`, doc.ID.Key(), doc.Kind.Key(), string(text), doc.ETag)
 		if err != nil {
 			return fmt.Errorf("writing %s: %w", doc.ID, err)
 		}
-		return s.putKeys(ctx, doc)
+		return errors.Join(s.putKeys(ctx, doc), s.putTerms(ctx, doc))
 	})
 }
 
@@ -120,7 +111,8 @@ func (s Documents) putKeys(ctx context.Context, doc resource.Document) error {
 // Delete implements resource.Store.
 func (s Documents) Delete(ctx context.Context, id arm.ID) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.Get(ctx, id); err != nil {
+		doc, err := s.Get(ctx, id)
+		if err != nil {
 			return err
 		}
 		from, to := below(id.Key())
@@ -128,6 +120,7 @@ func (s Documents) Delete(ctx context.Context, id arm.ID) error {
 		for _, query := range cascade {
 			all = append(all, statement{query, []any{id.Key(), from, to}})
 		}
+		all = append(all, statement{`UPDATE document_counts SET n = n - 1 WHERE parent = $1 AND kind = $2`, []any{id.Parent().Key(), doc.Kind.Key()}})
 		if err := s.execAll(ctx, all); err != nil {
 			return fmt.Errorf("deleting %s: %w", id, err)
 		}
@@ -151,6 +144,8 @@ var cascade = []string{
 	`DELETE FROM runs WHERE registry = $1 OR (registry >= $2 AND registry < $3)`,
 	`INSERT INTO garbage (storage_key, size) SELECT storage_key, size FROM uploads WHERE registry IN (` + registriesBelow + `) ON CONFLICT DO NOTHING`,
 	`DELETE FROM uploads WHERE registry IN (` + registriesBelow + `)`,
+	`DELETE FROM registry_sizes WHERE registry IN (` + registriesBelow + `)`,
 	`DELETE FROM events WHERE registry IN (` + registriesBelow + `)`,
+	`DELETE FROM document_counts WHERE parent = $1 OR (parent >= $2 AND parent < $3)`,
 	`DELETE FROM documents WHERE key = $1 OR (key >= $2 AND key < $3)`,
 }

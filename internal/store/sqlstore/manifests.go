@@ -56,19 +56,30 @@ func (s Registry) Manifests(ctx context.Context, name registry.Name, q registry.
 	if err != nil {
 		return nil, err
 	}
-	page, args := goOn(q.Order, q.After, `m.updated`, `m.digest`, `$2`, []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled})
-	return collect(ctx, s.DB, scanTagged, `SELECT `+manifestColumns+`, (SELECT json_group_array(name) FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0))
+	tags := 0 // all
+	if q.Tags > 0 {
+		tags = q.Tags + 1 // tells whether there are more
+	}
+	page, args := goOn(q.Order, q.After, `m.updated`, `m.digest`, `$2`, []any{repo, q.Last, limit(q.N), bit(q.Hidden), registry.ListEnabled, limit(tags)})
+	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanTagged(r, q.Tags) }, `SELECT `+manifestColumns+`,
+		(SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE manifest = m.id AND ($4 = 1 OR attributes & $5 <> 0) ORDER BY name LIMIT $6) AS first)
 		FROM manifests m WHERE m.repository = $1 AND m.deleted = 0 AND ($4 = 1 OR m.attributes & $5 <> 0) AND `+page+` LIMIT $3`, args...)
 }
 
-// scanTagged reads a manifest with the names of its tags.
-func scanTagged(r row) (registry.Manifest, error) {
+// scanTagged reads a manifest with the names of its tags, of which it keeps n; 0 keeps all.
+func scanTagged(r row, n int) (registry.Manifest, error) {
 	var tags string
 	m, err := scanManifest(r, &tags)
 	if err != nil {
 		return m, err
 	}
-	return m, json.Unmarshal([]byte(tags), &m.Tags)
+	if err := json.Unmarshal([]byte(tags), &m.Tags); err != nil {
+		return m, err
+	}
+	if m.MoreTags = n > 0 && len(m.Tags) > n; m.MoreTags {
+		m.Tags = m.Tags[:n]
+	}
+	return m, nil
 }
 
 // Referrers implements registry.Store.
@@ -77,10 +88,13 @@ func (s Registry) Referrers(ctx context.Context, name registry.Name, q registry.
 	if err != nil {
 		return nil, err
 	}
+	args, only := []any{repo, q.Subject, registry.ListEnabled, q.Last, limit(q.N)}, ``
+	if q.ArtifactType != "" {
+		args, only = append(args, q.ArtifactType), ` AND m.artifact_type = $6`
+	}
 	return collect(ctx, s.DB, func(r row) (registry.Manifest, error) { return scanManifest(r) },
 		`SELECT `+manifestColumns+` FROM manifests m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> '' AND m.deleted = 0 AND m.attributes & $3 <> 0
-		AND ($4 = '' OR m.artifact_type = $4) AND m.digest > $5 ORDER BY m.digest LIMIT $6`,
-		repo, q.Subject, registry.ListEnabled, q.ArtifactType, q.Last, limit(q.N))
+		AND m.digest > $4`+only+` ORDER BY m.digest LIMIT $5`, args...)
 }
 
 // PutManifest implements registry.Store.
@@ -93,22 +107,28 @@ func (s Registry) PutManifest(ctx context.Context, name registry.Name, m registr
 		if _, err := s.exec(ctx, `INSERT INTO payloads (digest, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, m.Digest, m.Body); err != nil {
 			return err
 		}
-		var known int
-		if err := s.queryRow(ctx, `SELECT count(*) FROM manifests WHERE repository = $1 AND digest = $2 AND deleted = 0`, repo, m.Digest).Scan(&known); err != nil {
+		there, deleted := 0, 0 // before
+		err = s.queryRow(ctx, `SELECT 1, CASE WHEN deleted = 0 THEN 0 ELSE 1 END FROM manifests WHERE repository = $1 AND digest = $2`, repo, m.Digest).Scan(&there, &deleted)
+		if err := instead(err, nil); err != nil {
 			return err
 		}
-		id, err := s.insertManifest(ctx, repo, m)
+		id, err := s.insertManifest(ctx, repo, name.Registry, m)
 		if err != nil {
 			return err
+		}
+		if there == 0 {
+			if err := s.execAll(ctx, written(repo, name, m)); err != nil {
+				return err
+			}
 		}
 		if err := s.linkManifest(ctx, repo, id, m); err != nil {
 			return err
 		}
-		return s.count(ctx, repo, 0, 1-known, m.Updated)
+		return s.count(ctx, repo, 0, 1-there+deleted, m.Updated)
 	})
 }
 
-func (s Registry) insertManifest(ctx context.Context, repo int64, m registry.Manifest) (id int64, err error) {
+func (s Registry) insertManifest(ctx context.Context, repo int64, registryName string, m registry.Manifest) (id int64, err error) {
 	annotations := ""
 	if len(m.Annotations) > 0 {
 		text, err := json.Marshal(m.Annotations)
@@ -118,12 +138,12 @@ func (s Registry) insertManifest(ctx context.Context, repo int64, m registry.Man
 		annotations = string(text)
 	}
 	err = s.queryRow(ctx, `INSERT INTO manifests (repository, digest, media_type, artifact_type, config_type, subject, annotations,
-		architecture, os, size, image_size, created, updated, attributes, untagged)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13)
+		architecture, os, size, image_size, created, updated, attributes, untagged, registry)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13, $15)
 		ON CONFLICT (repository, digest) DO UPDATE SET updated = excluded.updated, deleted = 0,
 			untagged = CASE WHEN manifests.untagged = 0 THEN 0 ELSE excluded.updated END RETURNING id`,
 		repo, m.Digest, m.MediaType, m.ArtifactType, m.ConfigType, m.Subject, annotations,
-		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes).Scan(&id)
+		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes, registryName).Scan(&id)
 	return id, err
 }
 

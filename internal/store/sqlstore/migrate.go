@@ -54,11 +54,11 @@ func sqliteProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files)
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(derived()))
 }
 
 func postgresProvider(db *sql.DB) (*goose.Provider, error) {
-	var all []*goose.Migration
+	all := []*goose.Migration{derived()}
 	for _, pattern := range []string{"migrations/*.sql", "migrations/postgres/*.sql"} {
 		names, err := fs.Glob(migrations, pattern)
 		if err != nil {

@@ -69,27 +69,6 @@ func limit(n int) int {
 	return n
 }
 
-// Size implements registry.Store.
-func (s Registry) Size(ctx context.Context, name string) (size int64, err error) {
-	err = s.queryRow(ctx, `SELECT CAST(
-		(SELECT coalesce(sum(b.size), 0) FROM blobs b WHERE b.id IN
-			(SELECT l.blob FROM repository_blobs l JOIN repositories r ON r.id = l.repository WHERE r.registry = $1)) +
-		(SELECT coalesce(sum(d.size), 0) FROM
-			(SELECT DISTINCT m.digest, m.size FROM manifests m JOIN repositories r ON r.id = m.repository WHERE r.registry = $1) AS d) AS BIGINT)`, name).Scan(&size)
-	return size, err
-}
-
-// RepositorySize implements registry.Store.
-func (s Registry) RepositorySize(ctx context.Context, name registry.Name) (size int64, err error) {
-	repo, err := s.repositoryID(ctx, name)
-	if err != nil {
-		return 0, err
-	}
-	err = s.queryRow(ctx, `SELECT CAST((SELECT coalesce(sum(b.size), 0) FROM blobs b JOIN repository_blobs l ON l.blob = b.id WHERE l.repository = $1)
-		+ (SELECT coalesce(sum(size), 0) FROM manifests WHERE repository = $1) AS BIGINT)`, repo).Scan(&size)
-	return size, err
-}
-
 // EnsureRepository implements registry.Store.
 func (s Registry) EnsureRepository(ctx context.Context, name registry.Name, now time.Time) error {
 	_, err := s.exec(ctx, `INSERT INTO repositories (registry, name, created, updated) VALUES ($1, $2, $3, $3)
@@ -134,8 +113,15 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 			return err
 		}
 		kept.Key = blob.Key(key)
-		_, err = s.exec(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused) VALUES ($1, $2, $3, $3)
-			ON CONFLICT (repository, blob) DO UPDATE SET unused = excluded.unused WHERE repository_blobs.unused <> 0`, repo, id, micros(now))
+		n, err := s.exec(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused, registry) VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING`,
+			repo, id, micros(now), name.Registry)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			return s.execAll(ctx, linked(repo, name.Registry, id, kept.Size))
+		}
+		_, err = s.exec(ctx, `UPDATE repository_blobs SET unused = $3 WHERE repository = $1 AND blob = $2 AND unused <> 0`, repo, id, micros(now))
 		return err
 	})
 	return kept, err
@@ -144,14 +130,13 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 // UnlinkBlob implements registry.Store.
 func (s Registry) UnlinkBlob(ctx context.Context, name registry.Name, d digest.Digest) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, `DELETE FROM repository_blobs
-			WHERE repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0) AND blob = (SELECT id FROM blobs WHERE digest = $3)`,
-			name.Registry, name.Repository, d)
-		if err := none(n, err, registry.ErrNoBlob); err != nil {
-			return err
+		var repo, id int64
+		err := s.queryRow(ctx, `SELECT r.id, b.id FROM blobs b JOIN repository_blobs l ON l.blob = b.id JOIN repositories r ON r.id = l.repository
+			WHERE r.registry = $1 AND r.name = $2 AND r.deleted = 0 AND b.digest = $3`, name.Registry, name.Repository, d).Scan(&repo, &id)
+		if err != nil {
+			return instead(err, registry.ErrNoBlob)
 		}
-		_, err = s.exec(ctx, `UPDATE blobs SET loose = 1 WHERE digest = $1`, d)
-		return err
+		return s.execAll(ctx, unlink(repo, id))
 	})
 }
 

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -61,17 +63,33 @@ func (s Runs) Run(ctx context.Context, registry arm.ID, runID string) (run.Row, 
 	return scanRun(s.queryRow(ctx, selectRun+`WHERE registry = $1 AND run_id = $2`, registry.Key(), strings.ToLower(runID)))
 }
 
-// Runs implements run.Store.
+// Runs implements run.Store. Each way to select has an index that ends with the number.
 func (s Runs) Runs(ctx context.Context, registry arm.ID, f run.Filter) ([]run.Row, error) {
-	task := ""
-	if f.Task != "" {
-		task = registry.Child("tasks", f.Task).Key()
+	before := f.Before
+	if before == 0 {
+		before = math.MaxInt64
 	}
-	return collect(ctx, s.DB, scanRun, selectRun+`WHERE registry = $1 AND ($2 = '' OR task = $2) AND ($3 = '' OR lower(status) = $3)
-		AND ($4 = '' OR run_id = $4) AND ($5 = '' OR EXISTS (SELECT 1 FROM json_each(body, '$.properties.outputImages')
-			WHERE json_extract(value, '$.repository') || '@' || json_extract(value, '$.digest') = $5))
-		ORDER BY number DESC LIMIT $6`,
-		registry.Key(), task, strings.ToLower(f.Status), strings.ToLower(f.RunID), f.Output, limit(f.Top))
+	args := []any{registry.Key(), before, limit(f.Top)}
+	where := `WHERE registry = $1 AND number < $2`
+	and := func(condition, value string) {
+		if value != "" {
+			args = append(args, value)
+			where += fmt.Sprintf(condition, len(args))
+		}
+	}
+	if f.Task != "" {
+		and(` AND task = $%d`, registry.Child("tasks", f.Task).Key())
+	}
+	and(` AND run_id = $%d`, strings.ToLower(f.RunID))
+	and(` AND number IN (SELECT number FROM run_outputs WHERE registry = $1 AND output = $%d)`, f.Output)
+	if f.Status != "" {
+		status := run.ParseStatus(f.Status)
+		if status == "" {
+			return nil, nil
+		}
+		and(` AND status = $%d`, string(status))
+	}
+	return collect(ctx, s.DB, scanRun, selectRun+where+` ORDER BY number DESC LIMIT $3`, args...)
 }
 
 // NextQueued implements run.Store. The single writer is the lock.
@@ -106,12 +124,41 @@ func (s Runs) PutRun(ctx context.Context, r run.Row) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, `INSERT INTO runs (registry, number, run_id, task, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel)
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.exec(ctx, upsertRun,
+			r.Registry.Key(), r.Number, strings.ToLower(r.Properties.RunID), task, r.Status, r.Pool, r.OS, r.Arch, string(body), r.Job,
+			micros(r.Created), micros(r.Updated), micros(r.Started), micros(r.Finished), r.Agent, r.Fence, micros(r.LeaseUntil), bit(r.Cancel)); err != nil {
+			return err
+		}
+		return s.putOutputs(ctx, r)
+	})
+}
+
+const upsertRun = `INSERT INTO runs (registry, number, run_id, task, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (registry, number) DO UPDATE SET status = excluded.status, body = excluded.body, job = excluded.job, updated = excluded.updated,
 			started = excluded.started, finished = excluded.finished, agent = excluded.agent, fence = excluded.fence,
-			lease_until = excluded.lease_until, cancel = excluded.cancel`,
-		r.Registry.Key(), r.Number, strings.ToLower(r.Properties.RunID), task, r.Status, r.Pool, r.OS, r.Arch, string(body), r.Job,
-		micros(r.Created), micros(r.Updated), micros(r.Started), micros(r.Finished), r.Agent, r.Fence, micros(r.LeaseUntil), bit(r.Cancel))
-	return err
+			lease_until = excluded.lease_until, cancel = excluded.cancel`
+
+// putOutputs makes the run one that is found by the images that it pushed.
+func (s Runs) putOutputs(ctx context.Context, r run.Row) error {
+	for _, output := range outputs(r) {
+		if _, err := s.exec(ctx, insertOutput, r.Registry.Key(), output, r.Number); err != nil {
+			return fmt.Errorf("writing the outputs of %s: %w", r.ID(), err)
+		}
+	}
+	return nil
+}
+
+const insertOutput = `INSERT INTO run_outputs (registry, output, number) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+
+// outputs are the images that a run pushed, as REPOSITORY@DIGEST.
+func outputs(r run.Row) []string {
+	var all []string
+	for _, image := range r.Properties.OutputImages {
+		if image.Digest != "" {
+			all = append(all, image.Repository+"@"+image.Digest)
+		}
+	}
+	return all
 }

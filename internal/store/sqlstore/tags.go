@@ -37,8 +37,13 @@ func (s Registry) Tags(ctx context.Context, name registry.Name, q registry.TagQu
 	if err != nil {
 		return nil, err
 	}
-	page, args := goOn(q.Order, q.After, `t.updated`, `t.name`, `$3`, []any{repo, string(q.Digest), q.Last, limit(q.N), registry.ListEnabled})
-	return collect(ctx, s.DB, scanTag, selectTag+`WHERE t.repository = $1 AND ($2 = '' OR m.digest = $2) AND t.attributes & $5 <> 0 AND `+page+` LIMIT $4`, args...)
+	page, args := goOn(q.Order, q.After, `t.updated`, `t.name`, `$2`, []any{repo, q.Last, limit(q.N), registry.ListEnabled})
+	of := `t.repository = $1`
+	if q.Digest != "" { // through the manifest: what else the repository has does not matter
+		args = append(args, string(q.Digest))
+		of = fmt.Sprintf(`t.manifest = (SELECT id FROM manifests WHERE repository = $1 AND digest = $%d AND deleted = 0)`, len(args))
+	}
+	return collect(ctx, s.DB, scanTag, selectTag+`WHERE `+of+` AND t.attributes & $4 <> 0 AND `+page+` LIMIT $3`, args...)
 }
 
 // goOn is the condition and the order of a listing that goes on after a place: its name is

@@ -56,14 +56,13 @@ func (s Registry) keepTags(ctx context.Context, now time.Time, where string, arg
 
 // dropManifest removes a manifest for good. What it alone named is left to collection.
 func (s Registry) dropManifest(ctx context.Context, repo, id int64, now time.Time) error {
-	return s.execAll(ctx, []statement{
+	return s.execAll(ctx, append([]statement{
 		{`UPDATE repository_blobs SET unused = $3 WHERE repository = $1 AND blob IN (SELECT blob FROM manifest_blobs WHERE manifest = $2) AND NOT EXISTS
 			(SELECT 1 FROM manifest_blobs l JOIN manifests m ON m.id = l.manifest WHERE l.blob = repository_blobs.blob AND m.repository = $1 AND m.id <> $2)`, []any{repo, id, micros(now)}},
 		{`UPDATE blobs SET loose = 1 WHERE id IN (SELECT blob FROM manifest_blobs WHERE manifest = $1) AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob = blobs.id)`, []any{id}},
 		{`UPDATE payloads SET loose = 1 WHERE digest = (SELECT digest FROM manifests WHERE id = $1)`, []any{id}},
 		{`DELETE FROM deleted_tags WHERE repository = $1 AND digest = (SELECT digest FROM manifests WHERE id = $2)`, []any{repo, id}},
-		{`DELETE FROM manifests WHERE id = $1`, []any{id}},
-	})
+	}, unwrite(repo, id)...))
 }
 
 // DeleteRepository implements registry.Store.
@@ -74,7 +73,7 @@ func (s Registry) DeleteRepository(ctx context.Context, name registry.Name, now 
 			return err
 		}
 		if !keep {
-			return s.execAll(ctx, dropRepositories(`SELECT CAST($1 AS BIGINT)`, repo))
+			return s.execAll(ctx, append(shrink(repo), dropRepositories(`SELECT CAST($1 AS BIGINT)`, repo)...))
 		}
 		if err := s.keepTags(ctx, now, `t.repository = $2`, repo); err != nil {
 			return err

@@ -77,16 +77,25 @@ func (s *Service) Get(ctx context.Context, id arm.ID) (Pool, error) {
 	return res, err
 }
 
-// List returns the pools below scope.
-func (s *Service) List(ctx context.Context, scope arm.ID) ([]Pool, error) {
-	all, err := s.Collection.List(ctx, scope)
-	there, now := all[:0], time.Now()
-	for _, res := range all {
-		if !gone(res, now) {
-			there = append(there, res)
+// List returns the pools that the query selects, without those that are gone.
+func (s *Service) List(ctx context.Context, q resource.Query) ([]Pool, error) {
+	var there []Pool
+	now, wanted := time.Now(), q.N
+	for {
+		all, err := s.Collection.List(ctx, q)
+		if err != nil {
+			return nil, err
 		}
+		for _, res := range all {
+			if !gone(res, now) {
+				there = append(there, res)
+			}
+		}
+		if wanted == 0 || len(there) == wanted || len(all) < q.N {
+			return there, nil
+		}
+		q.After, q.N = all[len(all)-1].ID.Key(), wanted-len(there)
 	}
-	return there, err
 }
 
 // gone reports whether a deleted pool has been seen for long enough. What is left of it

@@ -85,7 +85,7 @@ func TestRefusedRequests(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	all, err := w.List(t.Context(), w.registry, run.Filter{})
+	all, _, err := w.List(t.Context(), w.registry, run.Filter{})
 	if err != nil || len(all) != 0 {
 		t.Errorf("%d runs were made, %v", len(all), err)
 	}
@@ -120,7 +120,7 @@ func TestDeletedTask(t *testing.T) {
 			t.Errorf("run %d is %s, %v", i, got.Properties.Status, err)
 		}
 	}
-	filtered, err := w.List(t.Context(), w.registry, run.Filter{Task: "BUILD", Status: "canceled", Top: 5})
+	filtered, _, err := w.List(t.Context(), w.registry, run.Filter{Task: "BUILD", Status: "canceled", Top: 5})
 	if err != nil || len(filtered) != 1 {
 		t.Errorf("%d runs, %v", len(filtered), err)
 	}
@@ -139,8 +139,24 @@ func TestRunsByOutput(t *testing.T) {
 	must(t, err)
 	images := []lease.Dependency{{Image: &lease.Image{Registry: "r", Repository: "other", Digest: digest}}, {Image: &lease.Image{Registry: "r", Repository: "a/b", Tag: "1", Digest: digest}}}
 	must(t, w.Complete(t.Context(), l.Key, lease.Result{Status: lease.Succeeded, Dependencies: images}))
+	newest, next, err := w.List(t.Context(), w.registry, run.Filter{Top: 1})
+	if err != nil || len(newest) != 1 || next == 0 {
+		t.Fatal(newest, next, err)
+	}
+	rest, next, err := w.List(t.Context(), w.registry, run.Filter{Top: 1, Before: next})
+	if err != nil || len(rest) != 1 || next != 0 || rest[0].ID.Equal(newest[0].ID) {
+		t.Error(rest, next, err)
+	}
+	for _, f := range []run.Filter{{Status: "SUCCEEDED"}, {Status: "queued"}, {Status: "queued", Top: 1}} {
+		if all, next, err := w.List(t.Context(), w.registry, f); err != nil || len(all) != 1 || next != 0 {
+			t.Error(f, all, next, err)
+		}
+	}
+	if all, _, err := w.List(t.Context(), w.registry, run.Filter{Status: "none such"}); err != nil || len(all) != 0 {
+		t.Error(all, err)
+	}
 	for output, want := range map[string]int{"": 2, "a/b@" + digest: 1, "other@" + digest: 1, "b@" + digest: 0, "a/b": 0, "a/b@sha256:bb": 0} {
-		found, err := w.List(t.Context(), w.registry, run.Filter{Output: output})
+		found, _, err := w.List(t.Context(), w.registry, run.Filter{Output: output})
 		if err != nil || len(found) != want {
 			t.Errorf("%q: %d runs, %v; want %d", output, len(found), err, want)
 		}

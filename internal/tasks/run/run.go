@@ -13,6 +13,7 @@ package run
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/arm"
@@ -36,6 +37,16 @@ const (
 
 // Final reports whether the state never changes any more.
 func (s Status) Final() bool { return s != Queued && s != Started && s != Running }
+
+// ParseStatus reads the name of a state, in whatever case; empty if there is none such.
+func ParseStatus(name string) Status {
+	for _, s := range []Status{Queued, Started, Running, Status(lease.Succeeded), Status(lease.Failed), Status(lease.Canceled), Status(lease.Timeout), Status(lease.Error)} {
+		if strings.EqualFold(string(s), name) {
+			return s
+		}
+	}
+	return ""
+}
 
 // Properties are those of a run on the wire.
 type Properties struct {
@@ -132,7 +143,8 @@ type Store interface {
 	NextNumber(ctx context.Context, registry arm.ID, prefix func() string) (string, int64, error)
 	// Run finds by registry and run ID, without case; or ErrNotFound.
 	Run(ctx context.Context, registry arm.ID, runID string) (Row, error)
-	// Runs lists a registry's runs, newest first.
+	// Runs lists a registry's runs, newest first. The time it takes depends on how many it
+	// returns, not on how many there are.
 	Runs(ctx context.Context, registry arm.ID, filter Filter) ([]Row, error)
 	// NextQueued returns the run that has waited longest of those the agent fits, and
 	// keeps others from getting it until the transaction ends; or ErrNotFound.
@@ -153,5 +165,6 @@ type Filter struct {
 	Status string
 	RunID  string
 	Output string // REPOSITORY@DIGEST of an image that was pushed
-	Top    int
+	Before int64  // only those with a lower number, where a list goes on
+	Top    int    // how many at most; 0: all
 }

@@ -194,21 +194,30 @@ func (s *Service) row(ctx context.Context, id arm.ID) (Row, error) {
 	return row, err
 }
 
-// List lists a registry's runs, newest first.
-func (s *Service) List(ctx context.Context, registryID arm.ID, filter Filter) ([]Run, error) {
+// List lists a registry's runs, newest first. If there are more than the filter's Top, next
+// is the Before of the filter that goes on, else 0.
+func (s *Service) List(ctx context.Context, registryID arm.ID, filter Filter) (runs []Run, next int64, err error) {
 	reg, err := s.Registries.Get(ctx, registryID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	top := filter.Top
+	if top > 0 {
+		filter.Top++ // tells whether there are more
 	}
 	rows, err := s.Store.Runs(ctx, reg.ID, filter)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	all := make([]Run, 0, len(rows))
+	if top > 0 && len(rows) > top {
+		rows = rows[:top]
+		next = rows[top-1].Number
+	}
+	runs = make([]Run, 0, len(rows))
 	for _, row := range rows {
-		all = append(all, s.show(row))
+		runs = append(runs, s.show(row))
 	}
-	return all, nil
+	return runs, next, nil
 }
 
 // SetArchived changes whether the run is kept for good.

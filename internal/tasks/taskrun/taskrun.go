@@ -67,9 +67,9 @@ func (s *Service) Get(ctx context.Context, id arm.ID) (TaskRun, error) {
 	return res, s.look(ctx, &res)
 }
 
-// List returns the task runs below scope with their runs.
-func (s *Service) List(ctx context.Context, scope arm.ID) ([]TaskRun, error) {
-	all, err := s.Collection.List(ctx, scope)
+// List returns the task runs that the query selects, with their runs.
+func (s *Service) List(ctx context.Context, q resource.Query) ([]TaskRun, error) {
+	all, err := s.Collection.List(ctx, q)
 	for i := range all {
 		if err == nil {
 			err = s.look(ctx, &all[i])

@@ -134,7 +134,7 @@ func nested(t *testing.T, s Stores) {
 func ownWrites(t *testing.T, s Stores) {
 	must(t, s.Documents.InTx(t.Context(), func(ctx context.Context) error {
 		must(t, s.Documents.Put(ctx, document(taskA, nil)))
-		docs, err := s.Documents.List(ctx, arm.ID{}, arm.Kind{})
+		docs, err := s.Documents.List(ctx, resource.Query{})
 		must(t, err)
 		same(t, names(docs), []string{taskA.String()})
 		// Who is not in the transaction sees nothing of it.

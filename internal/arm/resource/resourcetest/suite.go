@@ -48,6 +48,14 @@ func Run(t *testing.T, new func(t *testing.T) Stores) {
 		"a failed transaction leaves nothing":      rollback,
 		"a transaction within a transaction joins": nested,
 		"a transaction sees its own writes":        ownWrites,
+		"a list is read in parts":                  parts,
+		"what comes and goes between parts":        partsChange,
+		"a list of what lies at some places":       onlySome,
+		"documents are found by terms":             terms,
+		"terms follow the document":                termsFollow,
+		"children are counted":                     counts,
+		"assignments are listed by scope":          assignmentsBy,
+		"assignments are listed in parts":          assignmentParts,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, new(t)) })
@@ -123,7 +131,7 @@ func names(docs []resource.Document) []string {
 
 func list(t *testing.T, s Stores, scope arm.ID, kind arm.Kind) []string {
 	t.Helper()
-	docs, err := s.Documents.List(t.Context(), scope, kind)
+	docs, err := s.Documents.List(t.Context(), resource.Below(scope, kind))
 	must(t, err)
 	return names(docs)
 }

@@ -1,0 +1,79 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/acrux/acrux/internal/registry"
+)
+
+// Sizes are kept, not counted: each statement that links a blob or writes a manifest, and
+// each that takes one away, has those beside it that change the size of the repository,
+// and of the registry if no other of its repositories has the same. All are one
+// transaction. What can only be restored counts.
+
+// Size implements registry.Store.
+func (s Registry) Size(ctx context.Context, name string) (size int64, err error) {
+	err = s.queryRow(ctx, `SELECT size FROM registry_sizes WHERE registry = $1`, name).Scan(&size)
+	return size, instead(err, nil)
+}
+
+// RepositorySize implements registry.Store.
+func (s Registry) RepositorySize(ctx context.Context, name registry.Name) (size int64, err error) {
+	err = s.queryRow(ctx, `SELECT size FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`, name.Registry, name.Repository).Scan(&size)
+	return size, instead(err, registry.ErrNoRepository)
+}
+
+// grown adds to the size of a repository, and to that of its registry unless a query for
+// what another of its repositories has finds a row. Its parameters are those of the query,
+// from $3 on.
+func grown(repo int64, registry string, size int64, elsewhere string, args ...any) []statement {
+	return []statement{
+		{`UPDATE repositories SET size = size + $2 WHERE id = $1`, []any{repo, size}},
+		{`INSERT INTO registry_sizes (registry, size) SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT) WHERE NOT EXISTS (` + elsewhere + `)
+			ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`, append([]any{registry, size}, args...)},
+	}
+}
+
+// linked is what a new link makes of the sizes.
+func linked(repo int64, registry string, blob, size int64) []statement {
+	return grown(repo, registry, size, `SELECT 1 FROM repository_blobs WHERE blob = $3 AND registry = $1 AND repository <> $4`, blob, repo)
+}
+
+// written is what a new manifest makes of the sizes.
+func written(repo int64, name registry.Name, m registry.Manifest) []statement {
+	return grown(repo, name.Registry, m.Size, `SELECT 1 FROM manifests WHERE digest = $3 AND registry = $1 AND repository <> $4`, m.Digest, repo)
+}
+
+// unlink takes a blob from a repository that has it, and its size.
+func unlink(repo, blob int64) []statement {
+	return []statement{
+		{`UPDATE registry_sizes SET size = size - (SELECT size FROM blobs WHERE id = $2) WHERE registry = (SELECT registry FROM repositories WHERE id = $1)
+			AND NOT EXISTS (SELECT 1 FROM repository_blobs o WHERE o.blob = $2 AND o.registry = registry_sizes.registry AND o.repository <> $1)`, []any{repo, blob}},
+		{`UPDATE repositories SET size = size - (SELECT size FROM blobs WHERE id = $2) WHERE id = $1`, []any{repo, blob}},
+		{`DELETE FROM repository_blobs WHERE repository = $1 AND blob = $2`, []any{repo, blob}},
+		{`UPDATE blobs SET loose = 1 WHERE id = $1`, []any{blob}},
+	}
+}
+
+// unwrite takes a manifest from its repository, and its size.
+func unwrite(repo, manifest int64) []statement {
+	return []statement{
+		{`UPDATE registry_sizes SET size = size - (SELECT size FROM manifests WHERE id = $2) WHERE registry = (SELECT registry FROM repositories WHERE id = $1)
+			AND NOT EXISTS (SELECT 1 FROM manifests o WHERE o.digest = (SELECT digest FROM manifests WHERE id = $2) AND o.registry = registry_sizes.registry AND o.repository <> $1)`,
+			[]any{repo, manifest}},
+		{`UPDATE repositories SET size = size - (SELECT size FROM manifests WHERE id = $2) WHERE id = $1`, []any{repo, manifest}},
+		{`DELETE FROM manifests WHERE id = $1`, []any{manifest}},
+	}
+}
+
+// shrink takes from a registry what a repository alone has, which is about to go.
+func shrink(repo int64) []statement {
+	return []statement{
+		{`UPDATE registry_sizes SET size = size - (SELECT coalesce(sum(b.size), 0) FROM repository_blobs l JOIN blobs b ON b.id = l.blob WHERE l.repository = $1
+			AND NOT EXISTS (SELECT 1 FROM repository_blobs o WHERE o.blob = l.blob AND o.registry = l.registry AND o.repository <> $1))
+			WHERE registry = (SELECT registry FROM repositories WHERE id = $1)`, []any{repo}},
+		{`UPDATE registry_sizes SET size = size - (SELECT coalesce(sum(m.size), 0) FROM manifests m WHERE m.repository = $1
+			AND NOT EXISTS (SELECT 1 FROM manifests o WHERE o.digest = m.digest AND o.registry = m.registry AND o.repository <> $1))
+			WHERE registry = (SELECT registry FROM repositories WHERE id = $1)`, []any{repo}},
+	}
+}
