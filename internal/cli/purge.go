@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,7 +125,7 @@ func purge(ctx context.Context, c *call) (any, error) {
 		if len(tags) == 0 && len(filters) > 0 {
 			continue
 		}
-		one, err := h.purge(ctx, name, tags, only, body)
+		one, err := h.purge(ctx, name, tags, only, body, c.stderr)
 		if err != nil {
 			return done, err
 		}
@@ -145,7 +148,9 @@ func tagsOf(filters []purgeFilter, repository string) (tags []string, err error)
 	return tags, nil
 }
 
-func (h host) purge(ctx context.Context, repository string, tags []string, only bool, body document) (document, error) {
+// purge has a repository purged, and tells progress how far it is: the server stops after a
+// while, and goes on when it is asked again.
+func (h host) purge(ctx context.Context, repository string, tags []string, only bool, body document, progress io.Writer) (document, error) {
 	actions := []oci.Action{oci.Delete, oci.MetadataRead}
 	if locked, _ := body["includeLocked"].(bool); locked {
 		actions = append(actions, oci.MetadataWrite)
@@ -154,11 +159,24 @@ func (h host) purge(ctx context.Context, repository string, tags []string, only 
 	if !only {
 		body["filter"] = "(?:" + strings.Join(tags, ")|(?:") + ")"
 	}
-	var out struct {
-		Tags      []string `json:"tagsDeleted"`
-		Manifests []string `json:"manifestsDeleted"`
-		Skipped   []string `json:"skipped"`
+	deleted, manifests, skipped := []string{}, []string{}, []string{}
+	for {
+		var out purged
+		_, err := h.do(ctx, "POST", "/acr/v1/"+repository+"/_purge", oci.RepositoryAccess(repository, actions...), body, &out)
+		deleted, manifests = append(deleted, out.Tags...), append(manifests, out.Manifests...)
+		skipped = append(skipped, out.Skipped...)
+		if err != nil || !out.More {
+			slices.Sort(skipped) // each part names what is locked
+			return document{"repository": repository, "tagsDeleted": deleted, "manifestsDeleted": manifests, "skipped": slices.Compact(skipped)}, err
+		}
+		fmt.Fprintf(progress, "%s: %d tags and %d manifests are deleted, going on\n", repository, len(deleted), len(manifests))
 	}
-	_, err := h.do(ctx, "POST", "/acr/v1/"+repository+"/_purge", oci.RepositoryAccess(repository, actions...), body, &out)
-	return document{"repository": repository, "tagsDeleted": out.Tags, "manifestsDeleted": out.Manifests, "skipped": out.Skipped}, err
+}
+
+// purged is what the server answers to a purge.
+type purged struct {
+	Tags      []string `json:"tagsDeleted"`
+	Manifests []string `json:"manifestsDeleted"`
+	Skipped   []string `json:"skipped"`
+	More      bool     `json:"more"`
 }

@@ -317,6 +317,36 @@ func (c *Content) DeleteTag(ctx context.Context, name Name, tag, actor string, n
 	})
 }
 
+// DeleteTags removes those of the tags that are as they were seen and not locked, or locked
+// as well; the manifests stay. It tells which. Many go at once, in one transaction.
+func (c *Content) DeleteTags(ctx context.Context, name Name, seen []Tag, locked bool, actor string, now time.Time) (gone []Tag, err error) {
+	need := Attributes(toDelete)
+	if locked {
+		need = 0
+	}
+	err = c.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.checkRepository(ctx, name, toDelete); err != nil {
+			return err
+		}
+		keep, err := c.keeps(ctx, name.Registry)
+		if err != nil {
+			return err
+		}
+		if gone, err = c.Store.DeleteTags(ctx, name, seen, need, now, keep); err != nil {
+			return err
+		}
+		events := make([]Event, 0, len(gone))
+		for _, t := range gone {
+			events = append(events, Event{Name: name, Action: Deleted, Tag: t.Name, Digest: t.Digest, Actor: actor, Time: now})
+		}
+		return c.Store.AddEvent(ctx, events...)
+	})
+	if err != nil {
+		return nil, wire(err, name, "")
+	}
+	return gone, nil
+}
+
 // checkName returns a problem unless the name may name a repository.
 func checkName(name Name) error {
 	if !oci.ValidRepository(name.Repository) {

@@ -155,6 +155,9 @@ type Store interface {
 	Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, error)
 	PutTag(ctx context.Context, name Name, tag string, d digest.Digest, now time.Time) error
 	DeleteTag(ctx context.Context, name Name, tag string, now time.Time, keep bool) error
+	// DeleteTags does that to those of the tags that are as they were seen, with the same
+	// manifest and time, and have the attributes. It tells which, in the order given.
+	DeleteTags(ctx context.Context, name Name, seen []Tag, need Attributes, now time.Time, keep bool) (gone []Tag, err error)
 
 	// SetAttributes turns switches on and off, of a repository (reference is empty), a
 	// tag or a manifest; ErrNoManifest if there is no such tag or manifest.
@@ -173,7 +176,7 @@ type Store interface {
 	BegunUploads(ctx context.Context, registry string) (n int, bytes int64, err error)
 	ExpiredUploads(ctx context.Context, now time.Time) ([]Upload, error)
 
-	AddEvent(ctx context.Context, e Event) error
+	AddEvent(ctx context.Context, events ...Event) error
 	// AddPulls counts pulls of a manifest and the tag it was found by, if any.
 	AddPulls(ctx context.Context, p Pulls) error
 }

@@ -190,6 +190,42 @@ func TestPurge(t *testing.T) {
 	}
 }
 
+// A purge that takes long stops, and goes on when it is asked again: nothing that the rules
+// mean is left, and nothing else is gone.
+func TestPurgeInParts(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		w := newWorld(t)
+		w.keeps, w.purger.Patience = keeps, time.Nanosecond
+		ctx, at := t.Context(), name("hello")
+		bodies := []string{w.simple(t, at, "", "one"), w.simple(t, at, "", "two"), w.simple(t, at, "", "three")}
+		for i := range 1203 {
+			must(t, w.put(at, fmt.Sprintf("t%04d", i), bodies[i%2]))
+		}
+		must(t, w.SetAttributes(ctx, at, "t0700", 0, registry.WriteEnabled))
+		w.now = w.now.Add(time.Hour)
+		must(t, w.put(at, "young", bodies[2]))
+
+		rules := collect.Rules{Match: newest, Before: w.now, Untagged: true}
+		var tags, manifests, parts int
+		for more := true; more; parts++ {
+			done, err := w.purger.Purge(ctx, at, rules, "me", w.now)
+			must(t, err)
+			same(t, done.Skipped, []string{"t0700"})
+			tags, manifests, more = tags+len(done.Tags), manifests+len(done.Manifests), done.More
+		}
+		same(t, []int{tags, manifests}, []int{1202, 1})
+		if parts < 4 {
+			t.Errorf("all is gone in %d parts", parts)
+		}
+		left, err := w.Tags(ctx, at, registry.TagQuery{})
+		must(t, err)
+		same(t, []string{left[0].Name, left[1].Name}, []string{"t0700", "young"})
+		repository, err := w.Repository(ctx, at)
+		must(t, err)
+		same(t, []int{len(left), int(repository.Tags), int(repository.Manifests)}, []int{2, 2, 2})
+	}
+}
+
 // A purge that is refused leaves the locks that it would have taken off.
 func TestPurgeOfLockedRepository(t *testing.T) {
 	w := newWorld(t)

@@ -46,6 +46,8 @@ type Plan struct {
 	// Skipped are tags and manifests that stay, although the rules mean them, because
 	// they are locked or were changed meanwhile.
 	Skipped []string
+	// More says that a purge has stopped before its end.
+	More bool
 }
 
 const mayDelete = registry.DeleteEnabled | registry.WriteEnabled
@@ -167,6 +169,9 @@ func topDown(g Graph, stay map[digest.Digest]bool) []digest.Digest {
 type Purger struct {
 	Store   Store
 	Content *registry.Content
+	// Patience is after how long a purge that has removed something leaves the rest to
+	// another one; 0 is two seconds.
+	Patience time.Duration
 }
 
 // Plan says what a purge would remove.
@@ -178,70 +183,114 @@ func (p *Purger) Plan(ctx context.Context, name registry.Name, rules Rules) (Pla
 	return plan(g, rules)
 }
 
+// purgedTogether is how many tags or manifests go in one transaction.
+const purgedTogether = 500
+
 // Purge removes what the rules mean. What was pushed, tagged or locked since the plan was
-// made stays.
+// made stays. After a while it stops, and Plan.More says that the same purge goes on with
+// the rest.
 func (p *Purger) Purge(ctx context.Context, name registry.Name, rules Rules, actor string, now time.Time) (Plan, error) {
 	wanted, err := p.Plan(ctx, name, rules)
 	if err != nil {
 		return Plan{}, err
 	}
-	done := Plan{Skipped: wanted.Skipped}
-	for _, t := range wanted.Tags {
-		gone, err := p.untag(ctx, name, t, rules, actor, now)
-		if err != nil {
-			return done, err
+	done, began := Plan{Skipped: wanted.Skipped}, time.Now()
+	enough := func() bool {
+		done.More = len(done.Tags)+len(done.Manifests) > 0 && time.Since(began) > cmp.Or(p.Patience, 2*time.Second)
+		return done.More
+	}
+	for some := range slices.Chunk(wanted.Tags, purgedTogether) {
+		if enough() {
+			return done, nil
 		}
-		if gone {
-			done.Tags = append(done.Tags, t)
-		} else {
-			done.Skipped = append(done.Skipped, t.Name)
+		if err := p.untag(ctx, name, some, rules, actor, now, &done); err != nil {
+			return done, err
 		}
 	}
 	guard := Guard{Before: rules.Before, ByPush: true, Locked: rules.Locked}
-	for _, d := range wanted.Manifests {
-		gone, err := p.remove(ctx, name, d, guard, actor, now)
-		if err != nil {
-			return done, err
+	for some := range slices.Chunk(wanted.Manifests, purgedTogether) {
+		if enough() {
+			return done, nil
 		}
-		if gone {
-			done.Manifests = append(done.Manifests, d)
-		} else {
-			done.Skipped = append(done.Skipped, d.String())
+		if err := p.removeAll(ctx, name, some, guard, actor, now, &done); err != nil {
+			return done, err
 		}
 	}
 	return done, nil
 }
 
-// untag deletes a tag if it is still what was seen.
-func (p *Purger) untag(ctx context.Context, name registry.Name, seen registry.Tag, rules Rules, actor string, now time.Time) (gone bool, err error) {
-	err = p.Store.InTx(ctx, func(ctx context.Context) error {
-		t, err := p.Content.Tag(ctx, name, seen.Name)
-		if err != nil || t.Digest != seen.Digest || !t.Updated.Equal(seen.Updated) {
-			return ignore(err, problem.NotFound)
+// untag deletes those of the tags that are still what was seen.
+func (p *Purger) untag(ctx context.Context, name registry.Name, seen []registry.Tag, rules Rules, actor string, now time.Time, done *Plan) error {
+	gone, err := p.Content.DeleteTags(ctx, name, seen, rules.Locked, actor, now)
+	if err := ignore(ignore(err, problem.NotAllowed), problem.NotFound); err != nil {
+		return err
+	}
+	done.Tags = append(done.Tags, gone...)
+	left := gone
+	for _, t := range seen { // gone has those that went in the same order
+		if len(left) > 0 && left[0].Name == t.Name {
+			left = left[1:]
+			continue
 		}
-		if err := p.unlock(ctx, name, seen.Name, rules.Locked); err != nil {
-			return err
+		done.Skipped = append(done.Skipped, t.Name)
+	}
+	return nil
+}
+
+// removeAll deletes manifests in one transaction, or each in its own if one of them is
+// refused, which has changed something by then.
+func (p *Purger) removeAll(ctx context.Context, name registry.Name, all []digest.Digest, g Guard, actor string, now time.Time, done *Plan) error {
+	var gone, kept []digest.Digest
+	each := func(ctx context.Context, remove func(ctx context.Context, d digest.Digest) (bool, error)) error {
+		gone, kept = nil, nil
+		for _, d := range all {
+			went, err := remove(ctx, d)
+			if err != nil {
+				return err
+			}
+			if went {
+				gone = append(gone, d)
+			} else {
+				kept = append(kept, d)
+			}
 		}
-		gone = true
-		return p.Content.DeleteTag(ctx, name, seen.Name, actor, now)
+		return nil
+	}
+	err := p.Store.InTx(ctx, func(ctx context.Context) error {
+		return each(ctx, func(ctx context.Context, d digest.Digest) (bool, error) {
+			return p.removeOne(ctx, name, d, g, actor, now)
+		})
+	})
+	if problem.Is(err, problem.NotAllowed) {
+		err = each(ctx, func(ctx context.Context, d digest.Digest) (bool, error) { return p.remove(ctx, name, d, g, actor, now) })
+	}
+	done.Manifests = append(done.Manifests, gone...)
+	for _, d := range kept {
+		done.Skipped = append(done.Skipped, d.String())
+	}
+	return err
+}
+
+// remove deletes a manifest if nothing needs it and the guard lets it go, which a lock may
+// still refuse.
+func (p *Purger) remove(ctx context.Context, name registry.Name, d digest.Digest, g Guard, actor string, now time.Time) (gone bool, err error) {
+	err = p.Store.InTx(ctx, func(ctx context.Context) (err error) {
+		gone, err = p.removeOne(ctx, name, d, g, actor, now)
+		return err
 	})
 	return gone && err == nil, ignore(err, problem.NotAllowed)
 }
 
-// remove deletes a manifest if nothing needs it and the guard lets it go.
-func (p *Purger) remove(ctx context.Context, name registry.Name, d digest.Digest, g Guard, actor string, now time.Time) (gone bool, err error) {
-	err = p.Store.InTx(ctx, func(ctx context.Context) error {
-		expendable, err := p.Store.Expendable(ctx, name, d, g)
-		if err != nil || !expendable {
-			return err
-		}
-		if err := p.unlock(ctx, name, d.String(), g.Locked); err != nil {
-			return err
-		}
-		gone = true
-		return p.Content.DeleteManifest(ctx, name, d, actor, now)
-	})
-	return gone && err == nil, ignore(err, problem.NotAllowed)
+// removeOne is remove in a transaction, which is to be given up if there is an error.
+func (p *Purger) removeOne(ctx context.Context, name registry.Name, d digest.Digest, g Guard, actor string, now time.Time) (gone bool, err error) {
+	expendable, err := p.Store.Expendable(ctx, name, d, g)
+	if err != nil || !expendable {
+		return false, err
+	}
+	if err := p.unlock(ctx, name, d.String(), g.Locked); err != nil {
+		return false, err
+	}
+	return true, p.Content.DeleteManifest(ctx, name, d, actor, now)
 }
 
 // unlock takes the locks off what is to be deleted, if that is wanted. When the deletion is

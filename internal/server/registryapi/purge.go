@@ -3,6 +3,7 @@ package registryapi
 import (
 	"encoding/json"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/dlclark/regexp2"
@@ -27,6 +28,9 @@ const (
 	maxFilter = 4096
 	matchTime = time.Second
 )
+
+// manyPurged is from how many tags and manifests on a purge is large.
+const manyPurged = 5000
 
 func (p purgeRequest) rules() (collect.Rules, error) {
 	rules := collect.Rules{Before: p.Before, Keep: p.Keep, Untagged: p.Untagged, Locked: p.Locked}
@@ -85,6 +89,9 @@ func (c *call) purge() error {
 	if err != nil {
 		return err
 	}
+	if len(done.Tags)+len(done.Manifests)+len(done.Skipped) > manyPurged {
+		defer debug.FreeOSMemory() // the runtime would keep most of what the plan took
+	}
 	tags, manifests := []string{}, []string{}
 	for _, t := range done.Tags {
 		tags = append(tags, t.Name)
@@ -94,6 +101,7 @@ func (c *call) purge() error {
 	}
 	body := c.about()
 	body["tagsDeleted"], body["manifestsDeleted"], body["skipped"], body["dryRun"] = tags, manifests, orEmpty(done.Skipped), asked.DryRun
+	body["more"] = done.More
 	return c.json(http.StatusOK, body)
 }
 

@@ -2,16 +2,25 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/acrux/acrux/internal/registry"
 )
 
 // AddEvent implements registry.Store.
-func (s Registry) AddEvent(ctx context.Context, e registry.Event) error {
-	_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
-	return err
+func (s Registry) AddEvent(ctx context.Context, events ...registry.Event) error {
+	for some := range slices.Chunk(events, together) {
+		var args []any
+		for _, e := range some {
+			args = append(args, e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
+		}
+		_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+tuples(1, len(some), 8), args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var _ registry.Outbox = Registry{}

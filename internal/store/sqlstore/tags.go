@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -135,4 +138,98 @@ func (s Registry) DeleteTag(ctx context.Context, name registry.Name, tag string,
 		}
 		return errors.Join(s.noteUntagged(ctx, manifest, now), s.count(ctx, repo, -1, 0, time.Time{}))
 	})
+}
+
+// DeleteTags implements registry.Store.
+func (s Registry) DeleteTags(ctx context.Context, name registry.Name, seen []registry.Tag, need registry.Attributes, now time.Time, keep bool) (gone []registry.Tag, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		repo, err := s.repositoryID(ctx, name)
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(seen, together) {
+			same, err := s.unchanged(ctx, repo, some, need)
+			if err != nil {
+				return err
+			}
+			if err := s.dropTags(ctx, repo, same, now, keep); err != nil {
+				return err
+			}
+			gone = append(gone, same...)
+		}
+		return s.count(ctx, repo, -len(gone), 0, time.Time{})
+	})
+	return gone, err
+}
+
+// unchanged are those of the tags that are as they were seen and have the attributes.
+func (s Registry) unchanged(ctx context.Context, repo int64, seen []registry.Tag, need registry.Attributes) (same []registry.Tag, err error) {
+	found, err := collect(ctx, s.DB, scanTag, selectTag+`WHERE t.repository = $1 AND t.name IN `+tuples(2, 1, len(seen)), append([]any{repo}, tagNames(seen)...)...)
+	if err != nil {
+		return nil, err
+	}
+	now := make(map[string]registry.Tag, len(found))
+	for _, t := range found {
+		now[t.Name] = t
+	}
+	for _, t := range seen {
+		if n := now[t.Name]; n.Digest == t.Digest && n.Updated.Equal(t.Updated) && n.Attributes&need == need {
+			same = append(same, t)
+		}
+	}
+	return same, nil
+}
+
+// dropTags removes tags, and notes what has none now.
+func (s Registry) dropTags(ctx context.Context, repo int64, tags []registry.Tag, now time.Time, keep bool) error {
+	if len(tags) == 0 {
+		return nil
+	}
+	names := tagNames(tags)
+	if keep {
+		if err := s.keepTags(ctx, now, `t.repository = $2 AND t.name IN `+tuples(3, 1, len(tags)), append([]any{repo}, names...)...); err != nil {
+			return err
+		}
+	}
+	if _, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name IN `+tuples(2, 1, len(tags)), append([]any{repo}, names...)...); err != nil {
+		return err
+	}
+	args, digests := []any{repo, micros(now)}, map[digest.Digest]bool{}
+	for _, t := range tags {
+		if !digests[t.Digest] {
+			digests[t.Digest] = true
+			args = append(args, t.Digest)
+		}
+	}
+	_, err := s.exec(ctx, `UPDATE manifests SET untagged = $2 WHERE repository = $1 AND digest IN `+tuples(3, 1, len(digests))+
+		` AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = manifests.id)`, args...)
+	return err
+}
+
+func tagNames(tags []registry.Tag) (names []any) {
+	for _, t := range tags {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// together is how many rows a statement for many writes at once: more save little, and each
+// number of them is a statement of its own.
+const together = 100
+
+// tuples are n tuples of so many parameters each, the first of which is $from.
+func tuples(from, n, each int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for j := range each {
+			b.WriteString([]string{"(", ", "}[min(j, 1)])
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(from + i*each + j))
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
 }

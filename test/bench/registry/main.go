@@ -24,8 +24,9 @@ import (
 func main() {
 	program := flag.String("program", "bin/acrux", "the program to measure")
 	rounds := flag.Int("rounds", 2, "how often each load is tried; the best counts")
+	purge := flag.Bool("purge", false, "measure a purge of 100,000 tags, and nothing else")
 	flag.Parse()
-	b := &bench{rounds: *rounds}
+	b := &bench{rounds: *rounds, purge: *purge}
 	err := b.run(*program)
 	if err := errors.Join(err, b.close()); err != nil {
 		log.Fatal(err)
@@ -37,6 +38,7 @@ const peer = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
 
 type bench struct {
 	rounds  int
+	purge   bool // is all that is measured
 	dir     string
 	regload string
 	servers []server
@@ -57,6 +59,9 @@ func (b *bench) close() error {
 	}
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }
+
+// measure adds rows to the table.
+type measure func(*tabwriter.Writer, *acrux) error
 
 // load is a row of the table: what regload does, and which number of it counts.
 type load struct {
@@ -107,6 +112,10 @@ func (b *bench) run(program string) (err error) {
 	if err != nil {
 		return err
 	}
+	if b.purge {
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		return errors.Join(b.purges(table, own), table.Flush())
+	}
 	idle := memory(own.pid())
 	other, err := b.startPeer()
 	if err != nil {
@@ -119,7 +128,7 @@ func (b *bench) run(program string) (err error) {
 			return err
 		}
 	}
-	for _, measure := range []func(*tabwriter.Writer, *acrux) error{b.tokens, b.imports, b.transfers, b.tags} {
+	for _, measure := range []measure{b.tokens, b.imports, b.transfers, b.tags, b.purges} {
 		if err := errors.Join(measure(table, own), table.Flush()); err != nil {
 			return err
 		}

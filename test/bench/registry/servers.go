@@ -100,7 +100,7 @@ func (a *acrux) signIn(ctx context.Context, client *http.Client, repository stri
 	if err != nil {
 		return "", err
 	}
-	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Token}, "service": {a.host()}, "scope": {"repository:" + repository + ":pull,push"}}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Token}, "service": {a.host()}, "scope": {"repository:" + repository + ":pull,push,delete,metadata_read"}}
 	var access struct {
 		Token string `json:"access_token"`
 	}
