@@ -114,7 +114,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, lock: lock}
+	s := &Server{config: config, log: newSparing(log), lock: lock}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
