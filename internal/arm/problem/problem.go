@@ -82,7 +82,8 @@ func New(kind Kind, code, format string, args ...any) *Error {
 // everybody for now: what was asked may succeed in a moment. Its cause and where to look
 // for it are for the log; who asked learns no more than that.
 func NewAway(look string, cause error) *Error {
-	return &Error{Kind: Away, Code: "ServiceUnavailable", Message: "the server cannot do this at the moment; try again in a few seconds", Look: look, Cause: cause}
+	return &Error{Kind: Away, Code: "ServiceUnavailable", Look: look, Cause: cause,
+		Message: "the server cannot do this at the moment; try again in a few seconds"}
 }
 
 // Error renders code and message; hints are for the edges.

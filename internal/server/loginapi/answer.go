@@ -54,7 +54,8 @@ func fault(err error) refusal {
 	if p := problem.From(err); p.Kind == problem.Away {
 		return refusal{p.Kind.Status(), "temporarily_unavailable", 90033, p.Message + "."}
 	}
-	return refusal{http.StatusInternalServerError, "server_error", 90033, "Something went wrong on the server; its log has more under the trace ID."}
+	return refusal{http.StatusInternalServerError, "server_error", 90033,
+		"Something went wrong on the server; its log has more under the trace ID."}
 }
 
 func write(w http.ResponseWriter, status int, body any) {

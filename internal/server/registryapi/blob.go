@@ -93,7 +93,8 @@ func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
 	case !out.begun && problem.Is(err, problem.Away):
 		return err
 	case problem.Is(err, problem.Away) && c.Context().Err() == nil:
-		c.server.Log.Error("a blob broke off", "id", c.w.Header().Get("x-ms-request-id"), "digest", b.Digest, "err", err)
+		id := c.w.Header().Get("x-ms-request-id")
+		c.server.Log.Error("a blob broke off", "id", id, "digest", b.Digest, "err", err)
 	}
 	return nil // if it broke off, the client is gone or learns so from the length
 }
@@ -325,6 +326,8 @@ func (c *call) finishUpload() error {
 func (c *call) uploadError(err error) error {
 	var p *problem.Error
 	switch {
+	case problem.Is(err, problem.Away): // whatever ended the wait for a store
+		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "nothing came of the request body for too long").Because(err)
 	case errors.As(err, &p):

@@ -68,7 +68,8 @@ func (c *call) fail(err error) {
 
 // ours is a fault of the server's as clients see it: a code of theirs, and no reason.
 func (c *call) ours(p *problem.Error, id string) (*problem.Error, string) {
-	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Cache-Control", "ETag", "Docker-Content-Digest"} {
+	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Cache-Control", "ETag",
+		"Docker-Content-Digest"} {
 		c.w.Header().Del(name) // of what was to be sent instead, and may be kept for a year
 	}
 	switch p.Kind {
@@ -78,7 +79,8 @@ func (c *call) ours(p *problem.Error, id string) (*problem.Error, string) {
 		c.w.Header().Set("Retry-After", problem.RetryAfter)
 		return &problem.Error{Kind: p.Kind, Code: "UNAVAILABLE"}, p.Message
 	}
-	return &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"}, fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
+	return &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"},
+		fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
 }
 
 // Bounds of a page. The list of tags that OCI specifies is whole where maxPage allows it:
