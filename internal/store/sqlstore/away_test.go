@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/jobs"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
@@ -290,5 +292,38 @@ func TestSQLiteAway(t *testing.T) {
 	}
 	if got := notes(t, db); got != "back" {
 		t.Errorf("there is %q", got)
+	}
+}
+
+// A store that is away takes no attempt of a job, so it is done however long that takes.
+func TestJobsWaitForStores(t *testing.T) {
+	db, err := Open(t.Context(), sqlstoretest.Where(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	q, err := NewQueue(db, "server", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.pause = time.Millisecond
+	tries, done := 0, make(chan bool)
+	q.Handle(jobs.Kind{Name: "errand", AtOnce: 1, Attempts: 2, Timeout: time.Minute, Work: func(context.Context, jobs.Job) error {
+		if tries++; tries < 5 {
+			return problem.NewAway("there", errors.New("connection refused"))
+		}
+		close(done)
+		return nil
+	}})
+	if err := q.Enqueue(t.Context(), "errand", ""); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- q.Run(ctx) }()
+	<-done
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

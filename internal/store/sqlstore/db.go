@@ -55,14 +55,15 @@ type job struct {
 }
 
 // patience is how long a transaction waits to begin. It is longer than another server keeps
-// its turn after it was stopped in the middle of it, see turnTime.
+// its turn after it was stopped in the middle of it, see times.
 const patience = 10 * time.Second
 
 // errBusy is the cause of what waited for longer.
 var errBusy = errors.New("the transaction could not begin in time")
 
 // lookBusy is for the log.
-const lookBusy = "what was written before takes long: is the disk of the database slow, or does another server have its turn? (pg_stat_activity)"
+const lookBusy = "what was written before takes long: is the disk of the database slow, " +
+	"or does another server have its turn? (pg_stat_activity)"
 
 // backend is what differs between the databases.
 type backend interface {
@@ -150,7 +151,8 @@ func open(ctx context.Context, where string, ready func(backend, context.Context
 	if err := ready(b, ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
-	db := &DB{backend: b, patience: patience, work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
+	db := &DB{backend: b, patience: patience,
+		work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go db.writer()
 	return db, nil
 }
@@ -181,7 +183,8 @@ func (db *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 	if _, ok := ctx.Value(txKey{}).(transaction); ok {
 		return fn(ctx)
 	}
-	j := job{ctx: ctx, fn: fn, lasting: ctx.Value(brieflyKey{}) == nil, taken: new(atomic.Bool), done: make(chan error, 1)}
+	lasting := ctx.Value(brieflyKey{}) == nil
+	j := job{ctx: ctx, fn: fn, lasting: lasting, taken: new(atomic.Bool), done: make(chan error, 1)}
 	tired := time.NewTimer(db.patience)
 	defer tired.Stop()
 	select {
@@ -398,7 +401,8 @@ func collect[T any](ctx context.Context, db *DB, scan func(row) (T, error), quer
 	return all, err
 }
 
-func collectOnce[T any](ctx context.Context, db *DB, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+func collectOnce[T any](ctx context.Context, db *DB, scan func(row) (T, error),
+	query string, args ...any) ([]T, error) {
 	rows, err := db.reader(ctx).query(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -34,13 +34,14 @@ type postgres struct {
 // without a word, or answers too slowly to be of use.
 type times struct {
 	connect time.Duration // to be let in; a connect_timeout in the URL goes before
-	turn    time.Duration // see turnTime
+	turn    time.Duration // in which a server that does nothing loses its turn to write
 	wait    time.Duration // for this server's turn to write
 	batch   time.Duration // from the turn to the commit
 	read    time.Duration // of a statement that reads, with the wait for a connection
 }
 
-var usualTimes = times{connect: 5 * time.Second, turn: 5 * time.Second, wait: patience, batch: 30 * time.Second, read: 15 * time.Second}
+var usualTimes = times{connect: 5 * time.Second, turn: 5 * time.Second, wait: patience,
+	batch: 30 * time.Second, read: 15 * time.Second}
 
 const (
 	// connections is how many read and work on jobs, unless the URL has pool_max_conns.
@@ -51,7 +52,8 @@ const (
 	// that does nothing in the middle of its turn, for it was stopped or its machine is gone,
 	// is thrown out by the database: what it wrote in it is undone, and when it wakes up, its
 	// connection is gone and its next statement fails.
-	beginWriting = `BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d; SELECT pg_advisory_xact_lock(%d)`
+	beginWriting = `BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d; ` +
+		`SELECT pg_advisory_xact_lock(%d)`
 	// evictReader throws out a server that was stopped while the database sends it what it
 	// has read in its turn, which no timeout of PostgreSQL's ends.
 	evictReader = `SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)

@@ -37,8 +37,9 @@ func (p *postgres) away(err error) string {
 		return p.look
 	case errors.As(err, &refused):
 		return p.lookFor(refused.Code)
-	case errors.As(err, &broken), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, context.DeadlineExceeded), pgconn.SafeToRetry(err): // it was reached once, and is no more
+	case errors.As(err, &broken), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded), pgconn.SafeToRetry(err):
+		// It was reached once, and is no more.
 		return p.look
 	}
 	return ""
@@ -72,5 +73,6 @@ func (p *postgres) lookFor(code string) string {
 
 // whereToLook is for the log, and has no password.
 func whereToLook(to *pgconn.Config) string {
-	return fmt.Sprintf("does PostgreSQL work and has it connections to spare? pg_isready --host %s --port %d; its log has more", to.Host, to.Port)
+	return fmt.Sprintf("does PostgreSQL work and has it connections to spare? "+
+		"pg_isready --host %s --port %d; its log has more", to.Host, to.Port)
 }

@@ -126,8 +126,8 @@ func sqliteFull(err error) bool { return sqliteCode(err, codes.SQLITE_FULL) }
 // away implements backend: somebody else has the file, or its disk does not work. The disk
 // may be mounted read-only by now, as one that failed is, or the files be another user's.
 func (s *sqlite) away(err error) string {
-	if sqliteFull(err) || !sqliteCode(err, codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_IOERR, codes.SQLITE_READONLY,
-		codes.SQLITE_CANTOPEN, codes.SQLITE_NOMEM, codes.SQLITE_PROTOCOL) {
+	if sqliteFull(err) || !sqliteCode(err, codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_IOERR,
+		codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN, codes.SQLITE_NOMEM, codes.SQLITE_PROTOCOL) {
 		return ""
 	}
 	return "can " + s.file + " be read and written, is its disk sound (dmesg), and has no other program the file?"
