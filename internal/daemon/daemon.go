@@ -116,7 +116,8 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: log, lock: lock, reserve: disk.New(config.Data, config.Disk.reserve, log)}
+	s := &Server{config: config, log: newSparing(log), lock: lock}
+	s.reserve = disk.New(config.Data, config.Disk.reserve, s.log)
 	s.reserve.Spend() // starting writes a little
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.close())

@@ -147,7 +147,7 @@ func (r *Run) networks(ctx context.Context) error {
 // Its text is the last argument of the format.
 func usersFault(err error, format string, args ...any) error {
 	var p *problem.Error
-	if errors.As(err, &p) && p.Kind != problem.Internal && p.Kind != problem.Unavailable {
+	if errors.As(err, &p) && !p.Kind.Ours() && p.Kind != problem.Unavailable {
 		return Failure(fmt.Sprintf(format, append(args, p.Text())...))
 	}
 	return err

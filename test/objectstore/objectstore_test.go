@@ -61,6 +61,12 @@ type world struct {
 
 func newWorld(t *testing.T, redirect bool) *world {
 	t.Helper()
+	return newWorldOn(t, redirect, func(_ *blobtest.S3Server, url string) string { return url })
+}
+
+// newWorldOn makes a world that reaches its bucket under the URL that reach makes of its own.
+func newWorldOn(t *testing.T, redirect bool, reach func(store *blobtest.S3Server, url string) string) *world {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("the embedded engine needs root")
@@ -68,7 +74,7 @@ func newWorld(t *testing.T, redirect bool) *world {
 		t.Skip("the embedded engine needs root")
 	}
 	w := &world{t: t, store: blobtest.StartS3(t)}
-	w.bucket = w.store.Bucket(t)
+	w.bucket = reach(w.store, w.store.Bucket(t))
 	upstream := httptest.NewServer(fixture.Upstream())
 	t.Cleanup(upstream.Close)
 	image, err := fixture.BusyboxImage()

@@ -36,6 +36,7 @@ const (
 	Unavailable                 // 503: try again later
 	Limited                     // 429: too much at once; the edge says how long to wait
 	Full                        // 507: there is no space left; logged, as what is our fault
+	Away                        // 503: a store does not answer for now, see NewAway; logged as well
 )
 
 var statuses = [...]int{
@@ -45,31 +46,44 @@ var statuses = [...]int{
 	Conflict: http.StatusConflict, Precondition: http.StatusPreconditionFailed,
 	TooLarge: http.StatusRequestEntityTooLarge, Unsupported: http.StatusNotImplemented,
 	Unavailable: http.StatusServiceUnavailable, Limited: http.StatusTooManyRequests,
-	Full: http.StatusInsufficientStorage,
+	Full: http.StatusInsufficientStorage, Away: http.StatusServiceUnavailable,
 }
 
 // Status is the HTTP status of the kind.
 func (k Kind) Status() int { return statuses[k] }
 
 // Ours reports whether an error of the kind is for the log of the server as well.
-func (k Kind) Ours() bool { return k == Internal || k == Full }
+func (k Kind) Ours() bool { return k == Internal || k == Full || k == Away }
+
+// RetryAfter is the header of that name of an answer of the kind Away, in seconds: a server
+// that was stopped in the middle of its turn to write has lost it by then.
+const RetryAfter = "5"
 
 // Error is an error a user can act on. Code is the stable word a client may
 // switch on (Azure's, where Azure has one). Target names the member or the
 // resource at fault. Hints say what to do, best a whole command. Cause is for the
-// log and errors.Is; it is never shown.
+// log and errors.Is, and Look for who runs the server; they are never shown.
 type Error struct {
 	Kind    Kind
 	Code    string
 	Message string
 	Target  string
 	Hints   []string
+	Look    string // where to look, best a command; one for each store
 	Cause   error
 }
 
 // New returns a problem with a formatted message.
 func New(kind Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: kind, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// NewAway returns the problem of a store that does not answer, is too slow, or refuses
+// everybody for now: what was asked may succeed in a moment. Its cause and where to look
+// for it are for the log; who asked learns no more than that.
+func NewAway(look string, cause error) *Error {
+	return &Error{Kind: Away, Code: "ServiceUnavailable", Look: look, Cause: cause,
+		Message: "the server cannot do this at the moment; try again in a few seconds"}
 }
 
 // Error renders code and message; hints are for the edges.

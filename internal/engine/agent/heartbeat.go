@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
@@ -14,7 +15,9 @@ const renewPause = time.Second
 // heartbeat renews a lease until ctx ends, and ends the run with the cause if it
 // is canceled or the lease is lost. A control plane that does not answer is
 // tolerated for as long as the last term lasts: after that the lease is gone, and
-// somebody else may have been told so.
+// somebody else may have been told so. One that answers that its store is away is
+// tolerated for longer: nobody executes the run anew, and if somebody was told after all
+// that it is lost, the next answer says so, and until then its credentials are refused.
 func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end context.CancelCauseFunc) {
 	term := time.Until(l.Deadline)
 	deadline := l.Deadline
@@ -34,7 +37,8 @@ func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end con
 		case errors.Is(err, lease.ErrLost):
 			end(err)
 			return
-		case asked.After(deadline): // one that was begun in time may fail because this process slept
+		case asked.After(deadline) && !problem.Is(err, problem.Away):
+			// One that was begun in time may fail because this process slept.
 			end(lease.ErrLost)
 			return
 		default:

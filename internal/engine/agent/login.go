@@ -73,7 +73,7 @@ func (r *run) identityLogin(ctx context.Context, registry string, identity lease
 // explainToken is for a control plane that gives no token.
 func explainToken(err error) error {
 	var p *problem.Error
-	if errors.As(err, &p) && p.Kind != problem.Internal {
+	if errors.As(err, &p) && !p.Kind.Ours() {
 		return engine.Failure(resolving + p.Text())
 	}
 	return err

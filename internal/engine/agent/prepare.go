@@ -217,9 +217,9 @@ func (r *run) aliasSource(ctx context.Context, src string) ([]byte, error) {
 
 // vaultSecret reads a secret of a key vault with one of the task's identities.
 func (r *run) vaultSecret(ctx context.Context, wanted taskfile.Secret) (string, error) {
-	token, err := r.leaser.Token(ctx, r.lease.Key, lease.TokenRequest{Audience: wanted.Audience, ClientID: wanted.ClientID})
+	token, err := r.token(ctx, lease.TokenRequest{Audience: wanted.Audience, ClientID: wanted.ClientID})
 	var p *problem.Error
-	if errors.As(err, &p) {
+	if errors.As(err, &p) && !p.Kind.Ours() {
 		return "", errors.New(p.Text())
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/imds"
 	"github.com/acrux/acrux/internal/tasks/lease"
@@ -74,8 +75,12 @@ func (a *Agent) newRun(l *lease.Lease, out *sink) *run {
 func (r *run) workspace() string { return filepath.Join(r.dir, "workspace") }
 func (r *run) home() string      { return filepath.Join(r.dir, "home") }
 
-// farewell is how long an agent tries to hand in the end of a run.
-const farewell = 30 * time.Second
+// parting is how long an agent tries to hand in the end of a run, and farewell is what is
+// left of that when the agent itself is stopped.
+const (
+	parting  = time.Hour
+	farewell = 30 * time.Second
+)
 
 // execute carries out a leased run from its first log line to Complete.
 func (a *Agent) execute(ctx context.Context, l *lease.Lease) {
@@ -102,8 +107,9 @@ func (a *Agent) execute(ctx context.Context, l *lease.Lease) {
 	result := r.conclude(outcome, err)
 	end(nil)
 
-	last, cancel := context.WithTimeout(telling, farewell)
+	last, cancel := context.WithTimeout(telling, parting)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(farewell, cancel) })()
 	r.reporter.Close(last)
 	logErr := out.Close(last)
 	if err := a.complete(last, l, result, logErr); err != nil {
@@ -224,13 +230,21 @@ func cacheScope(job *lease.Job) string {
 	return "registry:" + strings.ToLower(job.LoginServer)
 }
 
-// token asks for a token for a step.
+// tokenPatience is how long a token is waited for while the control plane's store is away.
+const tokenPatience = time.Minute
+
+// token asks for a token of the run, and again while the control plane's store is away.
 func (r *run) token(ctx context.Context, request lease.TokenRequest) (lease.AccessToken, error) {
-	token, err := r.leaser.Token(ctx, r.lease.Key, request)
-	if err == nil {
-		r.mask.Add(token.Token)
+	until := time.Now().Add(tokenPatience)
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		token, err := r.leaser.Token(ctx, r.lease.Key, request)
+		if err == nil {
+			r.mask.Add(token.Token)
+		}
+		if !problem.Is(err, problem.Away) || time.Now().After(until) || sleep(ctx, wait) != nil {
+			return token, err
+		}
 	}
-	return token, err
 }
 
 func (r *run) cleanup() {

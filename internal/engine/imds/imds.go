@@ -175,7 +175,7 @@ func first(query url.Values, names ...string) string {
 // fail answers a request that the control plane did not.
 func (h *Handler) fail(w http.ResponseWriter, err error) {
 	var p *problem.Error
-	if errors.As(err, &p) && p.Kind != problem.Internal {
+	if errors.As(err, &p) && !p.Kind.Ours() {
 		refuse(w, p.Kind.Status(), "invalid_request", p.Text())
 		return
 	}

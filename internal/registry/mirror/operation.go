@@ -107,7 +107,8 @@ func (m *Imports) Work(ctx context.Context, j jobs.Job) error {
 		return nil
 	}
 	ours := failed != nil && problem.From(failed).Kind.Ours()
-	if ours && !j.Last {
+	away := problem.Is(failed, problem.Away) && time.Since(op.Created) < maxImport
+	if ours && !j.Last || away { // a store of ours may take longer to come back than there are attempts
 		return failed
 	}
 	if err := m.Store.SetOperation(ctx, op.ended(failed, time.Now())); errors.Is(err, ErrNoOperation) {

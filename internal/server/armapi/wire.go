@@ -95,6 +95,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Kind == problem.Internal {
 		message = fmt.Sprintf("Something went wrong on the server; its log has more under request %s.", id)
 	}
+	if p.Kind == problem.Away {
+		w.Header().Set("Retry-After", problem.RetryAfter)
+	}
 	if p.Kind == problem.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer authorization_uri="%s/%s", error="invalid_token", error_description="%s"`,
 			s.Endpoints.Login, s.Issuer.TenantID, strings.ReplaceAll(message, `"`, `'`)))

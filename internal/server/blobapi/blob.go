@@ -177,8 +177,13 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Kind.Ours() && r.Context().Err() == nil {
 		s.Log.Error("request failed", "id", w.Header().Get("x-ms-request-id"), "path", r.URL.Path, "err", err)
 	}
+	code := p.Code
+	if p.Kind == problem.Away { // by which clients of storage know that they shall try again
+		w.Header().Set("Retry-After", problem.RetryAfter)
+		code = "ServerBusy"
+	}
 	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("x-ms-error-code", p.Code)
+	w.Header().Set("x-ms-error-code", code)
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return
@@ -188,7 +193,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		XMLName xml.Name `xml:"Error"`
 		Code    string   `xml:"Code"`
 		Message string   `xml:"Message"`
-	}{Code: p.Code, Message: p.Message})
+	}{Code: code, Message: p.Message})
 }
 
 // logID is the ID of the run whose log a path names: the registry's ID stands in the

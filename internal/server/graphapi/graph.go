@@ -199,6 +199,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		s.Log.Error("request failed", "id", id, "method", r.Method, "path", r.URL.Path, "err", err)
 	}
+	if p.Kind == problem.Away {
+		w.Header().Set("Retry-After", problem.RetryAfter)
+	}
 	write(w, answer{p.Kind.Status(), map[string]any{"error": map[string]any{"code": p.Code, "message": p.Text(),
 		"innerError": map[string]any{"date": time.Now().UTC().Format("2006-01-02T15:04:05"), "request-id": id, "client-request-id": w.Header().Get("x-ms-client-request-id")}}}})
 }

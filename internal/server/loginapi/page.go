@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/signin"
+	"github.com/acrux/acrux/internal/arm/problem"
 )
 
 // devicePath is where people let devices in.
@@ -144,6 +145,11 @@ func (s *Server) failPage(w http.ResponseWriter, err error) {
 	}
 	id := w.Header().Get("x-ms-request-id")
 	s.Log.Error("signing in failed", "id", id, "err", err)
+	if p := problem.From(err); p.Kind == problem.Away {
+		w.Header().Set("Retry-After", problem.RetryAfter)
+		show(w, p.Kind.Status(), view{Text: "This is not possible at the moment. Try again in a few seconds."})
+		return
+	}
 	show(w, http.StatusInternalServerError, view{Text: "Something went wrong on the server; its log has more under request " + id + "."})
 }
 

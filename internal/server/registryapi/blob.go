@@ -82,13 +82,51 @@ func (c *call) redirectBlob(url string, err error) error {
 func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
 	content, err := c.server.Content.OpenBlob(c.Context(), c.repository(), b)
 	if err != nil {
-		c.w.Header().Del("Content-Length")
 		return err
 	}
 	defer content.Close()
-	c.w.WriteHeader(status)
-	_, _ = content.WriteTo(c.w, offset, n) // the client is gone if this fails: the length tells it
-	return nil
+	out := &lateHeader{ResponseWriter: c.w, status: status}
+	_, err = content.WriteTo(out, offset, n)
+	switch {
+	case err == nil:
+		out.begin()
+	case !out.begun && problem.Is(err, problem.Away):
+		return err
+	case problem.Is(err, problem.Away) && c.Context().Err() == nil:
+		id := c.w.Header().Get("x-ms-request-id")
+		c.server.Log.Error("a blob broke off", "id", id, "digest", b.Digest, "err", err)
+	}
+	return nil // if it broke off, the client is gone or learns so from the length
+}
+
+// lateHeader writes the status of an answer with its first byte: until then, there may still
+// come an error instead. It hands ReadFrom through, so that files reach the socket by sendfile.
+type lateHeader struct {
+	http.ResponseWriter
+	status int
+	begun  bool
+}
+
+func (l *lateHeader) begin() {
+	if !l.begun {
+		l.begun = true
+		l.WriteHeader(l.status)
+	}
+}
+
+// Write implements io.Writer.
+func (l *lateHeader) Write(p []byte) (int, error) {
+	l.begin()
+	return l.ResponseWriter.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (l *lateHeader) ReadFrom(r io.Reader) (int64, error) {
+	l.begin()
+	if to, ok := l.ResponseWriter.(io.ReaderFrom); ok {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{l.ResponseWriter}, r)
 }
 
 var rangePattern = regexp.MustCompile(`^bytes=(\d*)-(\d*)$`)
@@ -288,6 +326,8 @@ func (c *call) finishUpload() error {
 func (c *call) uploadError(err error) error {
 	var p *problem.Error
 	switch {
+	case problem.Is(err, problem.Away): // whatever ended the wait for a store
+		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem.New(problem.Invalid, "BLOB_UPLOAD_INVALID", "nothing came of the request body for too long").Because(err)
 	case errors.As(err, &p):

@@ -50,12 +50,7 @@ func (c *call) fail(err error) {
 		}
 		id := c.w.Header().Get("x-ms-request-id")
 		c.server.Log.Error("request failed", "id", id, "host", c.host, "method", c.Method, "path", c.URL.Path, "err", err)
-		if p.Kind == problem.Full {
-			p = &problem.Error{Kind: problem.Full, Code: "INSUFFICIENT_STORAGE"}
-		} else {
-			p = &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"}
-			message = fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
-		}
+		p, message = c.ours(p, id)
 	}
 	out := ociError{Code: p.Code, Message: message}
 	if p.Target != "" || len(p.Hints) > 0 {
@@ -69,6 +64,23 @@ func (c *call) fail(err error) {
 		status = http.StatusRequestedRangeNotSatisfiable
 	}
 	_ = c.json(status, map[string][]ociError{"errors": {out}}) // always encodes
+}
+
+// ours is a fault of the server's as clients see it: a code of theirs, and no reason.
+func (c *call) ours(p *problem.Error, id string) (*problem.Error, string) {
+	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Cache-Control", "ETag",
+		"Docker-Content-Digest"} {
+		c.w.Header().Del(name) // of what was to be sent instead, and may be kept for a year
+	}
+	switch p.Kind {
+	case problem.Full:
+		return &problem.Error{Kind: p.Kind, Code: "INSUFFICIENT_STORAGE"}, p.Message
+	case problem.Away: // which docker and containerd take for a reason to try again
+		c.w.Header().Set("Retry-After", problem.RetryAfter)
+		return &problem.Error{Kind: p.Kind, Code: "UNAVAILABLE"}, p.Message
+	}
+	return &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"},
+		fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
 }
 
 // Bounds of a page. The list of tags that OCI specifies is whole where maxPage allows it:

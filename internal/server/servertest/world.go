@@ -16,6 +16,7 @@ import (
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
@@ -34,11 +35,20 @@ type World struct {
 // New makes a world that ends with the test.
 func New(t *testing.T) *World {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	dir := t.TempDir()
-	database := dir
+	database := t.TempDir()
 	if sqlstoretest.Postgres() {
 		database = sqlstoretest.Database(t)
+	}
+	return NewOn(t, database)
+}
+
+// NewOn makes a world on a database, which is empty.
+func NewOn(t *testing.T, database string) *World {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	dir := database
+	if sqlstore.IsURL(database) {
+		dir = t.TempDir()
 	}
 	stack, err := Build(t.Context(), dir, database, server.Listener.Addr().String())
 	if err != nil {

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"net/http"
+	"net"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -28,6 +26,7 @@ type S3 struct {
 	core   minio.Core
 	bucket string
 	prefix string // of all names in the bucket; empty or with a slash at its end
+	look   string // for the log, when the store is away
 }
 
 var (
@@ -35,13 +34,14 @@ var (
 	_ Presigner = (*S3)(nil)
 )
 
-// attempts bounds how often a request to the object store is tried.
+// attempts bounds how often a request to the object store is tried, see s3_patience.go.
 const attempts = 5
 
 // OpenS3 returns the store that a URL names,
 //
-//	s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION
+//	s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION&stall=15s
 //
+// stall is how long the store may be silent when something is waited for.
 // signed in with ACRUX_S3_ACCESS_KEY and ACRUX_S3_SECRET_KEY of the environment, or the
 // names that AWS gives them. Without an endpoint it is AWS. The bucket must be there.
 func OpenS3(ctx context.Context, text string, getenv func(string) string) (*S3, error) {
@@ -53,7 +53,9 @@ func OpenS3(ctx context.Context, text string, getenv func(string) string) (*S3, 
 	if err != nil {
 		return nil, fmt.Errorf("the blob store: %w", err)
 	}
-	s := &S3{core: minio.Core{Client: client}, bucket: u.Host}
+	s := &S3{core: minio.Core{Client: client}, bucket: u.Host,
+		look: fmt.Sprintf("does the object store at %s answer, and how fast? (bucket %s)",
+			client.EndpointURL().Host, u.Host)}
 	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
 		s.prefix = prefix + "/"
 	}
@@ -69,8 +71,15 @@ func OpenS3(ctx context.Context, text string, getenv func(string) string) (*S3, 
 
 func connectS3(query url.Values, getenv func(string) string) (*minio.Client, error) {
 	for name := range query {
-		if name != "endpoint" && name != "region" {
-			return nil, fmt.Errorf("an S3 URL has the parameters endpoint and region, not %q", name)
+		if name != "endpoint" && name != "region" && name != "stall" {
+			return nil, fmt.Errorf("an S3 URL has the parameters endpoint and region, and stall, not %q", name)
+		}
+	}
+	stall := usualStall
+	if text := query.Get("stall"); text != "" {
+		var err error
+		if stall, err = time.ParseDuration(text); err != nil || stall <= 0 {
+			return nil, fmt.Errorf("stall=%q of an S3 URL is no time like 15s", text)
 		}
 	}
 	region, endpoint := query.Get("region"), query.Get("endpoint")
@@ -96,9 +105,11 @@ func connectS3(query url.Values, getenv func(string) string) (*minio.Client, err
 	if err != nil {
 		return nil, err
 	}
-	transport.TLSNextProto = nil // HTTP/1.1: large bodies do not share a connection
+	transport.TLSNextProto = nil        // HTTP/1.1: large bodies do not share a connection
+	transport.ResponseHeaderTimeout = 0 // see watched
+	transport.DialContext = (&net.Dialer{Timeout: min(stall, 5*time.Second), KeepAlive: 30 * time.Second}).DialContext
 	return minio.New(at.Host, &minio.Options{Creds: credentials.NewStaticV4(key, secret, session), Secure: at.Scheme == "https", Region: region,
-		Transport: transport, MaxRetries: attempts})
+		Transport: watched{transport, stall}, MaxRetries: attempts})
 }
 
 func (s *S3) object(key Key) string { return s.prefix + "b/" + string(key) }
@@ -112,17 +123,6 @@ func missing(err error) bool {
 		return true
 	}
 	return false
-}
-
-// s3Error says what was being done, and that there is no space where there is none.
-func s3Error(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if response := minio.ToErrorResponse(err); response.StatusCode == http.StatusInsufficientStorage || response.Code == "XMinioStorageFull" {
-		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 // Start implements Store. Nothing is in the bucket before there is content.
@@ -146,7 +146,7 @@ func (s *S3) Resume(ctx context.Context, state State) (Upload, error) {
 	if err := u.check(); missing(err) {
 		return nil, ErrNotFound
 	} else if err != nil {
-		return nil, fmt.Errorf("resuming an upload: %w", err)
+		return nil, s.failed(u.ctx, "resuming an upload", err)
 	}
 	return u, nil
 }
@@ -156,12 +156,13 @@ func (s *S3) Open(ctx context.Context, key Key) (Blob, error) {
 	if !validKey(key) {
 		return nil, ErrNotFound
 	}
+	ctx = patient(ctx)
 	info, err := s.core.StatObject(ctx, s.bucket, s.object(key), minio.StatObjectOptions{})
 	if missing(err) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening a blob: %w", err)
+		return nil, s.failed(ctx, "opening a blob", err)
 	}
 	return &s3Blob{ctx: ctx, store: s, name: s.object(key), size: info.Size}, nil
 }
@@ -186,14 +187,12 @@ func (s *S3) Delete(ctx context.Context, key Key) error {
 	if !validKey(key) {
 		return nil
 	}
+	ctx = patient(ctx)
 	err := s.core.RemoveObject(ctx, s.bucket, s.object(key), minio.RemoveObjectOptions{})
 	if missing(err) {
 		err = nil
 	}
-	if err := errors.Join(err, s.removeRest(ctx, key)); err != nil {
-		return fmt.Errorf("deleting a blob: %w", err)
-	}
-	return nil
+	return s.failed(ctx, "deleting a blob", errors.Join(err, s.removeRest(ctx, key)))
 }
 
 // removeRest removes what belongs to uploads of the key: tails and parts.
@@ -246,83 +245,18 @@ func (s *S3) List(ctx context.Context) iter.Seq2[Info, error] {
 		for _, kind := range []string{"b/", "t/"} {
 			for object := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix + kind, Recursive: true}) {
 				key, _, _ := strings.Cut(strings.TrimPrefix(object.Key, s.prefix+kind), "/")
-				if !yield(Info{Key: Key(key), Modified: object.LastModified}, object.Err) || object.Err != nil {
+				err := s.failed(ctx, "listing blobs", object.Err)
+				if !yield(Info{Key: Key(key), Modified: object.LastModified}, err) || err != nil {
 					return
 				}
 			}
 		}
 		for upload, err := range s.unfinished(ctx, s.prefix+"b/") {
 			key := strings.TrimPrefix(upload.Key, s.prefix+"b/")
+			err = s.failed(ctx, "listing blobs", err)
 			if !yield(Info{Key: Key(key), Modified: upload.Initiated}, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// s3Blob is an object. Each read is a request of its own, and streams.
-type s3Blob struct {
-	ctx   context.Context
-	store *S3
-	name  string
-	size  int64
-}
-
-// Size implements Blob.
-func (b *s3Blob) Size() int64 { return b.size }
-
-// Close implements io.Closer.
-func (b *s3Blob) Close() error { return nil }
-
-// section opens n bytes, one at least, from offset.
-func (b *s3Blob) section(offset, n int64) (io.ReadCloser, error) {
-	opts := minio.GetObjectOptions{}
-	if offset != 0 || n != b.size {
-		if err := opts.SetRange(offset, offset+n-1); err != nil {
-			return nil, err
-		}
-	}
-	body, _, _, err := b.store.core.GetObject(b.ctx, b.store.bucket, b.name, opts)
-	if missing(err) {
-		return nil, ErrNotFound
-	}
-	return body, err
-}
-
-// ReadAt implements io.ReaderAt.
-func (b *s3Blob) ReadAt(p []byte, offset int64) (int, error) {
-	want := p[:max(0, min(int64(len(p)), b.size-offset))]
-	if len(want) == 0 {
-		if len(p) == 0 {
-			return 0, nil
-		}
-		return 0, io.EOF
-	}
-	body, err := b.section(offset, int64(len(want)))
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.ReadFull(body, want)
-	if err = errors.Join(err, body.Close()); err == nil && n < len(p) {
-		err = io.EOF
-	}
-	return n, err
-}
-
-// WriteTo implements Blob.
-func (b *s3Blob) WriteTo(w io.Writer, offset, n int64) (int64, error) {
-	if n == 0 {
-		return 0, nil
-	}
-	body, err := b.section(offset, n)
-	if err != nil {
-		return 0, err
-	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	copied, err := io.CopyBuffer(onlyWriter{w}, onlyReader{io.LimitReader(body, n)}, *buf)
-	if err == nil && copied < n {
-		err = io.ErrUnexpectedEOF
-	}
-	return copied, errors.Join(err, body.Close())
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/sha512"
+	_ "crypto/sha512" // for digests of clients
 	"encoding"
 	"encoding/hex"
 	"encoding/json"
@@ -15,6 +15,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/acrux/acrux/internal/arm/problem"
 )
 
 // minPart is the smallest part that S3 takes, but for the last one, in bytes.
@@ -60,7 +62,8 @@ type s3Parts struct {
 }
 
 func newS3Upload(ctx context.Context, s *S3, key Key) *s3Upload {
-	return &s3Upload{ctx: context.WithoutCancel(ctx), store: s, key: key, object: key, hash: sha256.New(), buf: new(bytes.Buffer), spare: new(bytes.Buffer)}
+	return &s3Upload{ctx: patient(context.WithoutCancel(ctx)), store: s, key: key, object: key,
+		hash: sha256.New(), buf: new(bytes.Buffer), spare: new(bytes.Buffer)}
 }
 
 func restoreHash(h hash.Hash, state []byte) error {
@@ -115,7 +118,7 @@ func (u *s3Upload) flush() error {
 	if u.parts.ID == "" {
 		id, err := s.core.NewMultipartUpload(u.ctx, s.bucket, name, minio.PutObjectOptions{ContentType: contentType})
 		if err != nil {
-			return s3Error("beginning an upload in parts", err)
+			return s.failed(u.ctx, "beginning an upload in parts", err)
 		}
 		u.parts.ID = id
 	}
@@ -136,7 +139,7 @@ func (u *s3Upload) flush() error {
 // await waits for the part that is on its way.
 func (u *s3Upload) await() error {
 	if u.sending != nil {
-		u.failed = s3Error("uploading a part", <-u.sending)
+		u.failed = u.store.failed(u.ctx, "uploading a part", <-u.sending)
 		u.sending = nil
 	}
 	return u.failed
@@ -175,7 +178,7 @@ func (u *s3Upload) Suspend() (State, error) {
 	if u.buf.Len() > 0 {
 		u.parts.Tail = string(newKey())
 		if err := u.put(u.store.tails(u.key) + u.parts.Tail); err != nil {
-			return State{}, s3Error("keeping the end of an upload", err)
+			return State{}, u.store.failed(u.ctx, "keeping the end of an upload", err)
 		}
 	}
 	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
@@ -194,40 +197,50 @@ func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (Key, error) 
 	if want.Algorithm() != digest.SHA512 && digest.NewDigest(digest.SHA256, u.hash) != want {
 		return "", ErrDigest
 	}
-	if err := u.publish(); err != nil {
-		return "", s3Error("keeping a blob", err)
-	}
-	if want.Algorithm() == digest.SHA512 {
+	switch err := u.publish(); {
+	case errors.Is(err, errUnsaid):
+		if u.reread(want) != nil {
+			return "", u.store.failed(u.ctx, "keeping a blob", err)
+		}
+	case err != nil:
+		return "", u.store.failed(u.ctx, "keeping a blob", err)
+	case want.Algorithm() == digest.SHA512:
 		if err := u.reread(want); err != nil {
 			return "", err
 		}
 	}
 	if u.resumed {
 		if err := u.store.removeRest(u.ctx, u.key); err != nil {
-			return "", s3Error("keeping a blob", err)
+			return "", u.store.failed(u.ctx, "keeping a blob", err)
 		}
 	}
 	u.over = true
 	return u.object, nil
 }
 
-// reread compares the object with a sha512. Parts cannot be read before they are an
+// reread compares the object with a digest: a sha512, or any if the store did not say
+// whether it has the object. Parts cannot be read before they are an
 // object, but nobody knows its key until Commit returns it; and where the digest is
 // wrong, it goes with Cancel.
 func (u *s3Upload) reread(want digest.Digest) error {
-	b, err := u.store.Open(u.ctx, u.object)
+	b, err := u.store.Open(context.WithoutCancel(u.ctx), u.object)
 	if err != nil {
 		return err
 	}
-	h := sha512.New()
+	h := want.Algorithm().Hash()
 	if _, err := b.WriteTo(h, 0, b.Size()); err != nil {
 		return fmt.Errorf("reading a blob again: %w", err)
 	}
-	if digest.NewDigest(digest.SHA512, h) != want {
+	if digest.NewDigest(want.Algorithm(), h) != want {
 		return ErrDigest
 	}
 	return nil
 }
+
+// errUnsaid says that the object may be there or not: the end of an upload was not answered,
+// or was sent again and found that there is no such upload any more. That may be so because
+// another server ended it, with content of its own.
+var errUnsaid = errors.New("the object store did not say whether it has the object")
 
 // publish makes the object: of its parts, which is done once, or at once. In the latter
 // case two servers that go on with one upload write an object each, and the one whose row
@@ -253,6 +266,9 @@ func (u *s3Upload) publish() error {
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
 	}
 	_, err := s.core.CompleteMultipartUpload(u.ctx, s.bucket, name, u.parts.ID, parts, minio.PutObjectOptions{})
+	if err != nil && (missing(err) || problem.Is(s.failed(u.ctx, "", err), problem.Away)) {
+		err = fmt.Errorf("%w: %w", errUnsaid, err)
+	}
 	return err
 }
 

@@ -22,11 +22,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/riverqueue/river"
 
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/store/disk"
 )
 
@@ -39,6 +41,8 @@ type DB struct {
 	generations generations
 	touched     topic // by the batch that is being committed; the writer's alone
 
+	patience time.Duration // of who waits for a transaction to begin
+
 	work    chan job
 	stop    chan struct{}
 	stopped chan struct{}
@@ -49,8 +53,21 @@ type job struct {
 	ctx     context.Context
 	fn      func(context.Context) error
 	lasting bool // must outlive a power failure
-	done    chan error
+	// taken is set by the writer, who then runs fn, or by who waits and leaves: one of them.
+	taken *atomic.Bool
+	done  chan error
 }
+
+// patience is how long a transaction waits to begin. It is longer than another server keeps
+// its turn after it was stopped in the middle of it, see times.
+const patience = 10 * time.Second
+
+// errBusy is the cause of what waited for longer.
+var errBusy = errors.New("the transaction could not begin in time")
+
+// lookBusy is for the log.
+const lookBusy = "what was written before takes long: is the disk of the database slow, " +
+	"or does another server have its turn? (pg_stat_activity)"
 
 // backend is what differs between the databases.
 type backend interface {
@@ -67,6 +84,12 @@ type backend interface {
 	// whether somebody, this process included, has committed since it was last asked.
 	alone() bool
 	othersCommitted() bool
+	// away returns where to look for the cause of an error that is the database's own and may
+	// be over in a moment, or "".
+	away(err error) (look string)
+	// stale reports whether an error is that of a connection that had been lost before it was
+	// used: what only reads, or has not begun, may be asked for again at once.
+	stale(err error) bool
 	// river returns a client of the job queue's.
 	river(config *river.Config) (riverClient, error)
 	// release gives jobs back that a server had when it was killed.
@@ -132,7 +155,8 @@ func open(ctx context.Context, where string, ready func(backend, context.Context
 	if err := ready(b, ctx); err != nil {
 		return nil, errors.Join(withoutSpace(err), b.close())
 	}
-	db := &DB{backend: b, work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
+	db := &DB{backend: b, patience: patience,
+		work: make(chan job, 64), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go db.writer()
 	return db, nil
 }
@@ -145,7 +169,7 @@ func (db *DB) Close() error {
 }
 
 // errClosed is what transactions get that come after Close.
-var errClosed = errors.New("the database is closed")
+var errClosed = problem.NewAway("the server stops, or has stopped", errors.New("the database is closed"))
 
 type txKey struct{}
 
@@ -157,28 +181,45 @@ type brieflyKey struct{}
 func briefly(ctx context.Context) context.Context { return context.WithValue(ctx, brieflyKey{}, true) }
 
 // InTx runs fn in a transaction, or in the one ctx already carries. When it returns
-// nil, everything fn did is on disk; when not, nothing is.
+// nil, everything fn did is on disk; when not, nothing is, unless the database went away
+// with the commit. A problem of the kind problem.Away says that it did not work for now.
 func (db *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 	if _, ok := ctx.Value(txKey{}).(transaction); ok {
 		return fn(ctx)
 	}
-	j := job{ctx: ctx, fn: fn, lasting: ctx.Value(brieflyKey{}) == nil, done: make(chan error, 1)}
+	lasting := ctx.Value(brieflyKey{}) == nil
+	j := job{ctx: ctx, fn: fn, lasting: lasting, taken: new(atomic.Bool), done: make(chan error, 1)}
+	tired := time.NewTimer(db.patience)
+	defer tired.Stop()
 	select {
 	case db.work <- j:
+	case <-tired.C:
+		return problem.NewAway(lookBusy, errBusy)
 	case <-db.stop:
 		return errClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	select {
-	case err := <-j.done:
-		return err
-	case <-db.stopped:
+	return db.await(j, tired)
+}
+
+// await waits for the end of a transaction, or until it is tired of waiting for its begin.
+func (db *DB) await(j job, tired *time.Timer) error {
+	for {
 		select {
 		case err := <-j.done:
 			return err
-		default:
-			return errClosed
+		case <-tired.C:
+			if j.taken.CompareAndSwap(false, true) {
+				return problem.NewAway(lookBusy, errBusy)
+			}
+		case <-db.stopped:
+			select {
+			case err := <-j.done:
+				return err
+			default:
+				return errClosed
+			}
 		}
 	}
 }
@@ -221,7 +262,7 @@ func (db *DB) commit(batch []job) {
 	db.Reserve.Spend()
 	err := db.transact(lasting, func(tx transaction) error {
 		for i, j := range batch {
-			if results[i] = savepoint(tx, j); errors.Is(results[i], errBroken) {
+			if results[i] = db.savepoint(tx, j); errors.Is(results[i], errBroken) {
 				return results[i]
 			}
 		}
@@ -229,7 +270,7 @@ func (db *DB) commit(batch []job) {
 	})
 	db.generations.grow(db.touched)
 	for i, j := range batch {
-		err := withoutSpace(errors.Join(results[i], err))
+		err := db.told(context.Background(), withoutSpace(errors.Join(results[i], err)))
 		if errors.Is(err, syscall.ENOSPC) {
 			db.Reserve.SpendAll() // for whoever tries again
 		}
@@ -262,9 +303,12 @@ func (db *DB) transact(lasting bool, fn func(transaction) error) error {
 // errBroken says that the transaction itself cannot go on.
 var errBroken = errors.New("the transaction is broken")
 
-func savepoint(tx transaction, j job) error {
+func (db *DB) savepoint(tx transaction, j job) error {
 	if err := j.ctx.Err(); err != nil {
 		return context.Cause(j.ctx)
+	}
+	if !j.taken.CompareAndSwap(false, true) {
+		return errBusy // and nobody waits for it
 	}
 	// The statements must not be cut off half-way by the caller's context: an
 	// interrupted statement rolls the whole batch back.
@@ -318,7 +362,7 @@ func (db *DB) change(ctx context.Context, what topic, query string, args ...any)
 	var n int64
 	err := db.InTx(ctx, func(ctx context.Context) (err error) {
 		db.touched = min(db.touched, what)
-		n, err = ctx.Value(txKey{}).(transaction).exec(ctx, query, args...)
+		n, err = telling{ctx.Value(txKey{}).(transaction), db}.exec(ctx, query, args...)
 		return err
 	})
 	return n, err
@@ -348,9 +392,9 @@ func (db *DB) changeAll(ctx context.Context, what topic, all []statement) error 
 
 func (db *DB) reader(ctx context.Context) querier {
 	if tx, ok := ctx.Value(txKey{}).(transaction); ok {
-		return tx
+		return telling{tx, db}
 	}
-	return db.backend.reader()
+	return telling{db.backend.reader(), db}
 }
 
 func (db *DB) queryRow(ctx context.Context, query string, args ...any) row {
@@ -359,6 +403,15 @@ func (db *DB) queryRow(ctx context.Context, query string, args ...any) row {
 
 // collect reads all rows of a query with scan.
 func collect[T any](ctx context.Context, db *DB, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	all, err := collectOnce(ctx, db, scan, query, args...)
+	if _, within := ctx.Value(txKey{}).(transaction); !within && db.backend.stale(err) {
+		return collectOnce(ctx, db, scan, query, args...)
+	}
+	return all, err
+}
+
+func collectOnce[T any](ctx context.Context, db *DB, scan func(row) (T, error),
+	query string, args ...any) ([]T, error) {
 	rows, err := db.reader(ctx).query(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -26,19 +26,40 @@ import (
 type postgres struct {
 	writer *pgxpool.Pool
 	pool   *pgxpool.Pool
+	look   string // for the log
+	times  times
 }
+
+// times bound what is waited for. Nobody waits for ever for a database that went away
+// without a word, or answers too slowly to be of use.
+type times struct {
+	connect time.Duration // to be let in; a connect_timeout in the URL goes before
+	turn    time.Duration // in which a server that does nothing loses its turn to write
+	wait    time.Duration // for this server's turn to write
+	batch   time.Duration // from the turn to the commit
+	read    time.Duration // of a statement that reads, with the wait for a connection
+}
+
+var usualTimes = times{connect: 5 * time.Second, turn: 5 * time.Second, wait: patience,
+	batch: time.Minute, read: 15 * time.Second}
 
 const (
 	// connections is how many read and work on jobs, unless the URL has pool_max_conns.
 	connections = 8
-	// batchTime is what a batch may take, from waiting for its turn to the commit, before
-	// the connection is given up: the database may have gone away without a word.
-	batchTime = time.Minute
 	// turn is the advisory lock of who writes. The number is arbitrary and ours.
-	turn = "4705322986172"
-	// beginWriting waits for this server's turn, which ends with the transaction. A
-	// server that stops in the middle of its turn is thrown out by the database.
-	beginWriting = `BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '30s'; SELECT pg_advisory_xact_lock(` + turn + `)`
+	turn = 4705322986172
+	// beginWriting waits for this server's turn, which ends with the transaction. A server
+	// that does nothing in the middle of its turn, for it was stopped or its machine is gone,
+	// is thrown out by the database: what it wrote in it is undone, and when it wakes up, its
+	// connection is gone and its next statement fails.
+	beginWriting = `BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d; ` +
+		`SELECT pg_advisory_xact_lock(%d)`
+	// evictReader throws out a server that was stopped while the database sends it what it
+	// has read in its turn, which no timeout of PostgreSQL's ends.
+	evictReader = `SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+		WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = $1
+		AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND state = 'active' AND wait_event_type = 'Client' AND state_change < now() - $2 * interval '1 millisecond'`
 )
 
 // openPostgres connects to the database that a URL names. Its errors do not have the
@@ -52,12 +73,15 @@ func openPostgres(ctx context.Context, where string) (backend, error) {
 	if parameters := config.ConnConfig.RuntimeParams; parameters["application_name"] == "" {
 		parameters["application_name"] = "acrux"
 	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = usualTimes.connect
+	}
 	one := config.Copy()
 	one.MaxConns, one.MinConns, one.MinIdleConns = 1, 0, 0
 	if u, err := url.Parse(where); err == nil && !u.Query().Has("pool_max_conns") {
 		config.MaxConns = connections
 	}
-	p := &postgres{}
+	p := &postgres{look: whereToLook(&config.ConnConfig.Config), times: usualTimes}
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("the database: %w", err)
 	}
@@ -107,7 +131,7 @@ func (p *postgres) prepare(ctx context.Context) (err error) {
 		return fmt.Errorf("migrating the database: %w", err)
 	}
 	defer lock.Close()
-	if _, err := lock.ExecContext(ctx, `SELECT pg_advisory_lock(`+turn+`)`); err != nil {
+	if _, err := lock.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, turn); err != nil {
 		return fmt.Errorf("waiting for others that migrate the database: %w", err)
 	}
 	if err := migrate(ctx, postgresProvider, db); err != nil {
@@ -130,22 +154,40 @@ func (p *postgres) schema(err error) error {
 }
 
 func (p *postgres) begin(lasting bool) (transaction, error) {
-	t := postgresTx{until: time.Now().Add(batchTime)}
-	ctx, cancel := t.bound(context.Background())
+	tx, err := p.beginOnce(lasting)
+	if p.stale(err) { // nothing was done yet, so it may be done again
+		tx, err = p.beginOnce(lasting)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.evict(err))
+	}
+	return postgresTx{postgresQuerier{tx}, tx, time.Now().Add(p.times.batch)}, nil
+}
+
+func (p *postgres) beginOnce(lasting bool) (pgx.Tx, error) {
+	// The database ends the wait, and we do if it does not answer.
+	ctx, cancel := context.WithTimeout(context.Background(), p.times.wait+p.times.connect)
 	defer cancel()
-	begin := beginWriting
+	begin := fmt.Sprintf(beginWriting, p.times.wait.Milliseconds(), p.times.turn.Milliseconds(), turn)
 	if !lasting {
 		begin += `; SET LOCAL synchronous_commit = off`
 	}
-	tx, err := p.writer.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
-	if err != nil {
-		return nil, err
-	}
-	t.tx, t.postgresQuerier = tx, postgresQuerier{tx}
-	return t, nil
+	return p.writer.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 }
 
-func (p *postgres) reader() querier { return postgresQuerier{p.pool} }
+// evict frees the turn for the next try, if err says that somebody has it for too long.
+func (p *postgres) evict(err error) error {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "55P03" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.times.read)
+	defer cancel()
+	_, err = p.pool.Exec(ctx, evictReader, turn, p.times.turn.Milliseconds())
+	return err
+}
+
+func (p *postgres) reader() querier { return postgresReader{postgresQuerier{p.pool}, p} }
 
 // Other servers commit, and nobody says so.
 func (p *postgres) alone() bool           { return false }
@@ -199,6 +241,57 @@ func (q postgresQuerier) queryRow(ctx context.Context, query string, args ...any
 		return noRows{}
 	}
 	return postgresRow{q.on.QueryRow(ctx, query, args...)}
+}
+
+// postgresReader bounds the time of statements on the pool.
+type postgresReader struct {
+	postgresQuerier
+	on *postgres
+}
+
+func (r postgresReader) query(ctx context.Context, query string, args ...any) (rows, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.on.times.read)
+	all, err := r.postgresQuerier.query(ctx, query, args...)
+	if err != nil {
+		cancel()
+		return all, err
+	}
+	return timedRows{all, cancel}, nil
+}
+
+func (r postgresReader) queryRow(ctx context.Context, query string, args ...any) row {
+	return timedRow{r, ctx, query, args}
+}
+
+// timedRows end the time of their statement when they are closed.
+type timedRows struct {
+	rows
+	cancel context.CancelFunc
+}
+
+func (r timedRows) Close() error { defer r.cancel(); return r.rows.Close() }
+
+// timedRow is a row that is asked for when it is scanned, and once more if the connection
+// was a stale one.
+type timedRow struct {
+	reader postgresReader
+	ctx    context.Context
+	query  string
+	args   []any
+}
+
+func (r timedRow) Scan(dest ...any) error {
+	err := r.once(dest)
+	if r.reader.on.stale(err) {
+		err = r.once(dest)
+	}
+	return err
+}
+
+func (r timedRow) once(dest []any) error {
+	ctx, cancel := context.WithTimeout(r.ctx, r.reader.on.times.read)
+	defer cancel()
+	return r.reader.postgresQuerier.queryRow(ctx, r.query, r.args...).Scan(dest...)
 }
 
 // errText is the error of a text that PostgreSQL does not keep. Who looks for one learns

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/jobs"
 )
 
@@ -24,6 +25,7 @@ type Queue struct {
 	server   string
 	log      *slog.Logger
 	enqueuer riverClient
+	pause    time.Duration // awayPause, but for tests
 	kinds    map[string]jobs.Kind
 	periodic []jobs.Periodic
 	stopping atomic.Bool
@@ -57,7 +59,7 @@ func migrateRiver[Tx any](ctx context.Context, driver riverdriver.Driver[Tx]) er
 // NewQueue returns the queue of a database. server names the server among those of the
 // database: one process at a time has the name.
 func NewQueue(db *DB, server string, log *slog.Logger) (*Queue, error) {
-	q := &Queue{db: db, server: server, log: log, kinds: map[string]jobs.Kind{}}
+	q := &Queue{db: db, server: server, log: log, pause: awayPause, kinds: map[string]jobs.Kind{}}
 	var err error
 	q.enqueuer, err = db.backend.river(&river.Config{Logger: slog.New(slog.DiscardHandler)})
 	return q, err
@@ -169,13 +171,13 @@ func (q *Queue) config() *river.Config {
 	longest := periodicTime
 	for _, k := range q.kinds {
 		c.Queues[k.Name] = river.QueueConfig{MaxWorkers: k.AtOnce}
-		river.AddWorkerArgs(c.Workers, arguments{kind: k.Name}, &worker{kind: k})
+		river.AddWorkerArgs(c.Workers, arguments{kind: k.Name}, &worker{kind: k, queue: q})
 		longest = max(longest, k.Timeout)
 	}
 	for _, p := range q.periodic {
 		c.Queues["periodic"] = river.QueueConfig{MaxWorkers: 2}
 		kind := jobs.Kind{Name: p.Name, Timeout: periodicTime, Work: func(ctx context.Context, _ jobs.Job) error { return p.Work(ctx, time.Now()) }}
-		river.AddWorkerArgs(c.Workers, arguments{kind: p.Name}, &worker{kind: kind})
+		river.AddWorkerArgs(c.Workers, arguments{kind: p.Name}, &worker{kind: kind, queue: q})
 		c.PeriodicJobs = append(c.PeriodicJobs, river.NewPeriodicJob(river.PeriodicInterval(p.Every), func() (river.JobArgs, *river.InsertOpts) {
 			return arguments{kind: p.Name}, &river.InsertOpts{Queue: "periodic", MaxAttempts: periodicAttempts, UniqueOpts: river.UniqueOpts{ByPeriod: p.Every}}
 		}, &river.PeriodicJobOpts{ID: p.Name, RunOnStart: true}))
@@ -189,17 +191,25 @@ func (q *Queue) config() *river.Config {
 // worker does jobs of a kind.
 type worker struct {
 	river.WorkerDefaults[arguments]
-	kind jobs.Kind
+	kind  jobs.Kind
+	queue *Queue
 }
 
 // Timeout implements river.Worker.
 func (w *worker) Timeout(*river.Job[arguments]) time.Duration { return w.kind.Timeout }
 
+// awayPause is how long a job waits for a store that is away. That is no attempt of it.
+const awayPause = 10 * time.Second
+
 // Work implements river.Worker.
 func (w *worker) Work(ctx context.Context, job *river.Job[arguments]) error {
 	err := w.kind.Work(ctx, jobs.Job{Subject: job.Args.Subject, Last: job.Attempt >= job.MaxAttempts})
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return river.JobSnooze(0)
+	case problem.Is(err, problem.Away):
+		w.queue.log.Warn("background work waits", "kind", job.Kind, "args", string(job.EncodedArgs), "err", err)
+		return river.JobSnooze(w.queue.pause)
 	}
 	return err
 }

@@ -120,16 +120,36 @@ func (s *sqlite) syncAgain(lasting bool) error {
 }
 
 // sqliteFull reports whether the disk was full. SQLite then rolls back by itself, and
-// other errors follow, of which this one is among.
+// other errors follow, of which this one is among. The second code is about the file beside
+// the database that a start makes.
 func sqliteFull(err error) bool {
+	return sqliteCode(err, codes.SQLITE_FULL, codes.SQLITE_IOERR_SHMSIZE)
+}
+
+// away implements backend: somebody else has the file, or its disk does not work. The disk
+// may be mounted read-only by now, as one that failed is, or the files be another user's.
+func (s *sqlite) away(err error) string {
+	if sqliteFull(err) || !sqliteCode(err, codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_IOERR,
+		codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN, codes.SQLITE_NOMEM, codes.SQLITE_PROTOCOL) {
+		return ""
+	}
+	return "can " + s.file + " be read and written, is its disk sound (dmesg), and has no other program the file?"
+}
+
+// stale implements backend: a file has no connections to lose.
+func (s *sqlite) stale(error) bool { return false }
+
+// sqliteCode reports whether one of the errors in err has one of the codes of SQLite's, or
+// one that is a kind of it.
+func sqliteCode(err error, among ...int) bool {
+	has := func(err error) bool { return sqliteCode(err, among...) }
 	switch e := err.(type) {
 	case *modernc.Error:
-		// The second is about the file beside the database that a start makes.
-		return e.Code()&0xff == codes.SQLITE_FULL || e.Code() == codes.SQLITE_IOERR_SHMSIZE
+		return slices.Contains(among, e.Code()) || slices.Contains(among, e.Code()&0xff)
 	case interface{ Unwrap() error }:
-		return sqliteFull(e.Unwrap())
+		return has(e.Unwrap())
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(e.Unwrap(), sqliteFull)
+		return slices.ContainsFunc(e.Unwrap(), has)
 	}
 	return false
 }

@@ -57,6 +57,9 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 		row.Fence, row.LeaseUntil = row.Fence+1, now.Add(Term)
 		return s.Store.PutRun(ctx, row)
 	})
+	if problem.Is(err, problem.Away) && row.Agent == agent.Name {
+		err = s.settle(ctx, row, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +76,26 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 		return nil, err
 	}
 	return &lease.Lease{Key: lease.Key{Run: row.ID().String(), Fence: row.Fence}, Deadline: row.LeaseUntil, Job: job}, nil
+}
+
+// settle finds out whether a run was leased by a transaction whose end was not heard, since
+// the store went away with it: nobody else would execute it.
+func (s *Service) settle(ctx context.Context, wanted Row, unheard error) error {
+	for {
+		row, err := s.held(ctx, lease.Key{Run: wanted.ID().String(), Fence: wanted.Fence})
+		same := row.Agent == wanted.Agent && row.LeaseUntil.Equal(wanted.LeaseUntil.Truncate(time.Microsecond))
+		switch {
+		case err == nil && same:
+			return nil
+		case !problem.Is(err, problem.Away):
+			return unheard // and that was nothing, or somebody else has it
+		}
+		select {
+		case <-ctx.Done():
+			return unheard
+		case <-time.After(pollEvery):
+		}
+	}
 }
 
 // tokenUser is the user name that goes with a refresh token as the password.

@@ -16,7 +16,7 @@ type Reaper struct {
 
 // Run reaps until ctx ends. When this process was stopped meanwhile, or the clock was set,
 // agents have a term to say that they are still there: those in this process slept as well,
-// and nobody else's renewals were heard.
+// and nobody else's renewals were heard. So they have when the store was away.
 func (r *Reaper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(reapEvery)
 	defer ticker.Stop()
@@ -33,11 +33,13 @@ func (r *Reaper) Run(ctx context.Context) error {
 			notBefore = now.Add(Term)
 		}
 		last = now
+		before := now
 		if now.Before(notBefore) {
-			continue
+			before = time.Time{} // nobody's; it is seen whether the store is there
 		}
-		if err := r.Runs.EndLost(ctx, "", now); err != nil && ctx.Err() == nil {
+		if err := r.Runs.EndLost(ctx, "", before); err != nil && ctx.Err() == nil {
 			r.Failed(err)
+			notBefore = time.Now().Add(Term)
 		}
 	}
 }
