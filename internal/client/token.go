@@ -24,7 +24,14 @@ type tokenCache struct {
 
 type cached struct {
 	Token   string    `json:"token"`
+	Since   time.Time `json:"since"`
 	Expires time.Time `json:"expires"`
+}
+
+// counts reports whether the token can be used: neither soon to expire nor, by a clock that
+// was set back, from the future.
+func (c cached) counts(now time.Time) bool {
+	return !now.Before(c.Since.Add(-time.Minute)) && c.Expires.Sub(now) > spare
 }
 
 // spare is how long a token must still count to be used.
@@ -43,7 +50,7 @@ func (t *tokenCache) get(key string) (string, bool) {
 		}
 	}
 	c, ok := t.all[key]
-	return c.Token, ok && time.Until(c.Expires) > spare
+	return c.Token, ok && c.counts(time.Now())
 }
 
 func (t *tokenCache) put(key, token string, expires time.Time) {
@@ -54,7 +61,7 @@ func (t *tokenCache) put(key, token string, expires time.Time) {
 			delete(t.all, k)
 		}
 	}
-	t.all[key] = cached{Token: token, Expires: expires}
+	t.all[key] = cached{Token: token, Since: time.Now(), Expires: expires}
 	if t.file == "" {
 		return
 	}
