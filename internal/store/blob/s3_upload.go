@@ -199,7 +199,9 @@ func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (Key, error) 
 	}
 	switch err := u.publish(); {
 	case errors.Is(err, errUnsaid):
-		if u.reread(want) != nil {
+		if why := u.reread(want); problem.Is(why, problem.Away) {
+			return "", why
+		} else if why != nil {
 			return "", u.store.failed(u.ctx, "keeping a blob", err)
 		}
 	case err != nil:
