@@ -11,16 +11,17 @@ import (
 	"github.com/acrux/acrux/internal/tasks/run"
 )
 
-// A clock that is set, an hour forward, two back and one forward again, ends no run. It is
-// the whole machine's clock, so this runs in a virtual one alone (make test-vm).
+// A clock that is set an hour forward, and then an hour back, ends no run, whether it began
+// before or between. It is the whole machine's clock, so this runs in a virtual one alone.
+// (Before the time at which a server was made, its administrator's secret does not count yet.)
 func TestClockSet(t *testing.T) {
 	w := newWorldOn(t, "none, slots: 3", "")
-	var runs []string
-	for _, marker := range []string{"180.01", "180.02", "180.03"} {
-		runs = append(runs, w.longRun(marker))
-	}
-	for _, by := range []time.Duration{time.Hour, -2 * time.Hour, time.Hour} {
+	runs := []string{w.longRun("150.01"), w.longRun("150.02")}
+	for i, by := range []time.Duration{time.Hour, -time.Hour} {
 		setClock(t, by)
+		if i == 0 {
+			runs = append(runs, w.longRun("150.03"))
+		}
 		time.Sleep(run.Term + 5*time.Second)
 		for _, run := range runs {
 			if status := w.status(run); status != "Running" && status != "Succeeded" {
