@@ -10,7 +10,7 @@ RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 OTHERS  := for os in darwin windows; do CGO_ENABLED=0 GOOS=$$os $(GO) vet ./cmd/acrux || exit; done
 export CGO_ENABLED := 1
 
-.PHONY: build demo test test-vm check bench bench-registry deps deps-build deps-test deps-engine deps-clients clean
+.PHONY: build demo test test-vm check bench bench-registry bench-lists deps deps-build deps-test deps-engine deps-clients clean
 
 build: bin/acrux ## build bin/acrux, static and stripped
 
@@ -50,6 +50,9 @@ bench: build deps-test ## measure what is promised and print both
 
 bench-registry: build ## measure the registry beside a peer; takes some minutes
 	$(GO) run -tags "$(TAGS)" ./test/bench/registry
+
+bench-lists: build ## measure the first page of each list; BEFORE=PROGRAM measures an older one beside
+	$(GO) test -count 1 -v -timeout 30m ./test/bench/lists -args -program $(CURDIR)/bin/acrux $(if $(BEFORE),-before $(BEFORE))
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
 deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql uidmap util-linux

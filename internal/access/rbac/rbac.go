@@ -55,7 +55,8 @@ type Store interface {
 type Query struct {
 	At        []arm.ID          // its scope is one of these,
 	Below     []arm.ID          // or lies below one of these, none of which lies below another
-	Principal identity.ObjectID // whose it is; empty: anybody's
+	Principal identity.ObjectID // whose it is,
+	Anybody   bool              // unless it may be anybody's
 	After     Place             // where the list goes on
 	N         int               // how many at most; 0: all
 }

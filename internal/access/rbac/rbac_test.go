@@ -3,6 +3,7 @@ package rbac_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -251,5 +252,51 @@ func TestAssignments(t *testing.T) {
 	}
 	if err := c.Store.DeleteAssignment(ctx, reg, "one"); !errors.Is(err, rbac.ErrNotFound) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// Nobody may do anything, and who has nothing at a scope is told where he may do it.
+func TestWhere(t *testing.T) {
+	c, p := world(t)
+	const read = "Microsoft.ContainerRegistry/registries/read"
+	where := func(who identity.ObjectID, scope arm.ID, want ...arm.ID) {
+		t.Helper()
+		got, err := c.Where(t.Context(), who, read, scope)
+		if err != nil || !slices.EqualFunc(got, want, arm.ID.Equal) {
+			t.Errorf("%s at %s: %v, %v; want %v", who, scope, got, err, want)
+		}
+	}
+	assign(t, c, "other", "somebody else", "Owner", arm.ID{})
+	where(p.ObjectID, group)
+	where("", group)
+	if d, err := c.Check(t.Context(), "", read, reg); err != nil || d.Allowed {
+		t.Errorf("nobody is allowed: %v, %v", d, err)
+	}
+	assign(t, c, "task", p.ObjectID, "Reader", reg.Child("tasks", "t"))
+	assign(t, c, "pull", p.ObjectID, "AcrPull", reg2)
+	assign(t, c, "two", p.ObjectID, "Reader", reg2)
+	where(p.ObjectID, group, reg.Child("tasks", "t"), reg2)
+	assign(t, c, "reg", p.ObjectID, "Reader", reg)
+	where(p.ObjectID, group, reg, reg2)
+	where(p.ObjectID, reg, reg)
+	where(p.ObjectID, reg.Child("tasks", "t"), reg.Child("tasks", "t"))
+	p.Disabled = true
+	if err := c.Directory.PutPrincipal(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	where(p.ObjectID, group)
+}
+
+// An explanation of who has many assignments names some, those that cover the scope first of all.
+func TestLongExplanation(t *testing.T) {
+	c, p := world(t)
+	assign(t, c, "here", p.ObjectID, "AcrDelete", group)
+	for i := range 30 {
+		assign(t, c, fmt.Sprintf("there%02d", i), p.ObjectID, "AcrPull", group.In(registries, fmt.Sprintf("There%02d", i)))
+	}
+	d, err := c.Check(t.Context(), p.ObjectID, rbac.ActionPull, reg)
+	text := d.Explain()
+	if err != nil || d.Allowed || len(d.Looked) != 21 || !strings.Contains(text, "AcrDelete at "+group.String()) || !strings.HasSuffix(text, "; and others, none of which covers this scope.") {
+		t.Errorf("%d: %s, %v", len(d.Looked), text, err)
 	}
 }

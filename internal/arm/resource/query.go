@@ -44,6 +44,14 @@ func TagValueTerm(name, value string) Term {
 	return fold("tag=" + strings.ToLower(name) + "/" + value)
 }
 
+// Tag is the tag of a TagValueTerm, its name in lower case; ok is false for other terms.
+func (t Term) Tag() (name, value string, ok bool) {
+	if rest, tag := strings.CutPrefix(string(t), "tag="); tag {
+		name, value, ok = strings.Cut(rest, "/")
+	}
+	return name, value, ok
+}
+
 // IdentityTerm is that of a resource to which the user-assigned identity is assigned.
 func IdentityTerm(id string) Term { return fold("identity=" + strings.ToLower(id)) }
 

@@ -57,12 +57,21 @@ type Store interface {
 	// Count returns how many documents of the kind have parent as their parent. It is
 	// kept, not counted.
 	Count(ctx context.Context, parent arm.ID, kind arm.Kind) (int64, error)
+	// Tags returns all tags, of up to n names after one, in the order of the names in lower
+	// case and of the values. How many documents have a tag is kept, not counted.
+	Tags(ctx context.Context, after string, n int) ([]TagCount, error)
 	// Put writes a document, new or not; ErrDuplicate if a key is taken.
 	Put(ctx context.Context, doc Document) error
 	// Delete removes the document and everything that hangs on it: documents,
 	// secrets, principals, role assignments, repositories and runs at or below id.
 	// ErrNotFound if there was none.
 	Delete(ctx context.Context, id arm.ID) error
+}
+
+// TagCount is a tag, and how many documents have it. The name is as one of them spells it.
+type TagCount struct {
+	Name, Value string
+	N           int64
 }
 
 // Transactor runs functions in transactions. The context that fn is given carries

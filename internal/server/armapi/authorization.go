@@ -121,12 +121,10 @@ func (s *Server) listAssignments(ctx context.Context, c *Call, scope arm.ID) (an
 		return answer{}, err
 	}
 	filter := c.Query("$filter")
-	q := rbac.Query{At: scope.Scopes(), N: p.length + 1}
+	q := rbac.Query{At: scope.Scopes(), Anybody: true, N: p.length + 1}
 	q.After.Scope, q.After.Name, _ = strings.Cut(p.after, placeSeparator)
 	if m := principalFilter.FindStringSubmatch(filter); m != nil {
-		if q.Principal = identity.ObjectID(m[1]); m[1] == "" {
-			return page(), nil // nobody's
-		}
+		q.Principal, q.Anybody = identity.ObjectID(m[1]), false
 	}
 	if !strings.Contains(strings.ToLower(filter), "atscope()") {
 		q.Below = []arm.ID{scope}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/arm"
@@ -169,35 +168,42 @@ func (s *Server) tagNames(ctx context.Context, c *Call) (answer, error) {
 	if err := s.allow(ctx, c, "Microsoft.Resources/subscriptions/tagNames/read", scope); err != nil {
 		return answer{}, err
 	}
-	docs, err := s.Documents.List(ctx, resource.Query{Scope: scope})
+	p, err := c.paging()
 	if err != nil {
 		return answer{}, err
 	}
-	spelling, counts := map[string]string{}, map[string]map[string]int{}
-	for _, doc := range docs {
-		for name, value := range doc.Tags {
-			key := strings.ToLower(name)
-			if counts[key] == nil {
-				spelling[key], counts[key] = name, map[string]int{}
-			}
-			counts[key][value]++
-		}
+	all, err := s.Documents.Tags(ctx, p.after, p.length+1)
+	if err != nil {
+		return answer{}, err
 	}
-	var values []any
-	for _, key := range slices.Sorted(maps.Keys(counts)) {
-		values = append(values, tagName(scope.String()+"/tagNames/"+spelling[key], spelling[key], counts[key]))
+	found := cut(byName(all), p.length, func(tags []resource.TagCount) string { return strings.ToLower(tags[0].Name) })
+	for i, tags := range found.values {
+		tags := tags.([]resource.TagCount)
+		found.values[i] = tagName(scope.String()+"/tagNames/"+tags[0].Name, tags)
 	}
-	return page(values...), nil
+	return c.page(p, found), nil
 }
 
-func tagName(id, name string, counts map[string]int) map[string]any {
-	count := func(n int) map[string]any { return map[string]any{"type": "Total", "value": n} }
-	values, total := []any{}, 0
-	for _, value := range slices.Sorted(maps.Keys(counts)) {
-		values = append(values, map[string]any{"id": id + "/tagValues/" + value, "tagValue": value, "count": count(counts[value])})
-		total += counts[value]
+// byName gathers what has one name, of tags in the order of their names.
+func byName(all []resource.TagCount) (gathered [][]resource.TagCount) {
+	for i, tag := range all {
+		if i == 0 || !strings.EqualFold(tag.Name, all[i-1].Name) {
+			gathered = append(gathered, nil)
+		}
+		last := len(gathered) - 1
+		gathered[last] = append(gathered[last], tag)
 	}
-	return map[string]any{"id": id, "tagName": name, "count": count(total), "values": values}
+	return gathered
+}
+
+func tagName(id string, tags []resource.TagCount) map[string]any {
+	count := func(n int64) map[string]any { return map[string]any{"type": "Total", "value": n} }
+	values, total := []any{}, int64(0)
+	for _, tag := range tags {
+		values = append(values, map[string]any{"id": id + "/tagValues/" + tag.Value, "tagValue": tag.Value, "count": count(tag.N)})
+		total += tag.N
+	}
+	return map[string]any{"id": id, "tagName": tags[0].Name, "count": count(total), "values": values}
 }
 
 // predefineTags refuses by name what would make a tag before anything has it.

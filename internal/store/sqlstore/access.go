@@ -185,12 +185,12 @@ func (s Assignments) Assignment(ctx context.Context, scope arm.ID, name string) 
 // Assignments implements rbac.Store.
 func (s Assignments) Assignments(ctx context.Context, q rbac.Query) ([]rbac.Assignment, error) {
 	if len(q.Below) == 0 && q.N == 0 && q.After == (rbac.Place{}) {
-		return s.assignmentsAt(ctx, q.At, q.Principal)
+		return s.assignmentsAt(ctx, q)
 	}
 	var all []rbac.Assignment
 	for _, in := range scopesOf(q) {
 		for _, part := range in.parts(q.After) {
-			query, args := part.query(q.Principal, q.N-len(all))
+			query, args := part.query(q, q.N-len(all))
 			some, err := collect(ctx, s.DB, scanAssignment, query, args...)
 			if err != nil {
 				return nil, err
@@ -203,20 +203,20 @@ func (s Assignments) Assignments(ctx context.Context, q rbac.Query) ([]rbac.Assi
 	return all, nil
 }
 
-// assignmentsAt are all that a principal, or everybody, has at some scopes. What every check
-// asks is one statement.
-func (s Assignments) assignmentsAt(ctx context.Context, scopes []arm.ID, principal identity.ObjectID) ([]rbac.Assignment, error) {
-	args := []any{lower(principal)}
-	where := `WHERE ($1 = '' OR principal_id = $1)`
-	if principal != "" {
-		where = `WHERE principal_id = $1`
-	}
-	places := make([]string, len(scopes))
-	for i, id := range scopes {
+// assignmentsAt are all at some scopes. What every check asks is one statement.
+func (s Assignments) assignmentsAt(ctx context.Context, q rbac.Query) ([]rbac.Assignment, error) {
+	var args []any
+	places := make([]string, len(q.At))
+	for i, id := range q.At {
 		args = append(args, id.Key())
 		places[i] = fmt.Sprint("$", len(args))
 	}
-	return collect(ctx, s.DB, scanAssignment, selectAssignment+where+` AND scope IN (`+strings.Join(places, ", ")+`) ORDER BY scope, name`, args...)
+	where := `WHERE scope IN (` + strings.Join(places, ", ") + `)`
+	if !q.Anybody {
+		args = append(args, lower(q.Principal))
+		where += fmt.Sprint(` AND principal_id = $`, len(args))
+	}
+	return collect(ctx, s.DB, scanAssignment, selectAssignment+where+` ORDER BY scope, name`, args...)
 }
 
 // scopesOf are where the scopes of a query are, in the order of their keys.
@@ -251,13 +251,13 @@ func (i interval) parts(after rbac.Place) []stretch {
 	return all
 }
 
-func (i stretch) query(principal identity.ObjectID, n int) (string, []any) {
+func (i stretch) query(q rbac.Query, n int) (string, []any) {
 	args, where := []any{i.from, i.name, limit(n)}, `scope = $1 AND name > $2`
 	if i.interval != at(i.from) {
 		args[1], where = i.to, `scope >= $1 AND scope < $2`
 	}
-	if principal != "" {
-		args, where = append(args, lower(principal)), where+` AND principal_id = $4`
+	if !q.Anybody {
+		args, where = append(args, lower(q.Principal)), where+` AND principal_id = $4`
 	}
 	return selectAssignment + `WHERE ` + where + ` ORDER BY scope, name LIMIT $3`, args
 }

@@ -317,7 +317,11 @@ func (db *DB) savepoint(tx transaction, j job) error {
 	if err := mark(ctx, tx, "SAVEPOINT job"); err != nil {
 		return err
 	}
-	failed := protect(context.WithValue(ctx, txKey{}, tx), j.fn)
+	grown := sizes{map[int64]int64{}, map[string]int64{}}
+	failed := protect(context.WithValue(context.WithValue(ctx, txKey{}, tx), sizesKey{}, grown), j.fn)
+	if failed == nil {
+		failed = grown.write(ctx, tx)
+	}
 	if failed == nil {
 		// PostgreSQL does not release after a statement that failed, even if the
 		// function thought nothing of it.

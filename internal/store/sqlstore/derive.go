@@ -62,6 +62,11 @@ func deriveTerms(ctx context.Context, tx *sql.Tx) error {
 			if _, err := tx.ExecContext(ctx, insertTerm, doc.Kind.Key(), string(term), doc.ID.Key()); err != nil {
 				return fmt.Errorf("writing the terms of %s: %w", doc.ID, err)
 			}
+			if name, value, ok := term.Tag(); ok {
+				if _, err := tx.ExecContext(ctx, countTag, name, value, spelling(doc, name)); err != nil {
+					return fmt.Errorf("counting the tags of %s: %w", doc.ID, err)
+				}
+			}
 		}
 		_, err := tx.ExecContext(ctx, addToCount, doc.ID.Parent().Key(), doc.Kind.Key())
 		return err

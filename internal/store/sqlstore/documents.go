@@ -116,6 +116,9 @@ func (s Documents) Delete(ctx context.Context, id arm.ID) error {
 			return err
 		}
 		from, to := below(id.Key())
+		if err := s.uncountTags(ctx, id.Key(), from, to); err != nil {
+			return fmt.Errorf("deleting %s: %w", id, err)
+		}
 		all := dropRepositories(repositoriesBelow, id.Key(), from, to)
 		for _, query := range cascade {
 			all = append(all, statement{query, []any{id.Key(), from, to}})

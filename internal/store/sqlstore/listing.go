@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
@@ -155,20 +156,79 @@ func (s Documents) putTerms(ctx context.Context, doc resource.Document) error {
 		return err
 	}
 	for _, term := range have {
-		if !slices.Contains(want, resource.Term(term)) {
-			if _, err := s.exec(ctx, `DELETE FROM document_terms WHERE kind = $1 AND term = $2 AND key = $3`, doc.Kind.Key(), term, key); err != nil {
-				return fmt.Errorf("writing the terms of %s: %w", doc.ID, err)
-			}
+		if slices.Contains(want, resource.Term(term)) {
+			continue
+		}
+		_, err := s.exec(ctx, `DELETE FROM document_terms WHERE kind = $1 AND term = $2 AND key = $3`, doc.Kind.Key(), term, key)
+		if err := errors.Join(err, s.uncountTag(ctx, resource.Term(term), 1)); err != nil {
+			return fmt.Errorf("writing the terms of %s: %w", doc.ID, err)
 		}
 	}
 	for _, term := range want {
-		if !slices.Contains(have, string(term)) {
-			if _, err := s.exec(ctx, insertTerm, doc.Kind.Key(), string(term), key); err != nil {
-				return fmt.Errorf("writing the terms of %s: %w", doc.ID, err)
-			}
+		if slices.Contains(have, string(term)) {
+			continue
+		}
+		n, err := s.exec(ctx, insertTerm, doc.Kind.Key(), string(term), key)
+		if name, value, ok := term.Tag(); ok && n == 1 && err == nil {
+			_, err = s.exec(ctx, countTag, name, value, spelling(doc, name))
+		}
+		if err != nil {
+			return fmt.Errorf("writing the terms of %s: %w", doc.ID, err)
 		}
 	}
 	return nil
 }
 
-const insertTerm = `INSERT INTO document_terms (kind, term, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+const (
+	insertTerm = `INSERT INTO document_terms (kind, term, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	countTag   = `INSERT INTO tag_counts (name, value, spelling, n) VALUES ($1, $2, $3, 1) ON CONFLICT (name, value) DO UPDATE SET n = tag_counts.n + 1`
+)
+
+// spelling is how a document spells the name of a tag that it has.
+func spelling(doc resource.Document, name string) string {
+	for have := range doc.Tags {
+		if strings.EqualFold(have, name) {
+			return have
+		}
+	}
+	return name
+}
+
+// uncountTag takes documents from those that have a tag, if the term is one.
+func (s Documents) uncountTag(ctx context.Context, term resource.Term, n int64) error {
+	name, value, ok := term.Tag()
+	if !ok {
+		return nil
+	}
+	return s.execAll(ctx, []statement{
+		{`UPDATE tag_counts SET n = n - $3 WHERE name = $1 AND value = $2`, []any{name, value, n}},
+		{`DELETE FROM tag_counts WHERE name = $1 AND value = $2 AND n <= 0`, []any{name, value}},
+	})
+}
+
+// uncountTags takes what a document and those below it have from the counts of tags.
+func (s Documents) uncountTags(ctx context.Context, key, from, to string) error {
+	type counted struct {
+		term string
+		n    int64
+	}
+	scan := func(r row) (c counted, err error) {
+		err = r.Scan(&c.term, &c.n)
+		return c, err
+	}
+	all, err := collect(ctx, s.DB, scan, `SELECT term, count(*) FROM document_terms WHERE key = $1 OR (key >= $2 AND key < $3) GROUP BY term`, key, from, to)
+	for _, c := range all {
+		err = errors.Join(err, s.uncountTag(ctx, resource.Term(c.term), c.n))
+	}
+	return err
+}
+
+// Tags implements resource.Store.
+func (s Documents) Tags(ctx context.Context, after string, n int) ([]resource.TagCount, error) {
+	scan := func(r row) (t resource.TagCount, err error) {
+		err = r.Scan(&t.Name, &t.Value, &t.N)
+		return t, err
+	}
+	return collect(ctx, s.DB, scan, `SELECT spelling, value, n FROM tag_counts WHERE name IN
+		(SELECT DISTINCT name FROM tag_counts WHERE name > $1 ORDER BY name LIMIT $2) ORDER BY name, value`, strings.ToLower(after), limit(n))
+}

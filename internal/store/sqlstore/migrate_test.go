@@ -160,6 +160,10 @@ func TestMigrateLists(t *testing.T) {
 		found, err := docs.List(t.Context(), resource.Query{Kind: kind, Terms: []resource.Term{term}})
 		check(string(term), len(found), 1, err)
 	}
+	tags, err := docs.Tags(t.Context(), "", 0)
+	if err != nil || len(tags) != 1 || tags[0] != (resource.TagCount{Name: "Team", Value: "Red", N: 1}) {
+		t.Errorf("the tags are %v, %v", tags, err)
+	}
 	store := Registry{DB: db}
 	size, err := store.Size(t.Context(), "reg")
 	check("the registry's size", size, int64(100+1000+10+5), err)

@@ -113,13 +113,16 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 			return err
 		}
 		kept.Key = blob.Key(key)
-		n, err := s.exec(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused, registry) VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING`,
-			repo, id, micros(now), name.Registry)
-		if err != nil {
-			return err
+		var elsewhere bool
+		err = s.queryRow(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused, registry) VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING
+			RETURNING CAST((SELECT count(*) FROM (SELECT 1 FROM repository_blobs o WHERE o.blob = $2 AND o.registry = $4 AND o.repository <> $1 LIMIT 1) AS one) AS BIGINT)`,
+			repo, id, micros(now), name.Registry).Scan(&elsewhere)
+		if err == nil {
+			link(ctx, repo, name.Registry, kept.Size, elsewhere)
+			return nil
 		}
-		if n == 1 {
-			return s.execAll(ctx, linked(repo, name.Registry, id, kept.Size))
+		if err := instead(err, nil); err != nil {
+			return err
 		}
 		_, err = s.exec(ctx, `UPDATE repository_blobs SET unused = $3 WHERE repository = $1 AND blob = $2 AND unused <> 0`, repo, id, micros(now))
 		return err

@@ -34,7 +34,10 @@ type stored struct {
 	Properties run.Properties `json:"properties"`
 }
 
-const selectRun = `SELECT number, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel FROM runs `
+const (
+	runColumns = `number, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel`
+	selectRun  = `SELECT ` + runColumns + ` FROM runs `
+)
 
 func scanRun(r row) (out run.Row, err error) {
 	var body string
@@ -65,31 +68,40 @@ func (s Runs) Run(ctx context.Context, registry arm.ID, runID string) (run.Row, 
 
 // Runs implements run.Store. Each way to select has an index that ends with the number.
 func (s Runs) Runs(ctx context.Context, registry arm.ID, f run.Filter) ([]run.Row, error) {
+	status := run.ParseStatus(f.Status)
+	if f.Status != "" && status == "" {
+		return nil, nil
+	}
 	before := f.Before
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	args := []any{registry.Key(), before, limit(f.Top)}
-	where := `WHERE registry = $1 AND number < $2`
+	args := []any{before, limit(f.Top)}
+	where := ``
 	and := func(condition, value string) {
-		if value != "" {
-			args = append(args, value)
-			where += fmt.Sprintf(condition, len(args))
-		}
+		args = append(args, value)
+		where += fmt.Sprintf(` AND `+condition, len(args))
+	}
+	from, order := `runs WHERE number < $1`, `number`
+	switch {
+	case f.Output != "": // from the outputs to the runs; CROSS JOIN keeps that order
+		args = append(args, registry.Key(), f.Output)
+		order = `pushed`
+		from = `(SELECT registry AS place, number AS pushed FROM run_outputs WHERE registry = $3 AND output = $4 AND number < $1) AS o
+			CROSS JOIN runs WHERE registry = place AND number = pushed`
+	case f.Task == "" || f.RunID != "": // a task's key says of which registry it is
+		and(`registry = $%d`, registry.Key())
 	}
 	if f.Task != "" {
-		and(` AND task = $%d`, registry.Child("tasks", f.Task).Key())
+		and(`task = $%d`, registry.Child("tasks", f.Task).Key())
 	}
-	and(` AND run_id = $%d`, strings.ToLower(f.RunID))
-	and(` AND number IN (SELECT number FROM run_outputs WHERE registry = $1 AND output = $%d)`, f.Output)
-	if f.Status != "" {
-		status := run.ParseStatus(f.Status)
-		if status == "" {
-			return nil, nil
-		}
-		and(` AND status = $%d`, string(status))
+	if f.RunID != "" {
+		and(`run_id = $%d`, strings.ToLower(f.RunID))
 	}
-	return collect(ctx, s.DB, scanRun, selectRun+where+` ORDER BY number DESC LIMIT $3`, args...)
+	if status != "" {
+		and(`status = $%d`, string(status))
+	}
+	return collect(ctx, s.DB, scanRun, `SELECT `+runColumns+` FROM `+from+where+` ORDER BY `+order+` DESC LIMIT $2`, args...)
 }
 
 // NextQueued implements run.Store. The single writer is the lock.

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/acrux/acrux/internal/registry"
 )
@@ -10,6 +11,42 @@ import (
 // each that takes one away, has those beside it that change the size of the repository,
 // and of the registry if no other of its repositories has the same. All are one
 // transaction. What can only be restored counts.
+
+// sizes are what the links of a transaction add to repositories and registries. An image may
+// have thousands of layers, and PostgreSQL goes through all states that a transaction gave a
+// row to find the last: so each row is written once, at the end.
+type sizes struct {
+	repositories map[int64]int64
+	registries   map[string]int64
+}
+
+type sizesKey struct{}
+
+// link notes, in ctx's transaction, that a repository has a blob of so many bytes; elsewhere
+// says that another repository of its registry had it.
+func link(ctx context.Context, repo int64, registry string, size int64, elsewhere bool) {
+	grown := ctx.Value(sizesKey{}).(sizes) // which a transaction has
+	grown.repositories[repo] += size
+	if !elsewhere {
+		grown.registries[registry] += size
+	}
+}
+
+// write is what ends a transaction.
+func (s sizes) write(ctx context.Context, tx transaction) error {
+	for repo, size := range s.repositories {
+		if _, err := tx.exec(ctx, `UPDATE repositories SET size = size + $2 WHERE id = $1`, repo, size); err != nil {
+			return fmt.Errorf("writing the size of a repository: %w", err)
+		}
+	}
+	for registry, size := range s.registries {
+		if _, err := tx.exec(ctx, `INSERT INTO registry_sizes (registry, size) VALUES ($1, $2)
+			ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`, registry, size); err != nil {
+			return fmt.Errorf("writing the size of a registry: %w", err)
+		}
+	}
+	return nil
+}
 
 // Size implements registry.Store.
 func (s Registry) Size(ctx context.Context, name string) (size int64, err error) {
@@ -32,11 +69,6 @@ func grown(repo int64, registry string, size int64, elsewhere string, args ...an
 		{`INSERT INTO registry_sizes (registry, size) SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT) WHERE NOT EXISTS (` + elsewhere + `)
 			ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`, append([]any{registry, size}, args...)},
 	}
-}
-
-// linked is what a new link makes of the sizes.
-func linked(repo int64, registry string, blob, size int64) []statement {
-	return grown(repo, registry, size, `SELECT 1 FROM repository_blobs WHERE blob = $3 AND registry = $1 AND repository <> $4`, blob, repo)
 }
 
 // written is what a new manifest makes of the sizes.

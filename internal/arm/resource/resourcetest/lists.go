@@ -230,14 +230,16 @@ func assignmentsBy(t *testing.T, s Stores) {
 		q    rbac.Query
 		want []string
 	}{
-		{rbac.Query{At: registryA.Scopes()}, []string{"root1", "root2", "sub", "group", "reg1", "reg2", "reg3"}},
+		{rbac.Query{At: registryA.Scopes(), Anybody: true}, []string{"root1", "root2", "sub", "group", "reg1", "reg2", "reg3"}},
 		{rbac.Query{At: registryA.Scopes(), Principal: "ONE"}, []string{"root1", "root2", "group", "reg1", "reg3"}},
-		{rbac.Query{At: registryA.Scopes(), Below: []arm.ID{registryA}}, []string{"root1", "root2", "sub", "group", "reg1", "reg2", "reg3", "task"}},
+		{rbac.Query{At: registryA.Scopes(), Below: []arm.ID{registryA}, Anybody: true}, []string{"root1", "root2", "sub", "group", "reg1", "reg2", "reg3", "task"}},
 		{rbac.Query{Below: []arm.ID{sub}, Principal: "one"}, []string{"group", "reg1", "reg3", "dashed", "other"}},
 		{rbac.Everywhere("one"), []string{"root1", "root2", "group", "reg1", "reg3", "dashed", "other"}},
-		{rbac.Everywhere(""), []string{"root1", "root2", "sub", "group", "reg1", "reg2", "reg3", "dashed", "task", "other"}},
+		{rbac.Everywhere(""), []string{}},
+		{rbac.Query{At: registryA.Scopes()}, []string{}},
+		{rbac.Query{At: []arm.ID{{}}, Below: []arm.ID{{}}, Anybody: true}, []string{"root1", "root2", "sub", "group", "reg1", "reg2", "reg3", "dashed", "task", "other"}},
 		{rbac.Query{At: []arm.ID{{}}, Below: []arm.ID{{}}, Principal: "nobody"}, []string{}},
-		{rbac.Query{At: []arm.ID{other}}, []string{}},
+		{rbac.Query{At: []arm.ID{other}, Anybody: true}, []string{}},
 	} {
 		for n := range 9 {
 			same(t, assignmentsIn(t, s, test.q, n), test.want)
@@ -247,7 +249,7 @@ func assignmentsBy(t *testing.T, s Stores) {
 
 func assignmentParts(t *testing.T, s Stores) {
 	assign(t, s, registryA, "one", "a", "c", "e", "g")
-	q := rbac.Query{Below: []arm.ID{group}, N: 2}
+	q := rbac.Query{Below: []arm.ID{group}, Anybody: true, N: 2}
 	some, err := s.Assignments.Assignments(t.Context(), q)
 	must(t, err)
 	q.After = some[1].Place() // c, which goes; b comes before and d after it
@@ -261,4 +263,26 @@ func assignmentParts(t *testing.T, s Stores) {
 		seen = append(seen, a.Name)
 	}
 	same(t, seen, []string{"a", "c", "d", "e", "g"})
+}
+
+func tagCounts(t *testing.T, s Stores) {
+	tags := func(after string, n int, want ...resource.TagCount) {
+		t.Helper()
+		all, err := s.Documents.Tags(t.Context(), after, n)
+		must(t, err)
+		same(t, all, want)
+	}
+	tags("", 0)
+	tagged(t, s, registryA, "eastus", map[string]string{"Team": "red", "x": "1"})
+	tagged(t, s, registryB, "eastus", map[string]string{"team": "blue"})
+	tagged(t, s, registryA.Child("tasks", "one"), "eastus", map[string]string{"TEAM": "red"})
+	tags("", 0, resource.TagCount{Name: "team", Value: "blue", N: 1}, resource.TagCount{Name: "Team", Value: "red", N: 2}, resource.TagCount{Name: "x", Value: "1", N: 1})
+	tags("", 1, resource.TagCount{Name: "team", Value: "blue", N: 1}, resource.TagCount{Name: "Team", Value: "red", N: 2})
+	tags("Team", 1, resource.TagCount{Name: "x", Value: "1", N: 1})
+	tagged(t, s, registryA, "eastus", map[string]string{"team": "blue"})
+	tags("", 0, resource.TagCount{Name: "team", Value: "blue", N: 2}, resource.TagCount{Name: "Team", Value: "red", N: 1})
+	must(t, s.Documents.Delete(t.Context(), registryA))
+	tags("", 0, resource.TagCount{Name: "team", Value: "blue", N: 1})
+	must(t, s.Documents.Delete(t.Context(), registryB))
+	tags("", 0)
 }

@@ -54,6 +54,7 @@ func Run(t *testing.T, new func(t *testing.T) Stores) {
 		"documents are found by terms":             terms,
 		"terms follow the document":                termsFollow,
 		"children are counted":                     counts,
+		"tags are counted":                         tagCounts,
 		"assignments are listed by scope":          assignmentsBy,
 		"assignments are listed in parts":          assignmentParts,
 	}

@@ -18,6 +18,16 @@ CREATE TABLE document_counts (
     PRIMARY KEY (parent, kind)
 ) STRICT, WITHOUT ROWID;
 
+-- The tags that documents have, and how many have each. name is in lower case, spelling is
+-- how the first document had it.
+CREATE TABLE tag_counts (
+    name     TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    spelling TEXT NOT NULL,
+    n        INTEGER NOT NULL,
+    PRIMARY KEY (name, value)
+) STRICT, WITHOUT ROWID;
+
 -- Assignments are listed by scope and name, also those of one principal.
 DROP INDEX role_assignments_by_principal;
 CREATE INDEX role_assignments_of_principal ON role_assignments (principal_id, scope, name);
