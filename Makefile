@@ -52,7 +52,7 @@ bench-registry: build ## measure the registry beside a peer; takes some minutes
 	$(GO) run -tags "$(TAGS)" ./test/bench/registry
 
 bench-lists: build ## measure the first page of each list; BEFORE=PROGRAM measures an older one beside
-	$(GO) test -count 1 -v -timeout 30m ./test/bench/lists -args -program $(CURDIR)/bin/acrux $(if $(BEFORE),-before $(BEFORE))
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/bench/lists -args -program $(CURDIR)/bin/acrux $(if $(BEFORE),-before $(BEFORE))
 
 deps-build: ; @bash tools/install.sh gcc pkg-config libseccomp-dev
 deps-test:  ; @bash tools/install.sh git busybox-static curl procps iproute2 postgresql uidmap util-linux

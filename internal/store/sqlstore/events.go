@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/acrux/acrux/internal/registry"
@@ -10,12 +9,18 @@ import (
 
 // AddEvent implements registry.Store.
 func (s Registry) AddEvent(ctx context.Context, events ...registry.Event) error {
-	for some := range slices.Chunk(events, together) {
+	for len(events) > 0 {
+		n := 1 // two texts of statements are enough
+		if len(events) >= together {
+			n = together
+		}
+		some := events[:n]
+		events = events[n:]
 		var args []any
 		for _, e := range some {
 			args = append(args, e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
 		}
-		_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+tuples(1, len(some), 8), args...)
+		_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+tuples(1, n, 8), args...)
 		if err != nil {
 			return err
 		}

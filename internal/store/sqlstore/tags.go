@@ -164,7 +164,8 @@ func (s Registry) DeleteTags(ctx context.Context, name registry.Name, seen []reg
 
 // unchanged are those of the tags that are as they were seen and have the attributes.
 func (s Registry) unchanged(ctx context.Context, repo int64, seen []registry.Tag, need registry.Attributes) (same []registry.Tag, err error) {
-	found, err := collect(ctx, s.DB, scanTag, selectTag+`WHERE t.repository = $1 AND t.name IN `+tuples(2, 1, len(seen)), append([]any{repo}, tagNames(seen)...)...)
+	names := padded(tagNames(seen))
+	found, err := collect(ctx, s.DB, scanTag, selectTag+`WHERE t.repository = $1 AND t.name IN `+oneOf(2, names), append([]any{repo}, names...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -185,24 +186,24 @@ func (s Registry) dropTags(ctx context.Context, repo int64, tags []registry.Tag,
 	if len(tags) == 0 {
 		return nil
 	}
-	names := tagNames(tags)
+	names := padded(tagNames(tags))
 	if keep {
-		if err := s.keepTags(ctx, now, `t.repository = $2 AND t.name IN `+tuples(3, 1, len(tags)), append([]any{repo}, names...)...); err != nil {
+		if err := s.keepTags(ctx, now, `t.repository = $2 AND t.name IN `+oneOf(3, names), append([]any{repo}, names...)...); err != nil {
 			return err
 		}
 	}
-	if _, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name IN `+tuples(2, 1, len(tags)), append([]any{repo}, names...)...); err != nil {
+	if _, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name IN `+oneOf(2, names), append([]any{repo}, names...)...); err != nil {
 		return err
 	}
-	args, digests := []any{repo, micros(now)}, map[digest.Digest]bool{}
+	var digests []any
 	for _, t := range tags {
-		if !digests[t.Digest] {
-			digests[t.Digest] = true
-			args = append(args, t.Digest)
+		if !slices.Contains(digests, any(t.Digest)) {
+			digests = append(digests, t.Digest)
 		}
 	}
-	_, err := s.exec(ctx, `UPDATE manifests SET untagged = $2 WHERE repository = $1 AND digest IN `+tuples(3, 1, len(digests))+
-		` AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = manifests.id)`, args...)
+	digests = padded(digests)
+	_, err := s.exec(ctx, `UPDATE manifests SET untagged = $2 WHERE repository = $1 AND digest IN `+oneOf(3, digests)+
+		` AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = manifests.id)`, append([]any{repo, micros(now)}, digests...)...)
 	return err
 }
 
@@ -213,9 +214,22 @@ func tagNames(tags []registry.Tag) (names []any) {
 	return names
 }
 
-// together is how many rows a statement for many writes at once: more save little, and each
-// number of them is a statement of its own.
+// together is how many rows a statement for many is for: more save little.
 const together = 100
+
+// padded are values for a statement for many, which is one text for any number of them: the
+// last is there more than once.
+func padded(values []any) []any {
+	for n := len(values); n > 1 && len(values) < together; {
+		values = append(values, values[n-1])
+	}
+	return values
+}
+
+// oneOf is a list of parameters for as many values, the first of which is $from.
+func oneOf(from int, values []any) string {
+	return tuples(from, 1, len(values))
+}
 
 // tuples are n tuples of so many parameters each, the first of which is $from.
 func tuples(from, n, each int) string {

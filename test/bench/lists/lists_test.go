@@ -71,11 +71,11 @@ var lists = []struct{ what, host, path string }{
 	{"referrers of a type: none", data, "/v2/many/000002/referrers/sha256:" + strings.Repeat("a", 64) + "?artifactType=none"},
 }
 
-// TestLists prints the table. It fails where something does not answer, and nowhere else:
-// figures are for the reader.
-func TestLists(t *testing.T) {
+// BenchmarkLists prints the table. It fails where something does not answer, and nowhere
+// else: figures are for the reader.
+func BenchmarkLists(b *testing.B) {
 	if *program == "" {
-		t.Skip("a measurement: go test ./test/bench/lists -v -args -program bin/acrux")
+		b.Fatal("which program is to be measured? -args -program bin/acrux")
 	}
 	programs := []string{*program}
 	if *before != "" {
@@ -83,16 +83,16 @@ func TestLists(t *testing.T) {
 	}
 	var servers []*server
 	head := "first page of"
-	dir := t.TempDir()
+	dir := b.TempDir()
 	for _, n := range []int{*size, 10 * *size} {
 		for i, p := range programs {
 			s, err := start(p, filepath.Join(dir, fmt.Sprint(n, i)), n)
 			if err != nil {
-				t.Fatal(err)
+				b.Fatal(err)
 			}
-			t.Cleanup(func() {
+			b.Cleanup(func() {
 				if err := s.Stop(); err != nil {
-					t.Error(err)
+					b.Error(err)
 				}
 			})
 			servers = append(servers, s)
@@ -107,7 +107,7 @@ func TestLists(t *testing.T) {
 			for i, s := range servers {
 				took, err := s.get(l.host, l.path)
 				if err != nil {
-					t.Fatalf("%s: %v", l.what, err)
+					b.Fatalf("%s: %v", l.what, err)
 				}
 				times[i] = append(times[i], took)
 			}
@@ -121,7 +121,7 @@ func TestLists(t *testing.T) {
 		fmt.Fprintf(table, "%s\t%.2f\n", line, best[len(best)-1]/best[len(programs)-1])
 	}
 	if err := table.Flush(); err != nil {
-		t.Error(err)
+		b.Error(err)
 	}
 }
 
