@@ -1,6 +1,7 @@
 package graphapi
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/url"
 	"slices"
@@ -15,13 +16,15 @@ import (
 type object struct {
 	properties map[string]any
 	more       func(properties map[string]any) error // may be nil
+	// rank orders objects of the same name before their IDs do, in lists of several types.
+	rank string
 }
 
 // place is where the object is in a list.
 func (o object) place() identity.Place {
 	name, _ := o.properties["displayName"].(string)
 	id, _ := o.properties["id"].(string)
-	return identity.Place{Name: strings.ToLower(name), ID: identity.ObjectID(id)}
+	return identity.Place{Name: strings.ToLower(name), ID: identity.ObjectID(o.rank + id)}
 }
 
 // listing is a set of objects that can be listed.
@@ -130,13 +133,16 @@ func (o object) after(p identity.Place) bool {
 	return mine.Name > p.Name || mine.Name == p.Name && mine.ID > p.ID
 }
 
-// allOf is the listing of objects that are all there, by place.
+// allOf is the listing of objects of several types that are all there: by name, and where
+// names are the same by type and ID.
 func allOf(set string, known []string, objects []object) listing {
+	for i, o := range objects {
+		typ, _ := o.properties["@odata.type"].(string)
+		objects[i].rank = typ + " "
+	}
 	slices.SortFunc(objects, func(a, b object) int {
-		if b.after(a.place()) {
-			return -1
-		}
-		return 1
+		p, q := a.place(), b.place()
+		return cmp.Or(cmp.Compare(p.Name, q.Name), cmp.Compare(p.ID, q.ID))
 	})
 	return listing{set: set, known: known, read: func(q identity.Query) ([]object, error) {
 		rest := slices.DeleteFunc(slices.Clone(objects), func(o object) bool { return !o.after(q.After) })
