@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/acrux/acrux/internal/arm"
@@ -20,6 +21,11 @@ type Page struct {
 	Only  []arm.ID // only what is at or below one of these, none of which lies below another; nil: all
 	After string   // key of an ID, after which the part begins
 	N     int      // how many there are at most; 0: all
+}
+
+// Has reports whether the page may have an ID, by where it lies.
+func (p Page) Has(id arm.ID) bool {
+	return p.Only == nil || slices.ContainsFunc(p.Only, func(o arm.ID) bool { return o.Contains(id) })
 }
 
 // Below is the query for everything of a kind below a scope.

@@ -119,7 +119,7 @@ func (m *ScopeMaps) List(ctx context.Context, q resource.Query) ([]ScopeMap, err
 		return nil, err
 	}
 	for _, s := range fixed {
-		if s.ID.Key() > q.After && within(q.Only, s.ID) {
+		if s.ID.Key() > q.After && q.Has(s.ID) {
 			all = append(all, s)
 		}
 	}
@@ -128,11 +128,6 @@ func (m *ScopeMaps) List(ctx context.Context, q resource.Query) ([]ScopeMap, err
 		all = all[:q.N]
 	}
 	return all, nil
-}
-
-// within reports whether an ID is at or below one of some; nil are all.
-func within(only []arm.ID, id arm.ID) bool {
-	return only == nil || slices.ContainsFunc(only, func(o arm.ID) bool { return o.Contains(id) })
 }
 
 // Put creates or changes a scope map. What it permits counts from the next request of

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
@@ -260,7 +259,7 @@ func (h handlers) runs(ctx context.Context, c *Call, q resource.Query) (part, er
 	var found part
 	for _, r := range all {
 		// Who was given single runs sees them among as many as a page has; the next may have others.
-		if q.Only == nil || slices.ContainsFunc(q.Only, func(id arm.ID) bool { return id.Contains(r.ID) }) {
+		if q.Has(r.ID) {
 			found.values = append(found.values, r)
 		}
 	}
