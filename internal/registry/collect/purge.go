@@ -264,11 +264,14 @@ func (p *Purger) removeAll(ctx context.Context, name registry.Name, all []digest
 	if problem.Is(err, problem.NotAllowed) {
 		err = each(ctx, func(ctx context.Context, d digest.Digest) (bool, error) { return p.remove(ctx, name, d, g, actor, now) })
 	}
+	if err != nil {
+		return err
+	}
 	done.Manifests = append(done.Manifests, gone...)
 	for _, d := range kept {
 		done.Skipped = append(done.Skipped, d.String())
 	}
-	return err
+	return nil
 }
 
 // remove deletes a manifest if nothing needs it and the guard lets it go, which a lock may
