@@ -206,12 +206,10 @@ func (s Assignments) Assignments(ctx context.Context, q rbac.Query) ([]rbac.Assi
 // assignmentsAt are all at some scopes. What every check asks is one statement.
 func (s Assignments) assignmentsAt(ctx context.Context, q rbac.Query) ([]rbac.Assignment, error) {
 	var args []any
-	places := make([]string, len(q.At))
-	for i, id := range q.At {
+	for _, id := range q.At {
 		args = append(args, id.Key())
-		places[i] = fmt.Sprint("$", len(args))
 	}
-	where := `WHERE scope IN (` + strings.Join(places, ", ") + `)`
+	where := `WHERE scope IN ` + oneOf(1, args)
 	if !q.Anybody {
 		args = append(args, lower(q.Principal))
 		where += fmt.Sprint(` AND principal_id = $`, len(args))

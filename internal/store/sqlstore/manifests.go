@@ -117,9 +117,12 @@ func (s Registry) PutManifest(ctx context.Context, name registry.Name, m registr
 			return err
 		}
 		if there == 0 {
-			if err := s.execAll(ctx, written(repo, name, m)); err != nil {
+			var elsewhere bool
+			if err := s.queryRow(ctx, `SELECT CAST(count(*) AS BIGINT) FROM (SELECT 1 FROM manifests
+				WHERE digest = $1 AND registry = $2 AND repository <> $3 LIMIT 1) AS one`, m.Digest, name.Registry, repo).Scan(&elsewhere); err != nil {
 				return err
 			}
+			grow(ctx, repo, name.Registry, m.Size, elsewhere)
 		}
 		if err := s.linkManifest(ctx, repo, id, m); err != nil {
 			return err

@@ -118,7 +118,7 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 			RETURNING CAST((SELECT count(*) FROM (SELECT 1 FROM repository_blobs o WHERE o.blob = $2 AND o.registry = $4 AND o.repository <> $1 LIMIT 1) AS one) AS BIGINT)`,
 			repo, id, micros(now), name.Registry).Scan(&elsewhere)
 		if err == nil {
-			link(ctx, repo, name.Registry, kept.Size, elsewhere)
+			grow(ctx, repo, name.Registry, kept.Size, elsewhere)
 			return nil
 		}
 		if err := instead(err, nil); err != nil {

@@ -12,7 +12,7 @@ import (
 // and of the registry if no other of its repositories has the same. All are one
 // transaction. What can only be restored counts.
 
-// sizes are what the links of a transaction add to repositories and registries. An image may
+// sizes are what a transaction adds to repositories and registries. An image may
 // have thousands of layers, and PostgreSQL goes through all states that a transaction gave a
 // row to find the last: so each row is written once, at the end.
 type sizes struct {
@@ -22,9 +22,9 @@ type sizes struct {
 
 type sizesKey struct{}
 
-// link notes, in ctx's transaction, that a repository has a blob of so many bytes; elsewhere
-// says that another repository of its registry had it.
-func link(ctx context.Context, repo int64, registry string, size int64, elsewhere bool) {
+// grow notes, in ctx's transaction, that a repository has so many bytes more; elsewhere says
+// that another repository of its registry had them.
+func grow(ctx context.Context, repo int64, registry string, size int64, elsewhere bool) {
 	grown := ctx.Value(sizesKey{}).(sizes) // which a transaction has
 	grown.repositories[repo] += size
 	if !elsewhere {
@@ -58,22 +58,6 @@ func (s Registry) Size(ctx context.Context, name string) (size int64, err error)
 func (s Registry) RepositorySize(ctx context.Context, name registry.Name) (size int64, err error) {
 	err = s.queryRow(ctx, `SELECT size FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`, name.Registry, name.Repository).Scan(&size)
 	return size, instead(err, registry.ErrNoRepository)
-}
-
-// grown adds to the size of a repository, and to that of its registry unless a query for
-// what another of its repositories has finds a row. Its parameters are those of the query,
-// from $3 on.
-func grown(repo int64, registry string, size int64, elsewhere string, args ...any) []statement {
-	return []statement{
-		{`UPDATE repositories SET size = size + $2 WHERE id = $1`, []any{repo, size}},
-		{`INSERT INTO registry_sizes (registry, size) SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT) WHERE NOT EXISTS (` + elsewhere + `)
-			ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`, append([]any{registry, size}, args...)},
-	}
-}
-
-// written is what a new manifest makes of the sizes.
-func written(repo int64, name registry.Name, m registry.Manifest) []statement {
-	return grown(repo, name.Registry, m.Size, `SELECT 1 FROM manifests WHERE digest = $3 AND registry = $1 AND repository <> $4`, m.Digest, repo)
 }
 
 // unlink takes a blob from a repository that has it, and its size.

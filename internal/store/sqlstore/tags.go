@@ -238,8 +238,11 @@ func tuples(from, n, each int) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
+		b.WriteByte('(')
 		for j := range each {
-			b.WriteString([]string{"(", ", "}[min(j, 1)])
+			if j > 0 {
+				b.WriteString(", ")
+			}
 			b.WriteByte('$')
 			b.WriteString(strconv.Itoa(from + i*each + j))
 		}
