@@ -2,13 +2,9 @@ package compat_test
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -38,15 +34,10 @@ type sdk struct {
 // newSDK points the SDK at the server; authority is "adfs" or the tenant.
 func newSDK(t *testing.T, s *fixture.Server, authority string) sdk {
 	t.Helper()
-	bundle, err := os.ReadFile(s.Published.CABundle)
+	transport, err := fixture.Transport(s.Published.CABundle, s.Published.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(bundle)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, s.Published.Address)
-	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	management := s.Published.URL("management")
 	options := azcore.ClientOptions{Transport: &http.Client{Transport: transport}, Retry: policy.RetryOptions{MaxRetries: -1},

@@ -4,12 +4,8 @@ package crash_test
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +20,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/sys/unix"
+
+	"github.com/acrux/acrux/test/fixture"
 )
 
 // A disk that others filled to the last byte can be emptied through the product: what is
@@ -145,13 +143,8 @@ type registry struct {
 
 func (w *world) registry() registry {
 	w.t.Helper()
-	authority, err := os.ReadFile(w.Published.CABundle)
+	transport, err := fixture.Transport(w.Published.CABundle, w.Published.Address)
 	must(w.t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, w.Published.Address)
-	}}
 	w.t.Cleanup(transport.CloseIdleConnections)
 	return registry{
 		host:    w.az("acr", "show", "--name", "myregistry", "--query", "loginServer", "--output", "tsv"),

@@ -4,12 +4,8 @@ package objectstore_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,16 +96,9 @@ func newWorldOn(t *testing.T, redirect bool, reach func(store *blobtest.S3Server
 // connect makes the transport of clients: the server's names lead to it, addresses to
 // themselves.
 func (w *world) connect() {
-	authority, err := os.ReadFile(w.Published.CABundle)
+	var err error
+	w.client, err = fixture.Transport(w.Published.CABundle, w.Published.Address)
 	must(w.t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	w.client = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		if strings.Contains(address, "azurecr.") {
-			address = w.Published.Address
-		}
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}
 	w.t.Cleanup(w.client.CloseIdleConnections)
 }
 

@@ -3,7 +3,6 @@ package door_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -96,13 +95,7 @@ func program() string {
 
 // tlsConfig trusts the server's authority.
 func (w *world) tlsConfig() (*tls.Config, error) {
-	authority, err := os.ReadFile(w.Published.CABundle)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	return &tls.Config{RootCAs: roots}, nil
+	return fixture.Trusting(w.Published.CABundle)
 }
 
 // clientFrom is a client with an address of its own, of loopback; "" is any.
