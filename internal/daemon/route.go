@@ -14,6 +14,7 @@ import (
 	"github.com/acrux/acrux/internal/server/graphapi"
 	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/registryapi"
+	"github.com/acrux/acrux/internal/store/memo"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
@@ -53,7 +54,7 @@ func (s *Server) route(p parts) error {
 	}
 	limits := s.config.Limits
 	s.router = &edge.Router{Log: s.log, Stall: limits.Stall, LeastRate: limits.LeastRate,
-		Anonymous: limits.AnonymousBody, Proxies: proxies}
+		Anonymous: limits.AnonymousBody, Proxies: proxies, Context: memo.Once}
 	s.router.Host("management."+pub.Domain, management)
 	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory,
 		SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
@@ -42,6 +43,7 @@ type Content struct {
 
 	manifests *memo.Memo[place, Manifest]
 	blobs     *memo.Memo[place, Blob]
+	platforms *memo.Memo[digest.Digest, v1.Platform] // by configuration
 }
 
 // place is something in a repository: a tag, a digest.
@@ -58,6 +60,9 @@ const remembered = 8 << 20
 func (c *Content) Remember(generation memo.Generation) {
 	c.manifests = memo.New[place](generation, remembered, func(m Manifest) int { return len(m.Body) + 1024 })
 	c.blobs = memo.New[place, Blob](generation, 10_000, nil)
+	c.platforms = memo.New[digest.Digest](memo.Never, remembered/8, func(p v1.Platform) int {
+		return len(p.Architecture) + len(p.OS) + 128
+	})
 }
 
 // The problems of a registry, with the codes of the OCI Distribution specification.
@@ -221,6 +226,11 @@ func (c *Content) enter(ctx context.Context, name Name, now time.Time) error {
 		}
 		return Lock{Attributes: repo.Attributes}.check(name, toWrite)
 	}
+	return c.make(ctx, name, now)
+}
+
+// make makes a repository that is not there, in a registry that is.
+func (c *Content) make(ctx context.Context, name Name, now time.Time) error {
 	if c.Policies != nil {
 		if _, err := c.Policies(ctx, name.Registry); errors.Is(err, resource.ErrNotFound) {
 			return unknownRepository(name).Because(err)

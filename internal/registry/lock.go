@@ -106,6 +106,28 @@ func (c *Content) checkTag(ctx context.Context, name Name, tag string, need Attr
 	return Lock{Reference: tag, Attributes: t.Attributes}.check(name, need)
 }
 
+// check returns the problem of a push.
+func (t Target) check(name Name, d digest.Digest, tags []string) error {
+	err := Lock{Attributes: t.Repository}.check(name, toWrite)
+	if err == nil {
+		err = Lock{Reference: d.String(), Attributes: t.Manifest}.check(name, toWrite)
+	}
+	for _, tag := range tags {
+		if attributes, there := t.Tags[tag]; there && err == nil {
+			err = Lock{Reference: tag, Attributes: attributes}.check(name, toWrite)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case t.MissingBlob != "":
+		return missingPart("MANIFEST_BLOB_UNKNOWN", "blob", t.MissingBlob)
+	case t.MissingChild != "":
+		return missingPart("MANIFEST_UNKNOWN", "manifest", t.MissingChild)
+	}
+	return nil
+}
+
 // checkManifest looks at the manifest alone.
 func (c *Content) checkManifest(ctx context.Context, name Name, d digest.Digest, need Attributes) error {
 	m, err := c.Store.Manifest(ctx, name, d.String())

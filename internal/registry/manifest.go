@@ -187,49 +187,51 @@ func (c *Content) describe(ctx context.Context, name Name, m *Manifest) error {
 	if m.ConfigType != v1.MediaTypeImageConfig && m.ConfigType != "application/vnd.docker.container.image.v1+json" {
 		return nil
 	}
-	b, err := c.Store.Blob(ctx, name, m.config)
-	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoRepository) || b.Size > maxConfig {
+	platform, err := c.platforms.Get(ctx, m.config, func(ctx context.Context) (v1.Platform, error) {
+		return c.platform(ctx, name, m.config)
+	})
+	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoRepository) || errors.Is(err, blob.ErrNotFound) {
 		return nil // keep says that it is missing
 	}
-	if err != nil {
-		return err
+	m.Architecture, m.OS = platform.Architecture, platform.OS
+	return err
+}
+
+// platform reads the configuration of an image. One that cannot be has none.
+func (c *Content) platform(ctx context.Context, name Name, d digest.Digest) (v1.Platform, error) {
+	var config v1.Platform
+	b, err := c.Store.Blob(ctx, name, d)
+	if err != nil || b.Size > maxConfig {
+		return config, err
 	}
 	content, err := c.Blobs.Open(ctx, b.Key)
-	if errors.Is(err, blob.ErrNotFound) {
-		return nil // collected since: keep says so as well
-	}
 	if err != nil {
-		return err
+		return config, err
 	}
 	text := make([]byte, b.Size)
 	_, err = content.ReadAt(text, 0)
 	if err := errors.Join(ignoreEOF(err), content.Close()); err != nil {
-		return err
+		return config, err
 	}
-	var config v1.Platform
-	if json.Unmarshal(text, &config) == nil {
-		m.Architecture, m.OS = config.Architecture, config.OS
+	if json.Unmarshal(text, &config) != nil {
+		return v1.Platform{}, nil
 	}
-	return nil
+	return v1.Platform{Architecture: config.Architecture, OS: config.OS}, nil
 }
 
 // keep writes manifest, tags and events. It runs in a transaction.
 func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []string) error {
-	if err := c.enter(ctx, push.Name, push.Now); err != nil {
-		return err
-	}
-	if err := c.checkManifest(ctx, push.Name, m.Digest, toWrite); err != nil {
-		return err
-	}
-	for _, d := range m.Blobs {
-		if _, err := c.Store.Blob(ctx, push.Name, d); err != nil {
-			return missingPart(err, "MANIFEST_BLOB_UNKNOWN", "blob", d)
+	target, err := c.Store.Target(ctx, push.Name, *m, tags)
+	if errors.Is(err, ErrNoRepository) {
+		if err = c.make(ctx, push.Name, push.Now); err == nil {
+			target, err = c.Store.Target(ctx, push.Name, *m, tags)
 		}
 	}
-	for _, d := range m.Children {
-		if _, err := c.Store.Manifest(ctx, push.Name, d.String()); err != nil {
-			return missingPart(err, "MANIFEST_UNKNOWN", "manifest", d)
-		}
+	if err == nil {
+		err = target.check(push.Name, m.Digest, tags)
+	}
+	if err != nil {
+		return err
 	}
 	if push.OnlyNew {
 		for _, tag := range tags {
@@ -241,14 +243,11 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []strin
 	if err := c.Store.PutManifest(ctx, push.Name, *m); err != nil {
 		return err
 	}
-	return c.tagAll(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
+	return c.putTags(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
 }
 
-func missingPart(err error, code, what string, d digest.Digest) error {
-	if errors.Is(err, ErrNoBlob) || errors.Is(err, ErrNoManifest) {
-		return problem.New(problem.Invalid, code, "the manifest names the %s %s, which is not in the repository", what, d).On(d.String())
-	}
-	return err
+func missingPart(code, what string, d digest.Digest) error {
+	return problem.New(problem.Invalid, code, "the manifest names the %s %s, which is not in the repository", what, d).On(d.String())
 }
 
 // Pull returns a manifest by tag or digest, if it may be read. It is not to be changed.
@@ -366,15 +365,22 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 	return m, c.Store.PutManifest(ctx, to, m)
 }
 
-// tagAll sets the tags and writes an event for each, or one for the manifest alone.
+// tagAll is putTags if no tag is locked.
 func (c *Content) tagAll(ctx context.Context, name Name, d digest.Digest, tags []string, actor string, now time.Time) error {
-	if len(tags) == 0 {
-		return c.Store.AddEvent(ctx, Event{Name: name, Action: Pushed, Digest: d, Actor: actor, Time: now})
-	}
 	for _, tag := range tags {
 		if err := c.checkTag(ctx, name, tag, toWrite); err != nil {
 			return err
 		}
+	}
+	return c.putTags(ctx, name, d, tags, actor, now)
+}
+
+// putTags sets the tags and writes an event for each, or one for the manifest alone.
+func (c *Content) putTags(ctx context.Context, name Name, d digest.Digest, tags []string, actor string, now time.Time) error {
+	if len(tags) == 0 {
+		return c.Store.AddEvent(ctx, Event{Name: name, Action: Pushed, Digest: d, Actor: actor, Time: now})
+	}
+	for _, tag := range tags {
 		if err := c.Store.PutTag(ctx, name, tag, d, now); err != nil {
 			return err
 		}

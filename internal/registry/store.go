@@ -101,6 +101,16 @@ type Upload struct {
 	Version int64 // grows with every change; refuses a second writer
 }
 
+// Target is what a push finds where it goes.
+type Target struct {
+	// The switches of what it changes.
+	Repository Attributes
+	Manifest   Attributes            // all of them if it is a new one
+	Tags       map[string]Attributes // of those that are there
+	// The first that the manifest names and the repository does not have, or "".
+	MissingBlob, MissingChild digest.Digest
+}
+
 // Page bounds a listing: at most N entries after Last. In a listing by time After is the
 // time of Last.
 type Page struct {
@@ -130,6 +140,8 @@ type Store interface {
 
 	// Blob returns a blob linked to the repository, or ErrNoBlob.
 	Blob(ctx context.Context, name Name, d digest.Digest) (Blob, error)
+	// Target returns what a push of the manifest under the tags finds.
+	Target(ctx context.Context, name Name, m Manifest, tags []string) (Target, error)
 	// Holder names a repository of the registry that has the blob and may be read, or ErrNoBlob.
 	Holder(ctx context.Context, registry string, d digest.Digest) (string, error)
 	// AddBlob records a committed blob and links it. If the digest is known already,

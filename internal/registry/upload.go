@@ -188,7 +188,7 @@ func (c *Content) link(ctx context.Context, name Name, b Blob, id string, now ti
 	err = c.Store.InTx(ctx, func(ctx context.Context) error {
 		if id != "" {
 			if err := c.Store.DeleteUpload(ctx, id); err != nil {
-				return wire(err, name, id)
+				return err
 			}
 		}
 		if err := c.enter(ctx, name, now); err != nil {
@@ -197,7 +197,7 @@ func (c *Content) link(ctx context.Context, name Name, b Blob, id string, now ti
 		kept, err = c.Store.AddBlob(ctx, name, b, now)
 		return err
 	})
-	return kept, err
+	return kept, wire(err, name, id)
 }
 
 // CancelUpload throws an upload away.

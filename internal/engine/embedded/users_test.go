@@ -103,8 +103,10 @@ RUN --network=none ! wget -q -T 1 -O - http://169.254.169.253/
 		t.Errorf("owners are\n%swant\n%s", got, want)
 	}
 	for _, script := range []string{
-		// A low port: whoever connects may be done before the other has written what it got.
-		"(nc -l -p 80 > /dev/shm/got &); for i in $(seq 100); do echo hi | nc 127.0.0.1 80; grep hi /dev/shm/got && exit; sleep 0.1; done; exit 1",
+		// A low port. A listener without input closes at once, and who reads that before its own input
+		// sends nothing: so the listener takes one connection after the other.
+		"(while :; do nc -l -p 80 >> /dev/shm/got; done &); for i in $(seq 100); do echo hi | nc 127.0.0.1 80;" +
+			" grep hi /dev/shm/got && exit; sleep 0.1; done; exit 1",
 		"ls /sys/class/net/eth0",
 		"! touch /made/mine",
 	} {

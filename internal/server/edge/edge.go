@@ -4,6 +4,7 @@
 package edge
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,6 +30,8 @@ type Router struct {
 	Anonymous time.Duration
 	// Proxies may say where a request comes from. Default nobody.
 	Proxies Proxies
+	// Context makes the context of a request. Default as it is.
+	Context func(context.Context) context.Context
 
 	untrusted sync.Once // told of a proxy that may not
 	hosts     map[string]http.Handler
@@ -75,6 +78,9 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer leave()
+	if r.Context != nil {
+		req = req.WithContext(r.Context(req.Context()))
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(seen, req, id, p)

@@ -9,6 +9,7 @@ package memo
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Generation returns the present generation of what is remembered. It is false where
@@ -18,6 +19,39 @@ type Generation func(ctx context.Context) (uint64, bool)
 
 // Never is the generation of what does not change.
 func Never(context.Context) (uint64, bool) { return 0, true }
+
+// asked is a generation that was asked for by a request.
+type asked struct {
+	mu         sync.Mutex
+	generation uint64
+	ok         bool
+	until      time.Time
+}
+
+type askedKey struct{}
+
+// askAgain is how long a request believes what it was told.
+const askAgain = time.Second
+
+// Once returns the context of a request, in which Asked asks once for a while. What others
+// change after that is not seen by this request; nobody was told of it when it came.
+func Once(ctx context.Context) context.Context { return context.WithValue(ctx, askedKey{}, new(asked)) }
+
+// Asked returns a generation that has a long way: what ask returns, or has returned in this
+// request.
+func Asked(ctx context.Context, ask func(context.Context) (uint64, bool)) (uint64, bool) {
+	a, ok := ctx.Value(askedKey{}).(*asked)
+	if !ok {
+		return ask(ctx)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := time.Now(); now.After(a.until) {
+		a.generation, a.ok = ask(ctx)
+		a.until = now.Add(askAgain)
+	}
+	return a.generation, a.ok
+}
 
 // Memo remembers values by key. It is safe for concurrent use; values must not be changed.
 type Memo[K comparable, V any] struct {

@@ -117,3 +117,16 @@ func TestBudget(t *testing.T) {
 		}
 	}
 }
+
+// A request asks once, another one asks again, and whoever is none asks each time.
+func TestOnce(t *testing.T) {
+	asked := uint64(0)
+	ask := func(context.Context) (uint64, bool) { asked++; return asked, true }
+	one, two := memo.Once(t.Context()), memo.Once(t.Context())
+	for _, ctx := range []context.Context{one, one, two, one, t.Context(), t.Context(), two} {
+		memo.Asked(ctx, ask)
+	}
+	if n, ok := memo.Asked(two, ask); asked != 4 || n != 2 || !ok {
+		t.Errorf("asked %d times, the second request has %d, %v", asked, n, ok)
+	}
+}

@@ -28,7 +28,7 @@ func (s Collect) Unlink(ctx context.Context, before time.Time, n int) (links int
 			return err
 		}
 		for _, pair := range pairs {
-			if err := s.execAll(ctx, unlink(pair[0], pair[1])); err != nil {
+			if err := s.addAll(ctx, unlink(pair[0], pair[1])); err != nil {
 				return err
 			}
 		}
@@ -50,7 +50,7 @@ func (s Collect) DropBlobs(ctx context.Context, n int) (dropped gc.Amount, more 
 		}
 		more = len(loose) == n
 		for _, b := range loose {
-			if _, err := s.exec(ctx, `INSERT INTO garbage (storage_key, size) SELECT storage_key, size FROM blobs WHERE id = $1 AND`+unheld+`ON CONFLICT DO NOTHING`, b[0]); err != nil {
+			if err := s.add(ctx, `INSERT INTO garbage (storage_key, size) SELECT storage_key, size FROM blobs WHERE id = $1 AND`+unheld+`ON CONFLICT DO NOTHING`, b[0]); err != nil {
 				return err
 			}
 			gone, err := s.exec(ctx, `DELETE FROM blobs WHERE id = $1 AND`+unheld, b[0])
@@ -58,7 +58,7 @@ func (s Collect) DropBlobs(ctx context.Context, n int) (dropped gc.Amount, more 
 				return err
 			}
 			dropped = dropped.Plus(gc.Amount{Count: gone, Bytes: gone * b[1]})
-			if _, err := s.exec(ctx, `UPDATE blobs SET loose = 0 WHERE id = $1`, b[0]); err != nil {
+			if err := s.add(ctx, `UPDATE blobs SET loose = 0 WHERE id = $1`, b[0]); err != nil {
 				return err
 			}
 		}
@@ -81,7 +81,7 @@ func (s Collect) DropPayloads(ctx context.Context, n int) (dropped gc.Amount, mo
 				return err
 			}
 			dropped = dropped.Plus(gc.Amount{Count: gone, Bytes: gone * p.Size})
-			if _, err := s.exec(ctx, `UPDATE payloads SET loose = 0 WHERE digest = $1`, p.Digest); err != nil {
+			if err := s.add(ctx, `UPDATE payloads SET loose = 0 WHERE digest = $1`, p.Digest); err != nil {
 				return err
 			}
 		}
@@ -123,8 +123,7 @@ func scanKey(r row) (key blob.Key, err error) {
 
 // Forget implements gc.Store.
 func (s Collect) Forget(ctx context.Context, key blob.Key) error {
-	_, err := s.exec(ctx, `DELETE FROM garbage WHERE storage_key = $1`, string(key))
-	return err
+	return s.add(ctx, `DELETE FROM garbage WHERE storage_key = $1`, string(key))
 }
 
 // Known implements gc.Store.

@@ -29,6 +29,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/store/disk"
 )
 
@@ -80,9 +81,11 @@ type backend interface {
 	begin(lasting bool) (transaction, error)
 	// reader reads what is committed.
 	reader() querier
-	// alone reports whether others who commit are seen by othersCommitted, which reports
-	// whether somebody, this process included, has committed since it was last asked.
-	alone() bool
+	// generation returns a number that is another one when somebody has committed something of
+	// a topic; own counts what this process has. It is false if nobody knows.
+	generation(ctx context.Context, what topic, own func() uint64) (uint64, bool)
+	// othersCommitted reports whether somebody, this process included, has committed since it
+	// was last asked, where generation does not tell.
 	othersCommitted() bool
 	// away returns where to look for the cause of an error that is the database's own and may
 	// be over in a moment, or "".
@@ -108,6 +111,17 @@ type querier interface {
 // rollback, the next begin starts on sound ground.
 type transaction interface {
 	querier
+	// later runs a statement at once, or together with the next one that is waited for, whose
+	// error is then that of the two. It spares the way to the database and back.
+	later(ctx context.Context, s waiting) error
+	// save begins a part that keep ends, or undo takes back. After nil from keep, all of
+	// its statements have been run. PostgreSQL keeps nothing that has a statement that failed,
+	// even if whoever ran it thought nothing of it.
+	save(ctx context.Context) error
+	// changed notes for other processes that a topic has changed.
+	changed(ctx context.Context, what topic) error
+	keep(ctx context.Context) error
+	undo(ctx context.Context) error
 	// bound limits a context to the time that the transaction has.
 	bound(ctx context.Context) (context.Context, context.CancelFunc)
 	commit() error
@@ -171,7 +185,24 @@ func (db *DB) Close() error {
 // errClosed is what transactions get that come after Close.
 var errClosed = problem.NewAway("the server stops, or has stopped", errors.New("the database is closed"))
 
+// unit is one function's part of a transaction.
+type unit struct {
+	transaction
+	grown        sizes
+	repositories map[registry.Name]int64 // the IDs that were asked for
+}
+
+func newUnit(tx transaction) *unit {
+	return &unit{tx, sizes{map[int64]int64{}, map[string]int64{}}, map[registry.Name]int64{}}
+}
+
 type txKey struct{}
+
+// unitOf returns the unit that ctx is within, or nil.
+func unitOf(ctx context.Context) *unit {
+	u, _ := ctx.Value(txKey{}).(*unit)
+	return u
+}
 
 type brieflyKey struct{}
 
@@ -184,7 +215,7 @@ func briefly(ctx context.Context) context.Context { return context.WithValue(ctx
 // nil, everything fn did is on disk; when not, nothing is, unless the database went away
 // with the commit. A problem of the kind problem.Away says that it did not work for now.
 func (db *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
-	if _, ok := ctx.Value(txKey{}).(transaction); ok {
+	if unitOf(ctx) != nil {
 		return fn(ctx)
 	}
 	lasting := ctx.Value(brieflyKey{}) == nil
@@ -266,7 +297,9 @@ func (db *DB) commit(batch []job) {
 				return results[i]
 			}
 		}
-		return nil
+		ctx, cancel := tx.bound(context.Background())
+		defer cancel()
+		return tx.changed(ctx, db.touched)
 	})
 	db.generations.grow(db.touched)
 	for i, j := range batch {
@@ -314,35 +347,23 @@ func (db *DB) savepoint(tx transaction, j job) error {
 	// interrupted statement rolls the whole batch back.
 	ctx, cancel := tx.bound(context.WithoutCancel(j.ctx))
 	defer cancel()
-	if err := mark(ctx, tx, "SAVEPOINT job"); err != nil {
-		return err
+	if err := tx.save(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
 	}
-	grown := sizes{map[int64]int64{}, map[string]int64{}}
-	failed := protect(context.WithValue(context.WithValue(ctx, txKey{}, tx), sizesKey{}, grown), j.fn)
+	u := newUnit(tx)
+	failed := protect(context.WithValue(ctx, txKey{}, u), j.fn)
 	if failed == nil {
-		failed = grown.write(ctx, tx)
+		failed = u.grown.write(ctx, tx)
 	}
 	if failed == nil {
-		// PostgreSQL does not release after a statement that failed, even if the
-		// function thought nothing of it.
-		if _, failed = tx.exec(ctx, "RELEASE SAVEPOINT job"); failed == nil {
+		if failed = tx.keep(ctx); failed == nil {
 			return nil
 		}
 	}
-	if err := mark(ctx, tx, "ROLLBACK TO SAVEPOINT job"); err != nil {
-		return errors.Join(err, failed)
-	}
-	if err := mark(ctx, tx, "RELEASE SAVEPOINT job"); err != nil {
-		return errors.Join(err, failed)
+	if err := tx.undo(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, errors.Join(err, failed))
 	}
 	return failed
-}
-
-func mark(ctx context.Context, tx transaction, statement string) error {
-	if _, err := tx.exec(ctx, statement); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
-	}
-	return nil
 }
 
 // protect turns a panic of one caller's function into its error: the writer serves everyone.
@@ -362,14 +383,25 @@ func (db *DB) exec(ctx context.Context, query string, args ...any) (int64, error
 }
 
 // change is exec for a statement that changes one topic.
-func (db *DB) change(ctx context.Context, what topic, query string, args ...any) (int64, error) {
-	var n int64
-	err := db.InTx(ctx, func(ctx context.Context) (err error) {
+func (db *DB) change(ctx context.Context, what topic, query string, args ...any) (n int64, err error) {
+	if unitOf(ctx) == nil { // and all there is: its result comes with the end
+		err := db.add(ctx, what, waiting{statement: statement{query, args}, touched: func(touched int64) error {
+			n = touched
+			return nil
+		}})
+		return n, err
+	}
+	db.touched = min(db.touched, what)
+	return telling{unitOf(ctx), db}.exec(ctx, query, args...)
+}
+
+// add is change for a statement whose result is not needed before the next one. Its error
+// may come with a later statement of the transaction.
+func (db *DB) add(ctx context.Context, what topic, s waiting) error {
+	return db.InTx(ctx, func(ctx context.Context) error {
 		db.touched = min(db.touched, what)
-		n, err = telling{ctx.Value(txKey{}).(transaction), db}.exec(ctx, query, args...)
-		return err
+		return db.told(ctx, unitOf(ctx).later(ctx, s))
 	})
-	return n, err
 }
 
 // statement is one of several that make a change.
@@ -378,15 +410,23 @@ type statement struct {
 	args  []any
 }
 
-// execAll runs statements in ctx's transaction or one of their own.
-func (db *DB) execAll(ctx context.Context, all []statement) error {
-	return db.changeAll(ctx, everything, all)
+// waiting is a statement that need not be run at once. What it touched or found is told when
+// it was; an error is then one of the statement.
+type waiting struct {
+	statement
+	touched func(n int64) error // may be nil
+	each    func(row) error     // of a query
 }
 
-func (db *DB) changeAll(ctx context.Context, what topic, all []statement) error {
+// addAll runs statements in ctx's transaction or one of their own.
+func (db *DB) addAll(ctx context.Context, all []statement) error {
+	return db.addAllOf(ctx, everything, all)
+}
+
+func (db *DB) addAllOf(ctx context.Context, what topic, all []statement) error {
 	return db.InTx(ctx, func(ctx context.Context) error {
 		for _, one := range all {
-			if _, err := db.change(ctx, what, one.query, one.args...); err != nil {
+			if err := db.add(ctx, what, waiting{statement: one}); err != nil {
 				return err
 			}
 		}
@@ -395,8 +435,8 @@ func (db *DB) changeAll(ctx context.Context, what topic, all []statement) error 
 }
 
 func (db *DB) reader(ctx context.Context) querier {
-	if tx, ok := ctx.Value(txKey{}).(transaction); ok {
-		return telling{tx, db}
+	if u := unitOf(ctx); u != nil {
+		return telling{u, db}
 	}
 	return telling{db.backend.reader(), db}
 }
@@ -408,7 +448,7 @@ func (db *DB) queryRow(ctx context.Context, query string, args ...any) row {
 // collect reads all rows of a query with scan.
 func collect[T any](ctx context.Context, db *DB, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	all, err := collectOnce(ctx, db, scan, query, args...)
-	if _, within := ctx.Value(txKey{}).(transaction); !within && db.backend.stale(err) {
+	if unitOf(ctx) == nil && db.backend.stale(err) {
 		return collectOnce(ctx, db, scan, query, args...)
 	}
 	return all, err
@@ -420,16 +460,24 @@ func collectOnce[T any](ctx context.Context, db *DB, scan func(row) (T, error),
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
+	err = eachRow(rows, func(r row) error {
+		one, err := scan(r)
 		all = append(all, one)
+		return err
+	})
+	return all, err
+}
+
+// eachRow calls fn with each of the rows, and closes them.
+func eachRow(all rows, fn func(row) error) error {
+	defer all.Close()
+	for all.Next() {
+		if err := fn(all); err != nil {
+			return err
+		}
 	}
-	return all, rows.Err()
+	return all.Err()
 }
 
 // micros and fromMicros translate times; zero is the zero time.

@@ -119,12 +119,13 @@ func (s Documents) Delete(ctx context.Context, id arm.ID) error {
 		if err := s.uncountTags(ctx, id.Key(), from, to); err != nil {
 			return fmt.Errorf("deleting %s: %w", id, err)
 		}
+		clear(unitOf(ctx).repositories)
 		all := dropRepositories(repositoriesBelow, id.Key(), from, to)
 		for _, query := range cascade {
 			all = append(all, statement{query, []any{id.Key(), from, to}})
 		}
 		all = append(all, statement{`UPDATE document_counts SET n = n - 1 WHERE parent = $1 AND kind = $2`, []any{id.Parent().Key(), doc.Kind.Key()}})
-		if err := s.execAll(ctx, all); err != nil {
+		if err := s.addAll(ctx, all); err != nil {
 			return fmt.Errorf("deleting %s: %w", id, err)
 		}
 		return nil

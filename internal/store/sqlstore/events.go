@@ -20,7 +20,7 @@ func (s Registry) AddEvent(ctx context.Context, events ...registry.Event) error 
 		for _, e := range some {
 			args = append(args, e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
 		}
-		_, err := s.exec(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+tuples(1, n, 8), args...)
+		err := s.add(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+tuples(1, n, 8), args...)
 		if err != nil {
 			return err
 		}
@@ -45,9 +45,8 @@ func scanEvent(r row) (e registry.Event, err error) {
 
 // Done implements registry.Outbox.
 func (s Registry) Done(ctx context.Context, reader string, id int64) error {
-	_, err := s.exec(ctx, `INSERT INTO event_readers (name, event) VALUES ($1, $2)
+	return s.add(ctx, `INSERT INTO event_readers (name, event) VALUES ($1, $2)
 		ON CONFLICT (name) DO UPDATE SET event = excluded.event WHERE event_readers.event < excluded.event`, reader, id)
-	return err
 }
 
 // PruneEvents implements registry.Outbox.
@@ -63,10 +62,9 @@ func (s Registry) AddPulls(ctx context.Context, p registry.Pulls) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, `UPDATE manifests SET pulls = pulls + $3, pulled = $4 WHERE repository = $1 AND digest = $2`, repo, p.Digest, p.Times, micros(p.Last)); err != nil {
+		if err := s.add(ctx, `UPDATE manifests SET pulls = pulls + $3, pulled = $4 WHERE repository = $1 AND digest = $2`, repo, p.Digest, p.Times, micros(p.Last)); err != nil {
 			return err
 		}
-		_, err = s.exec(ctx, `UPDATE tags SET pulls = pulls + $3, pulled = $4 WHERE repository = $1 AND name = $2`, repo, p.Tag, p.Times, micros(p.Last))
-		return err
+		return s.add(ctx, `UPDATE tags SET pulls = pulls + $3, pulled = $4 WHERE repository = $1 AND name = $2`, repo, p.Tag, p.Times, micros(p.Last))
 	})
 }

@@ -43,7 +43,7 @@ func (db *DB) Generation(ctx context.Context) (uint64, bool) { return db.generat
 func (s Registry) Generation(ctx context.Context) (uint64, bool) { return s.generation(ctx, contents) }
 
 func (db *DB) generation(ctx context.Context, what topic) (uint64, bool) {
-	if _, ok := ctx.Value(txKey{}).(transaction); ok {
+	if unitOf(ctx) != nil {
 		return 0, false
 	}
 	if now, last := time.Now().UnixNano(), db.generations.looked.Load(); now-last > int64(othersEvery) && db.generations.looked.CompareAndSwap(last, now) {
@@ -51,7 +51,7 @@ func (db *DB) generation(ctx context.Context, what topic) (uint64, bool) {
 			db.generations.grow(everything)
 		}
 	}
-	return db.generations.numbers[what].Load(), db.backend.alone()
+	return db.backend.generation(ctx, what, db.generations.numbers[what].Load)
 }
 
 // exec is DB.exec for statements that concern the content of registries alone.
@@ -59,8 +59,20 @@ func (s Registry) exec(ctx context.Context, query string, args ...any) (int64, e
 	return s.DB.change(ctx, contents, query, args...)
 }
 
-func (s Registry) execAll(ctx context.Context, all []statement) error {
-	return s.DB.changeAll(ctx, contents, all)
+// add is DB.add for such statements.
+func (s Registry) add(ctx context.Context, query string, args ...any) error {
+	return s.DB.add(ctx, contents, waiting{statement: statement{query, args}})
+}
+
+// need is add for a statement that touches a row, or has the error.
+func (s Registry) need(ctx context.Context, missing error, query string, args ...any) error {
+	return s.DB.add(ctx, contents, waiting{statement: statement{query, args}, touched: func(n int64) error {
+		return none(n, nil, missing)
+	}})
+}
+
+func (s Registry) addAll(ctx context.Context, all []statement) error {
+	return s.DB.addAllOf(ctx, contents, all)
 }
 
 // watcher sees that others commit to a database of SQLite's: a number that PRAGMA

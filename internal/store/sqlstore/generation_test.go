@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/store/memo"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 
@@ -13,7 +14,7 @@ import (
 // that of the rest with its own.
 func TestGenerations(t *testing.T) {
 	if sqlstoretest.Postgres() {
-		t.Skip("nothing is remembered there: TestGenerationOnPostgreSQL")
+		t.Skip("it is another one there: TestGenerationOnPostgreSQL")
 	}
 	ctx, dir := t.Context(), t.TempDir()
 	db, err := Open(ctx, dir)
@@ -59,7 +60,7 @@ func TestGenerations(t *testing.T) {
 // What another process commits is seen a moment later.
 func TestOthersAreSeen(t *testing.T) {
 	if sqlstoretest.Postgres() {
-		t.Skip("nothing is remembered there: TestGenerationOnPostgreSQL")
+		t.Skip("it is another one there: TestGenerationOnPostgreSQL")
 	}
 	ctx, dir := t.Context(), t.TempDir()
 	db, err := Open(ctx, dir)
@@ -89,13 +90,54 @@ func TestOthersAreSeen(t *testing.T) {
 	}
 }
 
+// On PostgreSQL servers see what others have changed, at once, but for the content of
+// registries, of which nothing is remembered.
 func TestGenerationOnPostgreSQL(t *testing.T) {
-	db, err := Open(t.Context(), sqlstoretest.Database(t))
-	if err != nil {
+	if sqlstoretest.Postgres() {
+		t.Skip("once is enough")
+	}
+	all := servers(t, sqlstoretest.Database(t), 2)
+	ctx := t.Context()
+	at := func(ctx context.Context) [2]uint64 {
+		t.Helper()
+		one, ok := all[0].Generation(ctx)
+		two, also := all[1].Generation(ctx)
+		if !ok || !also {
+			t.Fatal("there is no generation")
+		}
+		return [2]uint64{one, two}
+	}
+	if _, ok := (Registry{DB: all[0]}).Generation(ctx); ok {
+		t.Error("other servers push, and what is read of contents is remembered")
+	}
+	before, request := at(ctx), memo.Once(ctx)
+	held := at(request)
+	if err := (Registry{DB: all[0]}).EnsureRepository(ctx, registry.Name{Registry: "reg", Repository: "hello"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	if _, ok := db.Generation(t.Context()); ok {
-		t.Error("other servers change the database, and what is read from it is remembered")
+	if now := at(ctx); now != before {
+		t.Errorf("a change of contents: %v, then %v", before, now)
+	}
+	if _, err := all[0].Setting(ctx, "x", func() string { return "y" }); err != nil {
+		t.Fatal(err)
+	}
+	now := at(ctx)
+	if now[0] == before[0] || now[1] == before[1] {
+		t.Errorf("a change of the rest: %v, then %v", before, now)
+	}
+	if again := at(ctx); again != now {
+		t.Errorf("it is seen twice: %v, %v", now, again)
+	}
+	// A request that is under way sees its own server's changes.
+	if again := at(request); again[0] == held[0] {
+		t.Error("a request does not see what its server has changed since")
+	}
+	if err := all[1].InTx(ctx, func(ctx context.Context) error {
+		if _, ok := all[1].Generation(ctx); ok {
+			t.Error("there is a generation in a transaction")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -200,7 +200,7 @@ func (s Documents) uncountTag(ctx context.Context, term resource.Term, n int64) 
 	if !ok {
 		return nil
 	}
-	return s.execAll(ctx, []statement{
+	return s.addAll(ctx, []statement{
 		{`UPDATE tag_counts SET n = n - $3 WHERE name = $1 AND value = $2`, []any{name, value, n}},
 		{`DELETE FROM tag_counts WHERE name = $1 AND value = $2 AND n <= 0`, []any{name, value}},
 	})

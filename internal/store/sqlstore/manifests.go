@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -97,72 +96,60 @@ func (s Registry) Referrers(ctx context.Context, name registry.Name, q registry.
 		AND m.digest > $4`+only+` ORDER BY m.digest LIMIT $5`, args...)
 }
 
-// PutManifest implements registry.Store.
+// PutManifest implements registry.Store. Nothing is read by it: on PostgreSQL all of its
+// statements go to the database at once.
 func (s Registry) PutManifest(ctx context.Context, name registry.Name, m registry.Manifest) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
 		repo, err := s.repositoryID(ctx, name)
 		if err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, `INSERT INTO payloads (digest, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, m.Digest, m.Body); err != nil {
-			return err
-		}
-		there, deleted := 0, 0 // before
-		err = s.queryRow(ctx, `SELECT 1, CASE WHEN deleted = 0 THEN 0 ELSE 1 END FROM manifests WHERE repository = $1 AND digest = $2`, repo, m.Digest).Scan(&there, &deleted)
-		if err := instead(err, nil); err != nil {
-			return err
-		}
-		id, err := s.insertManifest(ctx, repo, name.Registry, m)
-		if err != nil {
-			return err
-		}
-		if there == 0 {
-			var elsewhere bool
-			if err := s.queryRow(ctx, `SELECT CAST(count(*) AS BIGINT) FROM (SELECT 1 FROM manifests
-				WHERE digest = $1 AND registry = $2 AND repository <> $3 LIMIT 1) AS one`, m.Digest, name.Registry, repo).Scan(&elsewhere); err != nil {
+		annotations := ""
+		if len(m.Annotations) > 0 {
+			text, err := json.Marshal(m.Annotations)
+			if err != nil {
 				return err
 			}
-			grow(ctx, repo, name.Registry, m.Size, elsewhere)
+			annotations = string(text)
 		}
-		if err := s.linkManifest(ctx, repo, id, m); err != nil {
-			return err
-		}
-		return s.count(ctx, repo, 0, 1-there+deleted, m.Updated)
+		return s.addAll(ctx, append([]statement{
+			{countManifest, []any{repo, m.Digest, m.Size, micros(m.Updated)}},
+			{countManifestOnce, []any{name.Registry, m.Digest, m.Size}},
+			{`INSERT INTO payloads (digest, body) VALUES ($1, $2) ON CONFLICT DO NOTHING`, []any{m.Digest, m.Body}},
+			{insertManifest, []any{repo, m.Digest, m.MediaType, m.ArtifactType, m.ConfigType, m.Subject, annotations,
+				m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes, name.Registry}},
+		}, linkManifest(repo, m)...))
 	})
 }
 
-func (s Registry) insertManifest(ctx context.Context, repo int64, registryName string, m registry.Manifest) (id int64, err error) {
-	annotations := ""
-	if len(m.Annotations) > 0 {
-		text, err := json.Marshal(m.Annotations)
-		if err != nil {
-			return 0, err
-		}
-		annotations = string(text)
-	}
-	err = s.queryRow(ctx, `INSERT INTO manifests (repository, digest, media_type, artifact_type, config_type, subject, annotations,
+const (
+	// What these two count is not there yet.
+	countManifest = `UPDATE repositories SET updated = $4,
+		manifest_count = manifest_count + CASE WHEN EXISTS (SELECT 1 FROM manifests WHERE repository = $1 AND digest = $2 AND deleted = 0) THEN 0 ELSE 1 END,
+		size = size + CASE WHEN EXISTS (SELECT 1 FROM manifests WHERE repository = $1 AND digest = $2) THEN 0 ELSE CAST($3 AS BIGINT) END
+		WHERE id = $1`
+	countManifestOnce = `INSERT INTO registry_sizes (registry, size) SELECT CAST($1 AS TEXT), CAST($3 AS BIGINT)
+		WHERE NOT EXISTS (SELECT 1 FROM manifests WHERE digest = $2 AND registry = $1)
+		ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`
+	insertManifest = `INSERT INTO manifests (repository, digest, media_type, artifact_type, config_type, subject, annotations,
 		architecture, os, size, image_size, created, updated, attributes, untagged, registry)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13, $15)
 		ON CONFLICT (repository, digest) DO UPDATE SET updated = excluded.updated, deleted = 0,
-			untagged = CASE WHEN manifests.untagged = 0 THEN 0 ELSE excluded.updated END RETURNING id`,
-		repo, m.Digest, m.MediaType, m.ArtifactType, m.ConfigType, m.Subject, annotations,
-		m.Architecture, m.OS, m.Size, m.ImageSize, micros(m.Created), micros(m.Updated), m.Attributes, registryName).Scan(&id)
-	return id, err
-}
+			untagged = CASE WHEN manifests.untagged = 0 THEN 0 ELSE excluded.updated END`
+	manifestID = `(SELECT id FROM manifests WHERE repository = $1 AND digest = $2)`
+)
 
-func (s Registry) linkManifest(ctx context.Context, repo, id int64, m registry.Manifest) error {
+func linkManifest(repo int64, m registry.Manifest) (all []statement) {
 	for _, d := range m.Blobs {
-		if _, err := s.exec(ctx, `INSERT INTO manifest_blobs (manifest, blob) SELECT $1, id FROM blobs WHERE digest = $2 ON CONFLICT DO NOTHING`, id, d); err != nil {
-			return fmt.Errorf("linking blob %s: %w", d, err)
-		}
+		all = append(all, statement{`INSERT INTO manifest_blobs (manifest, blob) SELECT ` + manifestID + `, id FROM blobs WHERE digest = $3
+			ON CONFLICT DO NOTHING`, []any{repo, m.Digest, d}})
 	}
 	for _, d := range m.Children {
-		if _, err := s.exec(ctx, `INSERT INTO manifest_children (parent, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, d); err != nil {
-			return fmt.Errorf("linking manifest %s: %w", d, err)
-		}
+		all = append(all, statement{`INSERT INTO manifest_children (parent, digest) SELECT ` + manifestID + `, CAST($3 AS TEXT) WHERE true
+			ON CONFLICT DO NOTHING`, []any{repo, m.Digest, d}})
 	}
-	_, err := s.exec(ctx, `UPDATE repository_blobs SET unused = 0 WHERE repository = $1 AND unused <> 0 AND blob IN (SELECT blob FROM manifest_blobs WHERE manifest = $2)`, repo, id)
-	return err
+	return append(all, statement{`UPDATE repository_blobs SET unused = 0 WHERE repository = $1 AND unused <> 0
+		AND blob IN (SELECT blob FROM manifest_blobs WHERE manifest = ` + manifestID + `)`, []any{repo, m.Digest}})
 }
 
 const selectUpload = `SELECT id, registry, repository, storage_key, size, hash_state, parts, expires, version FROM uploads `
@@ -182,18 +169,16 @@ func (s Registry) Upload(ctx context.Context, id string) (registry.Upload, error
 
 // PutUpload implements registry.Store.
 func (s Registry) PutUpload(ctx context.Context, u registry.Upload) error {
-	n, err := s.exec(briefly(ctx), `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version, parts)
+	return s.need(briefly(ctx), registry.ErrUploadMoved, `INSERT INTO uploads (id, registry, repository, storage_key, size, hash_state, expires, version, parts)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET size = excluded.size, hash_state = excluded.hash_state, parts = excluded.parts, expires = excluded.expires, version = excluded.version
 		WHERE uploads.version = excluded.version - 1`,
 		u.ID, u.Name.Registry, u.Name.Repository, u.State.Key, u.State.Size, u.State.Hash, micros(u.Expires), u.Version, u.State.Parts)
-	return none(n, err, registry.ErrUploadMoved)
 }
 
 // DeleteUpload implements registry.Store.
 func (s Registry) DeleteUpload(ctx context.Context, id string) error {
-	n, err := s.exec(ctx, `DELETE FROM uploads WHERE id = $1`, id)
-	return none(n, err, registry.ErrNoUpload)
+	return s.need(ctx, registry.ErrNoUpload, `DELETE FROM uploads WHERE id = $1`, id)
 }
 
 // BegunUploads implements registry.Store.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"reflect"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // postgres is a database of PostgreSQL. Of a server's connections one writes.
@@ -161,7 +163,7 @@ func (p *postgres) begin(lasting bool) (transaction, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.evict(err))
 	}
-	return postgresTx{postgresQuerier{tx}, tx, time.Now().Add(p.times.batch)}, nil
+	return &postgresTx{tx: tx, until: time.Now().Add(p.times.batch)}, nil
 }
 
 func (p *postgres) beginOnce(lasting bool) (pgx.Tx, error) {
@@ -189,9 +191,22 @@ func (p *postgres) evict(err error) error {
 
 func (p *postgres) reader() querier { return postgresReader{postgresQuerier{p.pool}, p} }
 
-// Other servers commit, and nobody says so.
-func (p *postgres) alone() bool           { return false }
-func (p *postgres) othersCommitted() bool { return true }
+// generation is asked of the database, where other servers leave it. Of the content of
+// registries, which changes with every push, there is none. The database is asked first: the
+// pair stands for what was there when the second number was read.
+func (p *postgres) generation(ctx context.Context, what topic, own func() uint64) (uint64, bool) {
+	if what != everything {
+		return 0, false
+	}
+	theirs, ok := memo.Asked(ctx, func(ctx context.Context) (uint64, bool) {
+		var n int64
+		err := p.reader().queryRow(ctx, `SELECT n FROM generation`).Scan(&n)
+		return uint64(n), err == nil // what is then read has the same error
+	})
+	return theirs<<32 | own()&math.MaxUint32, ok
+}
+
+func (p *postgres) othersCommitted() bool { return false }
 
 func (p *postgres) river(config *river.Config) (riverClient, error) {
 	client, err := river.NewClient(riverpgxv5.New(p.pool), config)
@@ -348,27 +363,4 @@ func (f *flag) Scan(value any) error {
 	}
 	*f = n != 0
 	return nil
-}
-
-// postgresTx is a transaction, which is over when its time is.
-type postgresTx struct {
-	postgresQuerier
-	tx    pgx.Tx
-	until time.Time
-}
-
-func (t postgresTx) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithDeadline(ctx, t.until)
-}
-
-func (t postgresTx) commit() error {
-	ctx, cancel := t.bound(context.Background())
-	defer cancel()
-	return t.tx.Commit(ctx)
-}
-
-func (t postgresTx) rollback() error {
-	ctx, cancel := t.bound(context.Background())
-	defer cancel()
-	return t.tx.Rollback(ctx)
 }

@@ -43,7 +43,11 @@ type riverClient interface {
 type postgresRiver struct{ *river.Client[pgx.Tx] }
 
 func (c postgresRiver) insert(ctx context.Context, tx transaction, args river.JobArgs, opts *river.InsertOpts) error {
-	_, err := c.InsertTx(ctx, tx.(postgresTx).tx, args, opts)
+	in := tx.(*postgresTx)
+	if err := in.begun(ctx); err != nil {
+		return err
+	}
+	_, err := c.InsertTx(ctx, in.tx, args, opts)
 	return err
 }
 
@@ -81,7 +85,7 @@ func (q *Queue) Enqueue(ctx context.Context, kind, subject string) error {
 		return fmt.Errorf("there are no jobs of the kind %q", kind)
 	}
 	return q.db.InTx(ctx, func(ctx context.Context) error {
-		err := q.enqueuer.insert(ctx, ctx.Value(txKey{}).(transaction), arguments{kind: kind, Subject: subject},
+		err := q.enqueuer.insert(ctx, unitOf(ctx).transaction, arguments{kind: kind, Subject: subject},
 			&river.InsertOpts{Queue: kind, MaxAttempts: k.Attempts, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished}})
 		if err != nil {
 			return fmt.Errorf("enqueuing %s for %s: %w", kind, subject, err)

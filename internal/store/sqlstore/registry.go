@@ -34,18 +34,30 @@ func none(n int64, err, replacement error) error {
 	return instead(err, replacement)
 }
 
-func (s Registry) repositoryID(ctx context.Context, name registry.Name) (int64, error) {
-	var id int64
-	err := s.queryRow(ctx, `SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`, name.Registry, name.Repository).Scan(&id)
+// repositoryID looks once for each function of InTx: nobody else writes meanwhile.
+func (s Registry) repositoryID(ctx context.Context, name registry.Name) (id int64, err error) {
+	if u := unitOf(ctx); u != nil && u.repositories[name] != 0 {
+		return u.repositories[name], nil
+	}
+	err = s.queryRow(ctx, `SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`, name.Registry, name.Repository).Scan(&id)
+	remember(ctx, name, id)
 	return id, instead(err, registry.ErrNoRepository)
+}
+
+// remember keeps the ID of a repository, or that it is to be looked for again: 0.
+func remember(ctx context.Context, name registry.Name, id int64) {
+	if u := unitOf(ctx); u != nil {
+		u.repositories[name] = id
+	}
 }
 
 // Repository implements registry.Store.
 func (s Registry) Repository(ctx context.Context, name registry.Name) (registry.Repository, error) {
 	repo := registry.Repository{Name: name}
-	var created, updated int64
-	err := s.queryRow(ctx, `SELECT created, updated, tag_count, manifest_count, attributes FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`,
-		name.Registry, name.Repository).Scan(&created, &updated, &repo.Tags, &repo.Manifests, &repo.Attributes)
+	var id, created, updated int64
+	err := s.queryRow(ctx, `SELECT id, created, updated, tag_count, manifest_count, attributes FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0`,
+		name.Registry, name.Repository).Scan(&id, &created, &updated, &repo.Tags, &repo.Manifests, &repo.Attributes)
+	remember(ctx, name, id)
 	repo.Created, repo.Updated = fromMicros(created), fromMicros(updated)
 	return repo, instead(err, registry.ErrNoRepository)
 }
@@ -71,10 +83,9 @@ func limit(n int) int {
 
 // EnsureRepository implements registry.Store.
 func (s Registry) EnsureRepository(ctx context.Context, name registry.Name, now time.Time) error {
-	_, err := s.exec(ctx, `INSERT INTO repositories (registry, name, created, updated) VALUES ($1, $2, $3, $3)
+	return s.add(ctx, `INSERT INTO repositories (registry, name, created, updated) VALUES ($1, $2, $3, $3)
 		ON CONFLICT (registry, name) DO UPDATE SET created = excluded.created, updated = excluded.updated, attributes = 15, deleted = 0 WHERE repositories.deleted <> 0`,
 		name.Registry, name.Repository, micros(now))
-	return err
 }
 
 // Blob implements registry.Store.
@@ -103,29 +114,26 @@ func (s Registry) AddBlob(ctx context.Context, name registry.Name, b registry.Bl
 		if err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, `INSERT INTO blobs (digest, size, storage_key, created) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		if err := s.add(ctx, `INSERT INTO blobs (digest, size, storage_key, created) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 			b.Digest, b.Size, b.Key, micros(now)); err != nil {
 			return err
 		}
 		var id int64
 		var key string
-		if err := s.queryRow(ctx, `SELECT id, size, storage_key FROM blobs WHERE digest = $1`, b.Digest).Scan(&id, &kept.Size, &key); err != nil {
+		var here, elsewhere bool
+		if err := s.queryRow(ctx, `SELECT b.id, b.size, b.storage_key,
+			CASE WHEN EXISTS (SELECT 1 FROM repository_blobs WHERE blob = b.id AND repository = $2) THEN 1 ELSE 0 END,
+			CASE WHEN EXISTS (SELECT 1 FROM repository_blobs WHERE blob = b.id AND registry = $3 AND repository <> $2) THEN 1 ELSE 0 END
+			FROM blobs b WHERE b.digest = $1`, b.Digest, repo, name.Registry).Scan(&id, &kept.Size, &key, &here, &elsewhere); err != nil {
 			return err
 		}
 		kept.Key = blob.Key(key)
-		var elsewhere bool
-		err = s.queryRow(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused, registry) VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING
-			RETURNING CAST((SELECT count(*) FROM (SELECT 1 FROM repository_blobs o WHERE o.blob = $2 AND o.registry = $4 AND o.repository <> $1 LIMIT 1) AS one) AS BIGINT)`,
-			repo, id, micros(now), name.Registry).Scan(&elsewhere)
-		if err == nil {
-			grow(ctx, repo, name.Registry, kept.Size, elsewhere)
-			return nil
+		if here {
+			return s.add(ctx, `UPDATE repository_blobs SET unused = $3 WHERE repository = $1 AND blob = $2 AND unused <> 0`, repo, id, micros(now))
 		}
-		if err := instead(err, nil); err != nil {
-			return err
-		}
-		_, err = s.exec(ctx, `UPDATE repository_blobs SET unused = $3 WHERE repository = $1 AND blob = $2 AND unused <> 0`, repo, id, micros(now))
-		return err
+		grow(ctx, repo, name.Registry, kept.Size, elsewhere)
+		return s.add(ctx, `INSERT INTO repository_blobs (repository, blob, created, unused, registry) VALUES ($1, $2, $3, $3, $4)`,
+			repo, id, micros(now), name.Registry)
 	})
 	return kept, err
 }
@@ -139,14 +147,13 @@ func (s Registry) UnlinkBlob(ctx context.Context, name registry.Name, d digest.D
 		if err != nil {
 			return instead(err, registry.ErrNoBlob)
 		}
-		return s.execAll(ctx, unlink(repo, id))
+		return s.addAll(ctx, unlink(repo, id))
 	})
 }
 
 // TouchBlob implements registry.Store.
 func (s Registry) TouchBlob(ctx context.Context, name registry.Name, d digest.Digest, now time.Time) error {
-	_, err := s.exec(ctx, `UPDATE repository_blobs SET unused = $4 WHERE unused <> 0 AND unused < $4
+	return s.add(ctx, `UPDATE repository_blobs SET unused = $4 WHERE unused <> 0 AND unused < $4
 		AND repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2 AND deleted = 0) AND blob = (SELECT id FROM blobs WHERE digest = $3)`,
 		name.Registry, name.Repository, d, micros(now))
-	return err
 }

@@ -20,12 +20,10 @@ type sizes struct {
 	registries   map[string]int64
 }
 
-type sizesKey struct{}
-
 // grow notes, in ctx's transaction, that a repository has so many bytes more; elsewhere says
 // that another repository of its registry had them.
 func grow(ctx context.Context, repo int64, registry string, size int64, elsewhere bool) {
-	grown := ctx.Value(sizesKey{}).(sizes) // which a transaction has
+	grown := unitOf(ctx).grown
 	grown.repositories[repo] += size
 	if !elsewhere {
 		grown.registries[registry] += size
@@ -35,13 +33,14 @@ func grow(ctx context.Context, repo int64, registry string, size int64, elsewher
 // write is what ends a transaction.
 func (s sizes) write(ctx context.Context, tx transaction) error {
 	for repo, size := range s.repositories {
-		if _, err := tx.exec(ctx, `UPDATE repositories SET size = size + $2 WHERE id = $1`, repo, size); err != nil {
+		if err := tx.later(ctx, waiting{statement: statement{
+			`UPDATE repositories SET size = size + $2 WHERE id = $1`, []any{repo, size}}}); err != nil {
 			return fmt.Errorf("writing the size of a repository: %w", err)
 		}
 	}
 	for registry, size := range s.registries {
-		if _, err := tx.exec(ctx, `INSERT INTO registry_sizes (registry, size) VALUES ($1, $2)
-			ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`, registry, size); err != nil {
+		if err := tx.later(ctx, waiting{statement: statement{`INSERT INTO registry_sizes (registry, size) VALUES ($1, $2)
+			ON CONFLICT (registry) DO UPDATE SET size = registry_sizes.size + excluded.size`, []any{registry, size}}}); err != nil {
 			return fmt.Errorf("writing the size of a registry: %w", err)
 		}
 	}

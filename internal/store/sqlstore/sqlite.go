@@ -64,7 +64,10 @@ func (s *sqlite) watchOthers(ctx context.Context) (err error) {
 	return err
 }
 
-func (s *sqlite) alone() bool           { return true }
+func (s *sqlite) generation(_ context.Context, _ topic, own func() uint64) (uint64, bool) {
+	return own(), true
+}
+
 func (s *sqlite) othersCommitted() bool { return s.watch.changed() }
 
 func (s *sqlite) check(ctx context.Context) error {
@@ -186,6 +189,37 @@ type sqliteTx struct {
 
 func (t sqliteTx) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() {}
+}
+
+// later implements transaction: the database is in this process, nothing is gained by waiting.
+func (t sqliteTx) later(ctx context.Context, s waiting) error {
+	if s.each != nil {
+		found, err := t.query(ctx, s.query, s.args...)
+		if err != nil {
+			return err
+		}
+		return eachRow(found, s.each)
+	}
+	n, err := t.exec(ctx, s.query, s.args...)
+	if err == nil && s.touched != nil {
+		err = s.touched(n)
+	}
+	return err
+}
+
+func (t sqliteTx) mark(ctx context.Context, query string) error {
+	_, err := t.exec(ctx, query)
+	return err
+}
+
+// changed implements transaction: others are seen by what SQLite counts, see watcher.
+func (t sqliteTx) changed(context.Context, topic) error { return nil }
+
+func (t sqliteTx) save(ctx context.Context) error { return t.mark(ctx, savepoint) }
+func (t sqliteTx) keep(ctx context.Context) error { return t.mark(ctx, release) }
+
+func (t sqliteTx) undo(ctx context.Context) error {
+	return errors.Join(t.mark(ctx, rollback), t.mark(ctx, release))
 }
 
 func (t sqliteTx) commit() error {

@@ -70,32 +70,31 @@ func before(t time.Time) int64 {
 	return micros(t)
 }
 
-// PutTag implements registry.Store.
+// PutTag implements registry.Store. As with PutManifest, nothing is read.
 func (s Registry) PutTag(ctx context.Context, name registry.Name, tag string, d digest.Digest, now time.Time) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
 		repo, err := s.repositoryID(ctx, name)
 		if err != nil {
 			return err
 		}
-		old, err := s.tagged(ctx, repo, tag)
-		if err != nil && !errors.Is(err, registry.ErrNoManifest) {
-			return err
-		}
-		_, err = s.exec(ctx, `INSERT INTO tags (repository, name, manifest, created, updated)
-			SELECT $1, $2, id, $4, $4 FROM manifests WHERE repository = $1 AND digest = $3
-			ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`, repo, tag, d, micros(now))
-		if err != nil {
-			return err
-		}
-		if _, err := s.exec(ctx, `UPDATE manifests SET untagged = 0 WHERE repository = $1 AND digest = $2 AND untagged <> 0`, repo, d); err != nil {
-			return err
-		}
-		if old == 0 {
-			return s.count(ctx, repo, 1, 0, now)
-		}
-		return errors.Join(s.noteUntagged(ctx, old, now), s.count(ctx, repo, 0, 0, now))
+		return s.addAll(ctx, []statement{
+			{untagOther, []any{repo, tag, d, micros(now)}},
+			{`UPDATE repositories SET updated = $3,
+				tag_count = tag_count + CASE WHEN EXISTS (SELECT 1 FROM tags WHERE repository = $1 AND name = $2) THEN 0 ELSE 1 END
+				WHERE id = $1`, []any{repo, tag, micros(now)}},
+			{`INSERT INTO tags (repository, name, manifest, created, updated)
+				SELECT $1, $2, id, $4, $4 FROM manifests WHERE repository = $1 AND digest = $3
+				ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`,
+				[]any{repo, tag, d, micros(now)}},
+			{`UPDATE manifests SET untagged = 0 WHERE repository = $1 AND digest = $2 AND untagged <> 0`, []any{repo, d}},
+		})
 	})
 }
+
+// untagOther notes since when the manifest that loses a tag to another has none, if it has
+// no other tag.
+const untagOther = `UPDATE manifests SET untagged = $4 WHERE id = (SELECT manifest FROM tags WHERE repository = $1 AND name = $2)
+	AND digest <> $3 AND NOT EXISTS (SELECT 1 FROM tags o WHERE o.manifest = manifests.id AND o.name <> $2)`
 
 // tagged is the row of the manifest that a tag names, or ErrNoManifest.
 func (s Registry) tagged(ctx context.Context, repo int64, tag string) (id int64, err error) {
@@ -105,16 +104,14 @@ func (s Registry) tagged(ctx context.Context, repo int64, tag string) (id int64,
 
 // noteUntagged notes since when a manifest has no tag, if it has none.
 func (s Registry) noteUntagged(ctx context.Context, manifest int64, now time.Time) error {
-	_, err := s.exec(ctx, `UPDATE manifests SET untagged = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = $1)`, manifest, micros(now))
-	return err
+	return s.add(ctx, `UPDATE manifests SET untagged = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = $1)`, manifest, micros(now))
 }
 
 // count changes a repository's counters of tags and manifests and its time of change.
 // The zero time leaves that as it is.
 func (s Registry) count(ctx context.Context, repo int64, tags, manifests int, now time.Time) error {
-	_, err := s.exec(ctx, `UPDATE repositories SET tag_count = tag_count + $2, manifest_count = manifest_count + $3,
+	return s.add(ctx, `UPDATE repositories SET tag_count = tag_count + $2, manifest_count = manifest_count + $3,
 		updated = CASE WHEN CAST($4 AS BIGINT) > 0 THEN $4 ELSE updated END WHERE id = $1`, repo, tags, manifests, micros(now))
-	return err
 }
 
 // DeleteTag implements registry.Store.
@@ -133,7 +130,7 @@ func (s Registry) DeleteTag(ctx context.Context, name registry.Name, tag string,
 				return err
 			}
 		}
-		if _, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name = $2`, repo, tag); err != nil {
+		if err := s.add(ctx, `DELETE FROM tags WHERE repository = $1 AND name = $2`, repo, tag); err != nil {
 			return err
 		}
 		return errors.Join(s.noteUntagged(ctx, manifest, now), s.count(ctx, repo, -1, 0, time.Time{}))
@@ -192,7 +189,7 @@ func (s Registry) dropTags(ctx context.Context, repo int64, tags []registry.Tag,
 			return err
 		}
 	}
-	if _, err := s.exec(ctx, `DELETE FROM tags WHERE repository = $1 AND name IN `+oneOf(2, names), append([]any{repo}, names...)...); err != nil {
+	if err := s.add(ctx, `DELETE FROM tags WHERE repository = $1 AND name IN `+oneOf(2, names), append([]any{repo}, names...)...); err != nil {
 		return err
 	}
 	var digests []any
@@ -202,9 +199,8 @@ func (s Registry) dropTags(ctx context.Context, repo int64, tags []registry.Tag,
 		}
 	}
 	digests = padded(digests)
-	_, err := s.exec(ctx, `UPDATE manifests SET untagged = $2 WHERE repository = $1 AND digest IN `+oneOf(3, digests)+
+	return s.add(ctx, `UPDATE manifests SET untagged = $2 WHERE repository = $1 AND digest IN `+oneOf(3, digests)+
 		` AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest = manifests.id)`, append([]any{repo, micros(now)}, digests...)...)
-	return err
 }
 
 func tagNames(tags []registry.Tag) (names []any) {
@@ -217,10 +213,10 @@ func tagNames(tags []registry.Tag) (names []any) {
 // together is how many rows a statement for many is for: more save little.
 const together = 100
 
-// padded are values for a statement for many, which is one text for any number of them: the
-// last is there more than once.
+// padded are values for a statement for many, of which there are few texts: the last is there
+// more than once, up to the next power of two.
 func padded(values []any) []any {
-	for n := len(values); n > 1 && len(values) < together; {
+	for n := len(values); n > 1 && len(values) < together && len(values)&(len(values)-1) != 0; {
 		values = append(values, values[n-1])
 	}
 	return values

@@ -27,7 +27,7 @@ func (s Registry) DeleteManifest(ctx context.Context, name registry.Name, d dige
 			return err
 		}
 		if keep {
-			_, err = s.exec(ctx, `UPDATE manifests SET deleted = $2 WHERE id = $1`, id, micros(now))
+			err = s.add(ctx, `UPDATE manifests SET deleted = $2 WHERE id = $1`, id, micros(now))
 		} else {
 			err = s.dropManifest(ctx, repo, id, now)
 		}
@@ -48,15 +48,14 @@ func (s Registry) untagAll(ctx context.Context, manifest int64, now time.Time, k
 // keepTags remembers the tags of a condition on t, whose parameters begin with $2, so
 // that they can be put back.
 func (s Registry) keepTags(ctx context.Context, now time.Time, where string, args ...any) error {
-	_, err := s.exec(ctx, `INSERT INTO deleted_tags (repository, name, digest, deleted)
+	return s.add(ctx, `INSERT INTO deleted_tags (repository, name, digest, deleted)
 		SELECT t.repository, t.name, m.digest, $1 FROM tags t JOIN manifests m ON m.id = t.manifest WHERE `+where+` ON CONFLICT DO NOTHING`,
 		append([]any{micros(now)}, args...)...)
-	return err
 }
 
 // dropManifest removes a manifest for good. What it alone named is left to collection.
 func (s Registry) dropManifest(ctx context.Context, repo, id int64, now time.Time) error {
-	return s.execAll(ctx, append([]statement{
+	return s.addAll(ctx, append([]statement{
 		{`UPDATE repository_blobs SET unused = $3 WHERE repository = $1 AND blob IN (SELECT blob FROM manifest_blobs WHERE manifest = $2) AND NOT EXISTS
 			(SELECT 1 FROM manifest_blobs l JOIN manifests m ON m.id = l.manifest WHERE l.blob = repository_blobs.blob AND m.repository = $1 AND m.id <> $2)`, []any{repo, id, micros(now)}},
 		{`UPDATE blobs SET loose = 1 WHERE id IN (SELECT blob FROM manifest_blobs WHERE manifest = $1) AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob = blobs.id)`, []any{id}},
@@ -72,13 +71,14 @@ func (s Registry) DeleteRepository(ctx context.Context, name registry.Name, now 
 		if err != nil {
 			return err
 		}
+		delete(unitOf(ctx).repositories, name)
 		if !keep {
-			return s.execAll(ctx, append(shrink(repo), dropRepositories(`SELECT CAST($1 AS BIGINT)`, repo)...))
+			return s.addAll(ctx, append(shrink(repo), dropRepositories(`SELECT CAST($1 AS BIGINT)`, repo)...))
 		}
 		if err := s.keepTags(ctx, now, `t.repository = $2`, repo); err != nil {
 			return err
 		}
-		return s.execAll(ctx, []statement{
+		return s.addAll(ctx, []statement{
 			{`DELETE FROM tags WHERE repository = $1`, []any{repo}},
 			{`UPDATE manifests SET deleted = $2 WHERE repository = $1 AND deleted = 0`, []any{repo, micros(now)}},
 			{`UPDATE repositories SET deleted = $2, tag_count = 0, manifest_count = 0 WHERE id = $1`, []any{repo, micros(now)}},
@@ -157,7 +157,7 @@ func (s Registry) RestoreManifest(ctx context.Context, name registry.Name, d dig
 		if err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, `UPDATE repositories SET deleted = 0 WHERE id = $1`, repo); err != nil {
+		if err := s.add(ctx, `UPDATE repositories SET deleted = 0 WHERE id = $1`, repo); err != nil {
 			return err
 		}
 		if _, err := s.Manifest(ctx, name, d.String()); err != nil {
@@ -169,9 +169,8 @@ func (s Registry) RestoreManifest(ctx context.Context, name registry.Name, d dig
 
 // ForgetTag implements registry.Trash.
 func (s Registry) ForgetTag(ctx context.Context, name registry.Name, tag string, d digest.Digest) error {
-	_, err := s.exec(ctx, `DELETE FROM deleted_tags WHERE repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2) AND name = $3 AND digest = $4`,
+	return s.add(ctx, `DELETE FROM deleted_tags WHERE repository = (SELECT id FROM repositories WHERE registry = $1 AND name = $2) AND name = $3 AND digest = $4`,
 		name.Registry, name.Repository, tag, d)
-	return err
 }
 
 // Expire implements registry.Trash.
@@ -188,7 +187,7 @@ func (s Registry) Expire(ctx context.Context, registryName string, before, now t
 			}
 		}
 		gone = int64(len(old))
-		return s.execAll(ctx, []statement{
+		return s.addAll(ctx, []statement{
 			{`DELETE FROM deleted_tags WHERE deleted < $2 AND repository IN (SELECT id FROM repositories WHERE registry = $1)`, []any{registryName, micros(before)}},
 			{`DELETE FROM repositories WHERE registry = $1 AND deleted <> 0 AND deleted < $2 AND NOT EXISTS (SELECT 1 FROM manifests WHERE repository = repositories.id)
 				AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE repository = repositories.id)`, []any{registryName, micros(before)}},

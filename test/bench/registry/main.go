@@ -4,6 +4,9 @@
 // Nothing else should run meanwhile: the last column says what did.
 //
 //	go run ./test/bench/registry -program bin/acrux
+//
+// With -writes it measures what is put by eight connections at a time, in two programs in
+// turn if -before names another, and with -database on PostgreSQL.
 package main
 
 import (
@@ -25,9 +28,19 @@ func main() {
 	program := flag.String("program", "bin/acrux", "the program to measure")
 	rounds := flag.Int("rounds", 2, "how often each load is tried; the best counts")
 	purge := flag.Bool("purge", false, "measure a purge of 100,000 tags, and nothing else")
+	writes := flag.Bool("writes", false, "measure puts of tags and small images, and nothing else")
+	before := flag.String("before", "", "another program, to be measured beside it (with -writes)")
+	b := &bench{}
+	flag.StringVar(&b.database, "database", "",
+		"URL of a PostgreSQL, in which databases are made (with -writes)")
 	flag.Parse()
-	b := &bench{rounds: *rounds, purge: *purge}
-	err := b.run(*program)
+	b.rounds, b.purge = *rounds, *purge
+	var err error
+	if *writes {
+		err = b.measureWrites(*before, *program)
+	} else {
+		err = b.run(*program)
+	}
 	if err := errors.Join(err, b.close()); err != nil {
 		log.Fatal(err)
 	}
@@ -42,6 +55,8 @@ type bench struct {
 	dir     string
 	regload string
 	servers []server
+
+	database string // of servers of ours; empty is SQLite
 }
 
 // server is a registry under measurement.
@@ -104,9 +119,8 @@ func (b *bench) run(program string) (err error) {
 	if b.dir, err = os.MkdirTemp("", "acrux-bench-"); err != nil {
 		return err
 	}
-	b.regload = filepath.Join(b.dir, "regload")
-	if out, err := exec.Command("go", "build", "-o", b.regload, "./test/load/regload").CombinedOutput(); err != nil {
-		return fmt.Errorf("building the load generator: %w: %s", err, out)
+	if err := b.buildLoad(); err != nil {
+		return err
 	}
 	own, err := b.startAcrux(program)
 	if err != nil {
@@ -135,6 +149,14 @@ func (b *bench) run(program string) (err error) {
 	}
 	fmt.Fprintf(table, "memory of Acrux when idle\t\t%s\t\t\t\n", idle)
 	return table.Flush()
+}
+
+func (b *bench) buildLoad() error {
+	b.regload = filepath.Join(b.dir, "regload")
+	if out, err := exec.Command("go", "build", "-o", b.regload, "./test/load/regload").CombinedOutput(); err != nil {
+		return fmt.Errorf("building the load generator: %w: %s", err, out)
+	}
+	return nil
 }
 
 func (b *bench) row(table *tabwriter.Writer, l load, servers ...server) error {

@@ -30,7 +30,8 @@ type acrux struct {
 const registryName, otherName = "benchone", "benchtwo"
 
 func (b *bench) startAcrux(program string) (*acrux, error) {
-	wrapper := filepath.Join(b.dir, "pinned")
+	data := filepath.Join(b.dir, fmt.Sprint("acrux", len(b.servers)))
+	wrapper := data + "-pinned"
 	script := fmt.Sprintf("#!/bin/sh\nGOMAXPROCS=1 exec taskset -c 0 %s \"$@\"\n", program)
 	if err := os.WriteFile(wrapper, []byte(script), 0o700); err != nil {
 		return nil, err
@@ -40,7 +41,14 @@ func (b *bench) startAcrux(program string) (*acrux, error) {
 		return nil, err
 	}
 	config := fmt.Sprintf("listenPlain: %s\nagent: {off: true}\n", plain)
-	s, err := fixture.StartServer(wrapper, filepath.Join(b.dir, "acrux"), config, os.Environ())
+	if b.database != "" {
+		database, err := b.newDatabase()
+		if err != nil {
+			return nil, err
+		}
+		config += fmt.Sprintf("database: %q\n", database)
+	}
+	s, err := fixture.StartServer(wrapper, data, config, os.Environ())
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,9 @@ type Proxy struct {
 	mu       sync.Mutex
 	changed  sync.Cond
 	mode     mode
-	open     map[net.Conn]bool
+	open     map[net.Conn]bool // true if it is a client's
+	asked    net.Conn          // the client that spoke last, until it is answered
+	turns    int
 }
 
 type mode int
@@ -90,11 +92,11 @@ func (p *Proxy) serve() {
 func (p *Proxy) keep(both ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, conn := range both {
+	for i, conn := range both {
 		if p.mode == gone {
 			_ = conn.Close()
 		} else {
-			p.open[conn] = true
+			p.open[conn] = i == 0
 		}
 	}
 	return p.mode != gone
@@ -124,7 +126,19 @@ func (h *held) Read(b []byte) (int, error) {
 	for h.proxy.mode == hangs {
 		h.proxy.changed.Wait()
 	}
+	if !h.proxy.open[h.Conn] {
+		h.proxy.asked = nil
+	} else if n > 0 && h.proxy.asked != h.Conn {
+		h.proxy.asked, h.proxy.turns = h.Conn, h.proxy.turns+1
+	}
 	return n, err
+}
+
+// Turns is how often somebody asked and waited for an answer, if one did at a time.
+func (p *Proxy) Turns() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.turns
 }
 
 // Direct is a URL of a database without its proxy.
