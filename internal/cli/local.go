@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -54,7 +55,16 @@ func newRunCommand(env *environment) *cobra.Command {
 		if len(args) == 1 {
 			source = args[0]
 		}
-		return r.run(cmd, env, source)
+		if err := r.check(); err != nil {
+			return err
+		}
+		if os.Geteuid() != 0 && r.dockerHost == "" {
+			return insideUserNamespace(env) // which passes signals on
+		}
+		ctx, stop := interruptible(cmd.Context(), env.stderr)
+		defer stop()
+		cmd.SetContext(ctx)
+		return asInterrupted(ctx, r.run(cmd, env, source))
 	}
 	return cmd
 }
@@ -62,14 +72,18 @@ func newRunCommand(env *environment) *cobra.Command {
 // errRunFailed is the end of a run whose log says why.
 var errRunFailed = errors.New("the run failed")
 
-func (r *localRun) run(cmd *cobra.Command, env *environment, source string) error {
-	ctx := cmd.Context()
+func (r *localRun) check() error {
 	if r.network != "nat" && r.network != "none" {
 		return invalidArgument("--step-network %s is neither nat nor none", r.network)
 	}
-	if os.Geteuid() != 0 && r.dockerHost == "" {
-		return insideUserNamespace(env)
+	if r.task != "" && r.registry == "" {
+		return invalidArgument("--as-task goes with --registry")
 	}
+	return nil
+}
+
+func (r *localRun) run(cmd *cobra.Command, env *environment, source string) error {
+	ctx := cmd.Context()
 	job, err := r.job(env, source)
 	if err != nil {
 		return err
@@ -90,16 +104,13 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	if !isRemote(source) {
 		o.Dialer.Content = own
 	}
-	if r.task != "" && r.registry == "" {
-		return invalidArgument("--as-task goes with --registry")
-	}
 	if r.registry != "" {
 		if err := r.signIn(cmd, env, &job, &o); err != nil {
 			return err
 		}
 	}
 	if source != "" && !isRemote(source) {
-		forget, err := offer(&job, source)
+		forget, err := offer(ctx, &job, source)
 		if err != nil {
 			return err
 		}
@@ -168,13 +179,13 @@ func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 }
 
 // offer packs a folder and has it served to the run.
-func offer(job *lease.Job, folder string) (forget func(), err error) {
+func offer(ctx context.Context, job *lease.Job, folder string) (forget func(), err error) {
 	archive, err := os.CreateTemp("", "acrux_context_*.tar.gz")
 	if err != nil {
 		return nil, err
 	}
 	remove := func() { _, _ = archive.Close(), os.Remove(archive.Name()) }
-	if _, err := client.Pack(archive, folder, ""); err != nil {
+	if _, err := client.Pack(ctx, archive, folder, ""); err != nil {
 		remove()
 		return nil, err
 	}

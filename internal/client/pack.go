@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"compress/gzip"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -26,8 +27,8 @@ var versionControl = []string{".git", ".gitignore", ".bzr", ".bzrignore", ".hg",
 
 // Pack writes a folder as a compressed tar to w, honouring its .dockerignore. If
 // dockerfile is not empty, the file of that path, which may lie outside of the folder,
-// is added at the root under a name of its own, which is returned.
-func Pack(w io.Writer, folder, dockerfile string) (name string, err error) {
+// is added at the root under a name of its own, which is returned. It ends with ctx.
+func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name string, err error) {
 	// A folder may be given by a symbolic link, which a walk would not follow.
 	folder, err = filepath.EvalSymlinks(folder)
 	if err != nil {
@@ -45,7 +46,7 @@ func Pack(w io.Writer, folder, dockerfile string) (name string, err error) {
 		return "", err
 	}
 	zip := gzip.NewWriter(w)
-	p := &packer{tar: tar.NewWriter(zip), folder: folder, ignore: matcher}
+	p := &packer{ctx: ctx, tar: tar.NewWriter(zip), folder: folder, ignore: matcher}
 	if dockerfile != "" {
 		if name, err = p.addDockerfile(dockerfile); err != nil {
 			return "", err
@@ -80,6 +81,7 @@ func readIgnore(folder string) (*patternmatcher.PatternMatcher, error) {
 }
 
 type packer struct {
+	ctx    context.Context
 	tar    *tar.Writer
 	folder string
 	ignore *patternmatcher.PatternMatcher
@@ -88,7 +90,7 @@ type packer struct {
 // visit adds one entry of the folder. An ignored folder is entered all the same if
 // an exception may bring something below it back.
 func (p *packer) visit(path string, entry fs.DirEntry, err error) error {
-	if err != nil {
+	if err = errors.Join(err, context.Cause(p.ctx)); err != nil {
 		return err
 	}
 	name, err := filepath.Rel(p.folder, path)

@@ -41,7 +41,7 @@ type packed struct {
 func pack(t *testing.T, folder, dockerfile string) (string, map[string]packed) {
 	t.Helper()
 	var b bytes.Buffer
-	name, err := Pack(&b, folder, dockerfile)
+	name, err := Pack(t.Context(), &b, folder, dockerfile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestPackIgnores(t *testing.T) {
 	}
 	dir := tree(t, files)
 	write(t, filepath.Join(dir, ".dockerignore"), "[")
-	if _, err := Pack(io.Discard, dir, ""); err == nil || !strings.Contains(err.Error(), ".dockerignore") {
+	if _, err := Pack(t.Context(), io.Discard, dir, ""); err == nil || !strings.Contains(err.Error(), ".dockerignore") {
 		t.Errorf("a broken pattern: %v", err)
 	}
 }
@@ -168,20 +168,20 @@ func TestPackDockerfile(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Pack(io.Discard, dir, "missing"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Pack(t.Context(), io.Discard, dir, "missing"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a Dockerfile that is not there: %v", err)
 	}
-	if _, err := Pack(io.Discard, dir, "sub"); !problem.Is(err, problem.Invalid) {
+	if _, err := Pack(t.Context(), io.Discard, dir, "sub"); !problem.Is(err, problem.Invalid) {
 		t.Errorf("a Dockerfile that is a folder: %v", err)
 	}
 }
 
 func TestPackSources(t *testing.T) {
 	file := filepath.Join(tree(t, map[string]string{"f": ""}), "f")
-	if _, err := Pack(io.Discard, file, ""); !problem.Is(err, problem.Invalid) {
+	if _, err := Pack(t.Context(), io.Discard, file, ""); !problem.Is(err, problem.Invalid) {
 		t.Errorf("a file: %v", err)
 	}
-	if _, err := Pack(io.Discard, file+"-missing", ""); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Pack(t.Context(), io.Discard, file+"-missing", ""); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing: %v", err)
 	}
 }

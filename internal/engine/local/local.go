@@ -91,6 +91,9 @@ func (o Options) open(ctx context.Context) (closingExecutor, error) {
 	}
 	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: dialer,
 		Log: o.Logger, Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: publishAt})
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "EngineUnavailable", "The embedded engine cannot work here: %v.", err).
 			Hint("run this as root on Linux, or on a Docker Engine: --docker-host %s", docker.DefaultHost).Because(err)

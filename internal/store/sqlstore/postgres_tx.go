@@ -144,7 +144,9 @@ func (t *postgresTx) marks() (all []waiting) {
 }
 
 // direct reports whether a statement can be sent as it is.
-func (t *postgresTx) direct(args []any) bool { return t.saved && len(t.waiting) == 0 || !storable(args) }
+func (t *postgresTx) direct(args []any) bool {
+	return t.saved && len(t.waiting) == 0 || !storable(args)
+}
 
 // told takes the next of the results.
 func (s waiting) told(from pgx.BatchResults) error {
