@@ -380,6 +380,7 @@ func (s *Server) duties() []duty {
 		s.uploads,
 		s.pulls,
 		keeper{s.reserve, failed},
+		renewer{s.certs, s.log},
 	}
 	if s.names != nil {
 		all = append(all, s.names)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/registry"
@@ -25,7 +26,11 @@ func (s *Server) newDialer(registries *registry.Registries) (*egress.Dialer, err
 	content.Loopback = false
 	s.log.Info("what the server connects to", "callers", policy, "content", content, "key", "egress")
 	own := func(host string) (string, bool) { return s.Published.Address, s.isOwn(host, registries) }
-	return &egress.Dialer{Policy: policy, Content: content, Own: own, RootCAs: s.certs.roots(), Mirrors: mirrors}, nil
+	roots, err := s.certs.roots(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &egress.Dialer{Policy: policy, Content: content, Own: own, RootCAs: roots, Mirrors: mirrors}, nil
 }
 
 // isOwn reports whether host is a name of this installation: below its domain, or

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -24,16 +26,21 @@ import (
 
 // authority signs the server's certificates. Users trust it, so it is constrained
 // to the installation's domain: who steals its key cannot pose as anybody else.
+//
+// Its key stays when its certificate is renewed, and so does its name: what it signs is
+// trusted by those who have either certificate, each until that ends.
 type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
+	key   *ecdsa.PrivateKey
+	certs []*x509.Certificate // the newest first; those whose time is not over
 }
 
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 397 * 24 * time.Hour // what clients accept at most
 	renewAt  = 30 * 24 * time.Hour
+	// caRenewAt is how long before its end the authority gets its next certificate: what it
+	// signs until then ends before the old one does, and users have a year for the new one.
+	caRenewAt = leafLife
 )
 
 func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
@@ -49,44 +56,96 @@ func newAuthority(name string, domains []string, now time.Time) (*authority, err
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(caLife),
+	cert, err := selfSigned(key, name, domains, now, caLife)
+	return &authority{key, []*x509.Certificate{cert}}, err
+}
+
+func selfSigned(key *ecdsa.PrivateKey, name string, domains []string, now time.Time, life time.Duration) (*x509.Certificate, error) {
+	template := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(life),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: domains}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	return &authority{cert: cert, key: key, pem: encode("CERTIFICATE", der)}, err
+	return x509.ParseCertificate(der)
+}
+
+// cert is the certificate that signs.
+func (a *authority) cert() *x509.Certificate { return a.certs[0] }
+
+// next is a further certificate of the authority.
+func (a *authority) next(now time.Time, life time.Duration) (*x509.Certificate, error) {
+	return selfSigned(a.key, a.cert().Subject.CommonName, a.cert().PermittedDNSDomains, now, life)
+}
+
+func (a *authority) pem() (text []byte) {
+	for _, cert := range a.certs {
+		text = append(text, encode("CERTIFICATE", cert.Raw)...)
+	}
+	return text
 }
 
 func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// openAuthority reads the installation's authority, or makes it the first time, when
-// the domain has changed, or when its time is over.
-func openAuthority(dir, domain string, now time.Time) (*authority, error) {
-	certFile, keyFile := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+// authorityFiles are where the installation's authority is.
+type authorityFiles struct{ cert, key string }
+
+func authorityIn(dir string) authorityFiles {
+	return authorityFiles{filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")}
+}
+
+// open reads the installation's authority, which a renewer renews, or makes it: the first time,
+// when the domain has changed, or when its time is over.
+func (f authorityFiles) open(domain string, now time.Time) (*authority, error) {
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (!permits(pair.Leaf, domain) || now.After(pair.Leaf.NotAfter)) {
-		return makeAuthority(certFile, keyFile, domain, now)
+		return f.make(domain, now)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the certificate authority %s and its key: %w; put them back from a copy, or remove both, and the next start makes others", certFile, err)
+		return nil, fmt.Errorf("the certificate authority %s and its key: %w; put them back from a copy, or remove both, and the next start makes others", f.cert, err)
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("the key in %s is not an ECDSA key", keyFile)
+		return nil, fmt.Errorf("the key in %s is not an ECDSA key", f.key)
 	}
-	return &authority{cert: pair.Leaf, key: key, pem: encode("CERTIFICATE", pair.Certificate[0])}, nil
+	ca := &authority{key: key}
+	for _, der := range pair.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("a certificate in %s: %w", f.cert, err)
+		}
+		ca.certs = append(ca.certs, cert)
+	}
+	return ca, nil
 }
 
 func permits(cert *x509.Certificate, domain string) bool {
 	return len(cert.PermittedDNSDomains) == 1 && cert.PermittedDNSDomains[0] == domain
 }
 
-func makeAuthority(certFile, keyFile, domain string, now time.Time) (*authority, error) {
+// renewed returns the authority with one more certificate if it ends soon, and without
+// those that have ended. The file has them all then.
+func (f authorityFiles) renewed(old *authority, now time.Time) (*authority, error) {
+	if now.Before(old.cert().NotAfter.Add(-caRenewAt)) {
+		return old, nil
+	}
+	cert, err := old.next(now, caLife)
+	if err != nil {
+		return nil, fmt.Errorf("renewing the certificate authority: %w", err)
+	}
+	ca := &authority{old.key, []*x509.Certificate{cert}}
+	for _, cert := range old.certs {
+		if now.Before(cert.NotAfter) {
+			ca.certs = append(ca.certs, cert)
+		}
+	}
+	return ca, f.writeCerts(ca)
+}
+
+func (f authorityFiles) make(domain string, now time.Time) (*authority, error) {
 	ca, err := newAuthority("Acrux "+domain, []string{domain}, now)
 	if err != nil {
 		return nil, err
@@ -96,16 +155,20 @@ func makeAuthority(certFile, keyFile, domain string, now time.Time) (*authority,
 		return nil, err
 	}
 	// The certificate goes first and comes last: without it the pair is made again.
-	if err := os.Remove(certFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(f.cert); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if err := secret.WriteFile(keyFile, encode("EC PRIVATE KEY", der)); err != nil {
+	if err := secret.WriteFile(f.key, encode("EC PRIVATE KEY", der)); err != nil {
 		return nil, err
 	}
-	if err := secret.WriteFile(certFile, ca.pem); err != nil {
-		return nil, err
+	return ca, f.writeCerts(ca)
+}
+
+func (f authorityFiles) writeCerts(ca *authority) error {
+	if err := secret.WriteFile(f.cert, ca.pem()); err != nil {
+		return err
 	}
-	return ca, os.Chmod(certFile, 0o644)
+	return os.Chmod(f.cert, 0o644)
 }
 
 // issue makes a server certificate for the names.
@@ -116,24 +179,26 @@ func (a *authority) issue(names []string, now time.Time) (*tls.Certificate, erro
 	}
 	template := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: names[0]}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
 		DNSNames: names, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert(), &key.PublicKey, a.key)
 	if err != nil {
 		return nil, err
 	}
 	leaf, err := x509.ParseCertificate(der)
-	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, err
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert().Raw}, PrivateKey: key, Leaf: leaf}, err
 }
 
 // certificates hands out the server's certificates and renews them. Names under
 // aliases get theirs from an authority that lives in memory only and that nobody but
 // this server's own dialer trusts.
 type certificates struct {
-	public, private *authority
-	publicNames     []string
-	privateNames    []string // of aliases; may be empty
+	files        authorityFiles // of public
+	private      *authority
+	publicNames  []string
+	privateNames []string // of aliases; may be empty
 
-	mu   sync.Mutex
-	have map[*authority]*tls.Certificate
+	mu     sync.Mutex
+	public *authority
+	have   map[*authority]*tls.Certificate
 }
 
 // wildcardHosts are the groups of hosts below the domain.
@@ -149,11 +214,12 @@ func publicNames(domain string) []string {
 }
 
 func openCertificates(dir, domain string, aliases []string, now time.Time) (*certificates, error) {
-	public, err := openAuthority(dir, domain, now)
+	files := authorityIn(dir)
+	public, err := files.open(domain, now)
 	if err != nil {
 		return nil, err
 	}
-	c := &certificates{public: public, publicNames: publicNames(domain), have: map[*authority]*tls.Certificate{}}
+	c := &certificates{files: files, public: public, publicNames: publicNames(domain), have: map[*authority]*tls.Certificate{}}
 	c.privateNames = aliases
 	if len(aliases) > 0 {
 		c.private, err = newAuthority("Acrux aliases", aliases, now)
@@ -163,12 +229,12 @@ func openCertificates(dir, domain string, aliases []string, now time.Time) (*cer
 
 // get implements tls.Config.GetCertificate.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	ca, names := c.public, c.publicNames
 	if slices.Contains(c.privateNames, strings.ToLower(hello.ServerName)) {
 		ca, names = c.private, c.privateNames
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	now := time.Now()
 	if cert := c.have[ca]; cert != nil && now.Before(cert.Leaf.NotAfter.Add(-renewAt)) {
 		return cert, nil
@@ -180,16 +246,79 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return cert, err
 }
 
+// renew renews the authority if it ends soon, and returns the first end of one of its
+// certificates, each of which somebody may trust.
+func (c *certificates) renew(now time.Time) (ends time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	renewed, err := c.files.renewed(c.public, now)
+	if err != nil {
+		return ends, err
+	}
+	if renewed != c.public {
+		c.public, c.have = renewed, map[*authority]*tls.Certificate{}
+	}
+	for i, cert := range c.public.certs {
+		if now.Before(cert.NotAfter) && (i == 0 || cert.NotAfter.Before(ends)) {
+			ends = cert.NotAfter
+		}
+	}
+	return ends, nil
+}
+
+// ownLife is longer than a process lives.
+const ownLife = 10 * caLife
+
 // roots are what the server's own dialer trusts: the system's authorities, the
-// installation's, and that of the aliases.
-func (c *certificates) roots() *x509.CertPool {
+// installation's, and that of the aliases. For the installation's there is a certificate
+// that nobody else sees and that outlives its renewals.
+func (c *certificates) roots(now time.Time) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool() // a machine without authorities still has ours
 	}
-	pool.AddCert(c.public.cert)
-	if c.private != nil {
-		pool.AddCert(c.private.cert)
+	own, err := c.public.next(now, ownLife)
+	if err != nil {
+		return nil, err
 	}
-	return pool
+	pool.AddCert(own)
+	if c.private != nil {
+		pool.AddCert(c.private.cert())
+	}
+	return pool, nil
+}
+
+// renewEvery is how often the authority is looked at, and tellEvery how often the server's
+// operator is told of its end.
+const (
+	renewEvery = time.Hour
+	tellEvery  = 7 * 24 * time.Hour
+)
+
+// renewer is the duty that renews the authority in time.
+type renewer struct {
+	certs *certificates
+	log   *slog.Logger
+}
+
+// Run implements duty.
+func (r renewer) Run(ctx context.Context) error {
+	var told time.Time
+	for {
+		now := time.Now()
+		ends, err := r.certs.renew(now)
+		switch {
+		case err != nil:
+			r.log.Error("the certificate authority ends soon and cannot be renewed", "err", err)
+		case ends.Sub(now) < caRenewAt && now.Sub(told) > tellEvery:
+			r.log.Warn("a certificate of the authority ends; its successor is beside it in the file: give that to "+
+				"all who trust a copy of the old one", "ends", ends, "file", r.certs.files.cert, "hint", "acrux env")
+			told = now
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(renewEvery):
+		}
+	}
 }
