@@ -3,11 +3,15 @@
 package imagestore
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -93,5 +97,38 @@ func TestOpenCleansUp(t *testing.T) {
 	}
 	if _, err := s.OpenRun(t.Context(), "left", &Registries{}, nil); err != nil {
 		t.Errorf("the run's lease is left: %v", err)
+	}
+}
+
+// A process that is killed while it makes a layer leaves the layer's directory, and no word of
+// it. The layers that are made next have the same numbers.
+func TestOpenRemovesWhatNobodyKnows(t *testing.T) {
+	openStore(t) // is root
+	dir := t.TempDir()
+	prepare := func(key string) error {
+		t.Helper()
+		s, err := Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := leases.WithLease(within(t.Context()), key)
+		if _, err = s.leases.Create(ctx, leases.WithID(key)); err == nil {
+			_, err = s.snapshots.Prepare(ctx, key, "")
+		}
+		return errors.Join(err, s.Close())
+	}
+	layers := filepath.Join(dir, "snapshots", "snapshots")
+	for n, left := range [][]string{{"1"}, {"2", "3", "new-4"}} {
+		for _, name := range left {
+			if err := os.MkdirAll(filepath.Join(layers, name, "fs"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := prepare(fmt.Sprint("layer", n)); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(layers, "new-*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
 	}
 }
