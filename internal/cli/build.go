@@ -100,7 +100,7 @@ func (c *call) upload(ctx context.Context, registry arm.ID, folder, dockerfile s
 	defer os.Remove(archive.Name())
 	defer archive.Close()
 	c.warn("Packing source code into tar to upload...")
-	if name, err = client.Pack(ctx, archive, folder, dockerfile); err != nil {
+	if name, err = client.PackCompressed(ctx, archive, folder, dockerfile); err != nil {
 		return "", "", err
 	}
 	size, err := archive.Seek(0, io.SeekCurrent)

@@ -178,9 +178,10 @@ func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 	return job, nil
 }
 
-// offer packs a folder and has it served to the run.
+// offer packs a folder and has it served to the run. It has no way to go for which
+// compressing it would be of use.
 func offer(ctx context.Context, job *lease.Job, folder string) (forget func(), err error) {
-	archive, err := os.CreateTemp("", "acrux_context_*.tar.gz")
+	archive, err := os.CreateTemp("", "acrux_context_*.tar")
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package client
 import (
 	"archive/tar"
 	"bufio"
-	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -15,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 
@@ -25,7 +25,26 @@ import (
 // an exception, run-semantics 5.
 var versionControl = []string{".git", ".gitignore", ".bzr", ".bzrignore", ".hg", ".hgignore", ".svn"}
 
-// Pack writes a folder as a compressed tar to w, honouring its .dockerignore. If
+// PackCompressed is Pack, compressed with gzip: on another processor than it is packed on.
+func PackCompressed(ctx context.Context, w io.Writer, folder, dockerfile string) (name string, err error) {
+	plain, packing := io.Pipe()
+	compressed := make(chan error, 1)
+	go func() {
+		zip := gzip.NewWriter(w)
+		_, err := io.CopyBuffer(zip, plain, make([]byte, chunk))
+		err = errors.Join(err, zip.Close())
+		plain.CloseWithError(err)
+		compressed <- err
+	}()
+	name, err = Pack(ctx, packing, folder, dockerfile)
+	packing.CloseWithError(err)
+	return name, errors.Join(err, <-compressed)
+}
+
+// chunk is how much of a tar is handed on at once.
+const chunk = 256 << 10
+
+// Pack writes a folder as a tar to w, honouring its .dockerignore. If
 // dockerfile is not empty, the file of that path, which may lie outside of the folder,
 // is added at the root under a name of its own, which is returned. It ends with ctx.
 func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name string, err error) {
@@ -45,8 +64,8 @@ func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name str
 	if err != nil {
 		return "", err
 	}
-	zip := gzip.NewWriter(w)
-	p := &packer{ctx: ctx, tar: tar.NewWriter(zip), folder: folder, ignore: matcher}
+	chunks := bufio.NewWriterSize(w, chunk)
+	p := &packer{ctx: ctx, tar: tar.NewWriter(chunks), folder: folder, ignore: matcher}
 	if dockerfile != "" {
 		if name, err = p.addDockerfile(dockerfile); err != nil {
 			return "", err
@@ -55,7 +74,7 @@ func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name str
 	if err = filepath.WalkDir(folder, p.visit); err != nil {
 		return "", err // the archive is broken; that it cannot be closed says nothing more
 	}
-	return name, errors.Join(p.tar.Close(), zip.Close())
+	return name, errors.Join(p.tar.Close(), chunks.Flush())
 }
 
 func readIgnore(folder string) (*patternmatcher.PatternMatcher, error) {

@@ -41,7 +41,7 @@ type packed struct {
 func pack(t *testing.T, folder, dockerfile string) (string, map[string]packed) {
 	t.Helper()
 	var b bytes.Buffer
-	name, err := Pack(t.Context(), &b, folder, dockerfile)
+	name, err := PackCompressed(t.Context(), &b, folder, dockerfile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func Serve(archive *os.File) (url string, closing func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	path := "/" + rand.Text() + "/context.tar.gz"
+	path := "/" + rand.Text() + "/context.tar"
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != path {
 			http.NotFound(w, r)
@@ -29,7 +29,7 @@ func Serve(archive *os.File) (url string, closing func() error, err error) {
 			return
 		}
 		defer content.Close()
-		http.ServeContent(w, r, "context.tar.gz", time.Time{}, content)
+		http.ServeContent(w, r, "context.tar", time.Time{}, content)
 	})}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

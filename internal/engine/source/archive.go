@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,8 +101,11 @@ func Unpack(r io.Reader, dir string, maxBytes int64) error {
 		return err
 	}
 	defer root.Close()
-	unpacking := &unpacking{root: root, left: maxBytes, entries: maxEntries}
-	content := bufio.NewReaderSize(&bounded{plain, maxBytes + int64(maxEntries)*2*tarBlock}, tarBlock)
+	unpacking := &unpacking{root: root, left: maxBytes, entries: maxEntries, buffer: make([]byte, 64<<10)}
+	defer unpacking.leave()
+	ahead := readAhead(&bounded{plain, maxBytes + int64(maxEntries)*2*tarBlock})
+	defer ahead.Close()
+	content := bufio.NewReaderSize(ahead, 64<<10)
 	if _, err := content.Peek(tarBlock); err == io.EOF {
 		return nil // shorter than any tar
 	}
@@ -118,6 +122,17 @@ func Unpack(r io.Reader, dir string, maxBytes int64) error {
 			return err
 		}
 	}
+}
+
+// readAhead reads, and so decompresses, while what was read before is written. The caller
+// closes it: then one more read may be under way, which ends when from does.
+func readAhead(from io.Reader) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.CopyBuffer(w, struct{ io.Reader }{from}, make([]byte, 256<<10))
+		w.CloseWithError(err)
+	}()
+	return r
 }
 
 // broken keeps what may be tried again apart from what is wrong with the archive.
@@ -182,6 +197,40 @@ type unpacking struct {
 	root    *os.Root
 	left    int64
 	entries int
+	buffer  []byte
+
+	// The directory of the file before this one, under its name. It is forgotten when
+	// something is removed: then the name may be another's.
+	folder *os.Root
+	name   string
+}
+
+// enter returns the directory of a name, which is made if need be.
+func (u *unpacking) enter(name string) (*os.Root, error) {
+	if name == "." {
+		return u.root, nil
+	}
+	if u.folder != nil && u.name == name {
+		return u.folder, nil
+	}
+	u.leave()
+	folder, err := u.root.OpenRoot(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = u.root.MkdirAll(name, 0o755); err == nil {
+			folder, err = u.root.OpenRoot(name)
+		}
+	}
+	if err == nil {
+		u.folder, u.name = folder, name
+	}
+	return folder, err
+}
+
+func (u *unpacking) leave() {
+	if u.folder != nil {
+		_ = u.folder.Close() // was only looked through
+		u.folder = nil
+	}
 }
 
 func (u *unpacking) entry(header *tar.Header, content io.Reader) error {
@@ -210,34 +259,50 @@ func (u *unpacking) write(header *tar.Header, name string, content io.Reader) er
 	if header.Typeflag == tar.TypeDir {
 		return u.root.MkdirAll(name, 0o755)
 	}
-	if err := u.root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	folder, err := u.enter(filepath.Dir(name))
+	if err != nil {
 		return err
 	}
-	if info, err := u.root.Lstat(name); err == nil && !info.IsDir() {
-		if err := u.root.Remove(name); err != nil {
+	base := filepath.Base(name)
+	err = u.make(header, folder, base, content)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := folder.Lstat(base); err == nil && !info.IsDir() {
+		if err := folder.Remove(base); err != nil {
+			return err
+		}
+		u.leave()
+		if folder, err = u.enter(filepath.Dir(name)); err != nil {
 			return err
 		}
 	}
+	return u.make(header, folder, base, content)
+}
+
+// make makes a file that is not there: fs.ErrExist if it is, before anything is read.
+func (u *unpacking) make(header *tar.Header, folder *os.Root, base string, content io.Reader) error {
 	switch header.Typeflag {
 	case tar.TypeReg:
-		return u.file(header, name, content)
+		return u.file(header, folder, base, content)
 	case tar.TypeSymlink:
-		return u.root.Symlink(header.Linkname, name)
+		return folder.Symlink(header.Linkname, base)
 	case tar.TypeLink:
-		return u.root.Link(filepath.FromSlash(header.Linkname), name)
+		return u.root.Link(filepath.FromSlash(header.Linkname), filepath.Clean(filepath.FromSlash(header.Name)))
 	}
 	return nil // devices, pipes and the like have no place in a context
 }
 
-func (u *unpacking) file(header *tar.Header, name string, content io.Reader) error {
-	if u.left -= header.Size; header.Size < 0 || u.left < 0 {
+func (u *unpacking) file(header *tar.Header, folder *os.Root, base string, content io.Reader) error {
+	if header.Size < 0 || u.left < header.Size {
 		return engine.Failure(errTooLarge.Error())
 	}
 	mode := os.FileMode(header.Mode) & 0o777
-	file, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode|0o600)
+	file, err := folder.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode|0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, content)
+	u.left -= header.Size
+	_, err = io.CopyBuffer(struct{ io.Writer }{file}, struct{ io.Reader }{content}, u.buffer)
 	return errors.Join(err, file.Close())
 }
