@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // writing are the loads of measureWrites.
@@ -53,22 +50,15 @@ func (b *bench) measureWrites(before, program string) (err error) {
 	return nil
 }
 
-// newDatabase makes a database and returns its URL.
-func (b *bench) newDatabase() (_ string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, b.database)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
-	name := fmt.Sprint("bench", time.Now().UnixNano())
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", err
-	}
+// newDatabase makes a database, with PostgreSQL's own program, and returns its URL.
+func (b *bench) newDatabase() (string, error) {
 	u, err := url.Parse(b.database)
 	if err != nil {
 		return "", err
+	}
+	name := fmt.Sprint("bench", time.Now().UnixNano())
+	if out, err := exec.Command("createdb", "--maintenance-db", b.database, name).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("createdb: %w: %s", err, out)
 	}
 	u.Path = "/" + name
 	return u.String(), nil
