@@ -25,20 +25,25 @@ import (
 // an exception, run-semantics 5.
 var versionControl = []string{".git", ".gitignore", ".bzr", ".bzrignore", ".hg", ".hgignore", ".svn"}
 
-// PackCompressed is Pack, compressed with gzip: on another processor than it is packed on.
+// PackCompressed is Pack, compressed with gzip while it is packed.
 func PackCompressed(ctx context.Context, w io.Writer, folder, dockerfile string) (name string, err error) {
 	plain, packing := io.Pipe()
 	compressed := make(chan error, 1)
 	go func() {
 		zip := gzip.NewWriter(w)
 		_, err := io.CopyBuffer(zip, plain, make([]byte, chunk))
-		err = errors.Join(err, zip.Close())
+		if err == nil {
+			err = zip.Close()
+		}
 		plain.CloseWithError(err)
 		compressed <- err
 	}()
 	name, err = Pack(ctx, packing, folder, dockerfile)
 	packing.CloseWithError(err)
-	return name, errors.Join(err, <-compressed)
+	if late := <-compressed; err == nil { // else it has that error, too
+		err = late
+	}
+	return name, err
 }
 
 // chunk is how much of a tar is handed on at once.

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -198,5 +200,39 @@ func TestPackWhileWritten(t *testing.T) {
 		if err := p.copy(file, size); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%d bytes announced, 5 there: %v", size, err)
 		}
+	}
+}
+
+// full takes some bytes and no more.
+type full struct{ left int }
+
+var errFull = errors.New("no space left")
+
+func (f *full) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+// What goes wrong on either side is told once, and nobody waits for the other for ever.
+func TestPackFails(t *testing.T) {
+	folder := t.TempDir()
+	noise := make([]byte, 4<<20)
+	_, _ = rand.Read(noise) // never fails
+	if err := os.WriteFile(filepath.Join(folder, "noise"), noise, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, room := range []int{0, 1, 1 << 20, len(noise) - 1} {
+		_, err := PackCompressed(t.Context(), &full{room}, folder, "")
+		if !errors.Is(err, errFull) || strings.Count(err.Error(), errFull.Error()) != 1 {
+			t.Errorf("room for %d bytes: %v", room, err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	cancel(why)
+	if _, err := PackCompressed(ctx, io.Discard, folder, ""); !errors.Is(err, why) {
+		t.Errorf("canceled: %v", err)
 	}
 }
