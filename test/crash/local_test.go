@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,15 +57,33 @@ func (b *workbench) succeeds(why string) {
 	}
 }
 
-// nothingLeft fails if something of a run is still there.
+// nothingLeft fails if something of a run stays. The kernel takes devices away when it has time.
 func (b *workbench) nothingLeft(why, marker string) {
+	b.t.Helper()
+	var left []string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if left = b.left(marker); len(left) == 0 {
+			return
+		}
+	}
+	b.t.Errorf("%s leaves %q", why, left)
+}
+
+func (b *workbench) left(marker string) (left []string) {
 	b.t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	must(b.t, err)
-	devices, tables := uplinks(b.t)
-	if n := strings.Count(string(mounts), b.root); n > 0 || running(marker) || len(devices)+len(tables) > 0 {
-		b.t.Errorf("%s: %d mounts, devices %q, tables %q; runs still: %v", why, n, devices, tables, running(marker))
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, b.root) {
+			left = append(left, line)
+		}
 	}
+	devices, tables := uplinks(b.t)
+	left = slices.Concat(left, devices, tables)
+	if running(marker) {
+		left = append(left, "sleep "+marker)
+	}
+	return left
 }
 
 // reaches waits until the step sleeps.

@@ -107,7 +107,7 @@ func (p *place) machine(t *testing.T, capabilities string) []string {
 	must(t, err)
 	t.Cleanup(func() { _, _ = unix.SysvShmCtl(segment, unix.IPC_RMID, nil) })
 	env := []string{"CANARY=" + p.canary, "WORD=" + word, "SOCKET=" + name, "FIRST=1", "CAPS=" + capabilities,
-		fmt.Sprintf("PID=%d", os.Getpid()), fmt.Sprintf("SHM=%d", key)}
+		fmt.Sprintf("PID=%d", outsider(t)), fmt.Sprintf("SHM=%d", key)}
 	for _, kind := range []string{"ipc", "net", "pid", "uts", "mnt"} {
 		own, err := os.Readlink("/proc/self/ns/" + kind)
 		must(t, err)
@@ -208,4 +208,24 @@ func wallsOfRun(t *testing.T, p *place) {
 		t.Fatalf("the build failed:\n%s", out)
 	}
 	held(t, out, p.documented())
+}
+
+// outsider is a process of the machine whose number no process of a container has: theirs are
+// small, and so is that of a test which is in a namespace of its own.
+func outsider(t *testing.T) int {
+	t.Helper()
+	const small = 500
+	for {
+		cmd := exec.Command("sleep", "1000")
+		must(t, cmd.Start())
+		end := func() {
+			_ = cmd.Process.Kill() // fails if it has ended
+			_ = cmd.Wait()         // says that it was killed
+		}
+		if cmd.Process.Pid > small {
+			t.Cleanup(end)
+			return cmd.Process.Pid
+		}
+		end()
+	}
 }
