@@ -54,7 +54,10 @@ func (s *Server) route(p parts) error {
 	}
 	limits := s.config.Limits
 	s.router = &edge.Router{Log: s.log, Stall: limits.Stall, LeastRate: limits.LeastRate,
-		Anonymous: limits.AnonymousBody, Proxies: proxies, Context: memo.Once}
+		Anonymous: limits.AnonymousBody, Proxies: proxies}
+	if !s.config.Database.Empty() { // else the generation is a number in memory
+		s.router.Context = memo.Once
+	}
 	s.router.Host("management."+pub.Domain, management)
 	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory,
 		SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})

@@ -31,7 +31,7 @@ import (
 // trusted by those who have either certificate, each until that ends.
 type authority struct {
 	key   *ecdsa.PrivateKey
-	certs []*x509.Certificate // the newest first; those whose time is not over
+	certs []*x509.Certificate // the newest first; a renewal drops those whose time is over
 }
 
 const (

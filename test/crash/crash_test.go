@@ -123,13 +123,21 @@ const patience = 5 * time.Minute
 // eventually waits for something that another process does.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if done() {
-			return
-		}
+	if until(done) {
+		return
 	}
 	log, _ := os.ReadFile(w.Log) // to tell why
 	w.t.Fatalf("waited too long for: %s; the server's log: %s", what, log)
+}
+
+// until waits for something, with patience, and reports whether it came.
+func until(done func() bool) bool {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if done() {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) status(run string) string {
@@ -161,15 +169,19 @@ func running(marker string) bool {
 
 // leftovers are mounts below the data directory and network devices of runs.
 func (w *world) leftovers() []string {
-	var left []string
+	return mountsBelow(w.t, w.Data)
+}
+
+func mountsBelow(t *testing.T, dir string) (all []string) {
+	t.Helper()
 	text, err := os.ReadFile("/proc/self/mountinfo")
-	must(w.t, err)
+	must(t, err)
 	for line := range strings.SplitSeq(string(text), "\n") {
-		if strings.Contains(line, w.Data) {
-			left = append(left, line)
+		if strings.Contains(line, dir) {
+			all = append(all, line)
 		}
 	}
-	return left
+	return all
 }
 
 func TestKilledDuringARun(t *testing.T) {

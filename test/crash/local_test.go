@@ -61,25 +61,15 @@ func (b *workbench) succeeds(why string) {
 func (b *workbench) nothingLeft(why, marker string) {
 	b.t.Helper()
 	var left []string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if left = b.left(marker); len(left) == 0 {
-			return
-		}
+	if !until(func() bool { left = b.left(marker); return len(left) == 0 }) {
+		b.t.Errorf("%s leaves %q", why, left)
 	}
-	b.t.Errorf("%s leaves %q", why, left)
 }
 
-func (b *workbench) left(marker string) (left []string) {
+func (b *workbench) left(marker string) []string {
 	b.t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	must(b.t, err)
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, b.root) {
-			left = append(left, line)
-		}
-	}
 	devices, tables := uplinks(b.t)
-	left = slices.Concat(left, devices, tables)
+	left := slices.Concat(mountsBelow(b.t, b.root), devices, tables)
 	if running(marker) {
 		left = append(left, "sleep "+marker)
 	}
@@ -89,10 +79,8 @@ func (b *workbench) left(marker string) (left []string) {
 // reaches waits until the step sleeps.
 func (b *workbench) reaches(marker string, out *bytes.Buffer) {
 	b.t.Helper()
-	for deadline := time.Now().Add(patience); !running(marker); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("the step does not begin:\n%s", out)
-		}
+	if !until(func() bool { return running(marker) }) {
+		b.t.Fatalf("the step does not begin:\n%s", out)
 	}
 }
 

@@ -263,11 +263,11 @@ func (u *unpacking) write(header *tar.Header, name string, content io.Reader) er
 	if err != nil {
 		return err
 	}
-	base := filepath.Base(name)
-	err = u.make(header, folder, base, content)
+	err = u.make(header, folder, name, content)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	base := filepath.Base(name)
 	if info, err := folder.Lstat(base); err == nil && !info.IsDir() {
 		if err := folder.Remove(base); err != nil {
 			return err
@@ -277,18 +277,20 @@ func (u *unpacking) write(header *tar.Header, name string, content io.Reader) er
 			return err
 		}
 	}
-	return u.make(header, folder, base, content)
+	return u.make(header, folder, name, content)
 }
 
-// make makes a file that is not there: fs.ErrExist if it is, before anything is read.
-func (u *unpacking) make(header *tar.Header, folder *os.Root, base string, content io.Reader) error {
+// make makes a file that is not there in its folder: fs.ErrExist if it is, before anything is
+// read.
+func (u *unpacking) make(header *tar.Header, folder *os.Root, name string, content io.Reader) error {
+	base := filepath.Base(name)
 	switch header.Typeflag {
 	case tar.TypeReg:
 		return u.file(header, folder, base, content)
 	case tar.TypeSymlink:
 		return folder.Symlink(header.Linkname, base)
 	case tar.TypeLink:
-		return u.root.Link(filepath.FromSlash(header.Linkname), filepath.Clean(filepath.FromSlash(header.Name)))
+		return u.root.Link(filepath.FromSlash(header.Linkname), name)
 	}
 	return nil // devices, pipes and the like have no place in a context
 }

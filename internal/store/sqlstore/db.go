@@ -118,15 +118,22 @@ type transaction interface {
 	// its statements have been run. PostgreSQL keeps nothing that has a statement that failed,
 	// even if whoever ran it thought nothing of it.
 	save(ctx context.Context) error
-	// changed notes for other processes that a topic has changed.
-	changed(ctx context.Context, what topic) error
 	keep(ctx context.Context) error
 	undo(ctx context.Context) error
+	// changed notes for other processes that a topic has changed.
+	changed(ctx context.Context, what topic) error
 	// bound limits a context to the time that the transaction has.
 	bound(ctx context.Context) (context.Context, context.CancelFunc)
 	commit() error
 	rollback() error
 }
+
+// The marks of a part of a transaction.
+const (
+	savepoint = "SAVEPOINT job"
+	release   = "RELEASE SAVEPOINT job"
+	rollback  = "ROLLBACK TO SAVEPOINT job"
+)
 
 // row is one row, or the present one of many. Scan without a row returns sql.ErrNoRows.
 type row interface{ Scan(dest ...any) error }

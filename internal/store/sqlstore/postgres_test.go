@@ -101,15 +101,21 @@ func TestConnectionsLost(t *testing.T) {
 	}
 }
 
-// A statement that failed ends the transaction of who made nothing of it, and no other.
-func TestErrorIgnored(t *testing.T) {
-	db := servers(t, sqlstoretest.Database(t), 1)[0]
+// occupied keeps the writer busy until leave is closed: what comes meanwhile is one batch.
+func occupied(t *testing.T, db *DB, group *sync.WaitGroup) (leave chan struct{}) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	var group sync.WaitGroup
 	group.Go(func() {
 		_ = db.InTx(t.Context(), func(context.Context) error { close(entered); <-leave; return nil })
 	})
-	<-entered // what comes now is one batch
+	<-entered
+	return leave
+}
+
+// A statement that failed ends the transaction of who made nothing of it, and no other.
+func TestErrorIgnored(t *testing.T) {
+	db := servers(t, sqlstoretest.Database(t), 1)[0]
+	var group sync.WaitGroup
+	leave := occupied(t, db, &group)
 	errs := make([]error, 3)
 	for i := range errs {
 		group.Go(func() {

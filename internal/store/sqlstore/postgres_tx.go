@@ -19,13 +19,6 @@ type postgresTx struct {
 	before  bool      // the part before this one has a savepoint, which is released with it
 }
 
-// The marks of a part of a transaction.
-const (
-	savepoint = "SAVEPOINT job"
-	release   = "RELEASE SAVEPOINT job"
-	rollback  = "ROLLBACK TO SAVEPOINT job"
-)
-
 func (t *postgresTx) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, t.until)
 }

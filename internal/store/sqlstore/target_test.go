@@ -109,12 +109,8 @@ func TestWaitingFails(t *testing.T) {
 		return s.add(ctx, `INSERT INTO settings (name, value) VALUES ($1, '')`, name)
 	}
 	missing := errors.New("missing")
-	entered, leave := make(chan struct{}), make(chan struct{})
 	var group sync.WaitGroup
-	group.Go(func() {
-		_ = s.InTx(t.Context(), func(context.Context) error { close(entered); <-leave; return nil })
-	})
-	<-entered // what comes now is one batch
+	leave := occupied(t, s.DB, &group)
 	errs := make([]error, 4)
 	for i := range errs {
 		group.Go(func() {
