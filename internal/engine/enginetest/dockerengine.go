@@ -42,8 +42,8 @@ func StartDockerEngine(t testing.TB) string {
 	const script = `set -e
 cd "$1"
 ip link set lo up
-containerd --config /dev/null --root "$1/c" --state "$1/cs" --address "$1/c.sock" &
-exec dockerd --host "unix://$1/d.sock" --containerd "$1/c.sock" --data-root "$1/d" --exec-root "$1/x" --pidfile "$1/pid" --config-file "$1/none.json"
+containerd --log-level warn --config /dev/null --root "$1/c" --state "$1/cs" --address "$1/c.sock" &
+exec dockerd --log-level warn --host "unix://$1/d.sock" --containerd "$1/c.sock" --data-root "$1/d" --exec-root "$1/x" --pidfile "$1/pid" --config-file "$1/none.json"
 `
 	if err := os.WriteFile(filepath.Join(dir, "none.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)

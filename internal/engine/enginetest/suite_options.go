@@ -82,7 +82,7 @@ func (s *suite) testCommandFewOptions() {
 	}{
 		"hostname":      {engine.Options{Hostname: "named"}, "hostname; cat /etc/hostname; grep -c named /etc/hosts", "named\nnamed\n1\n"},
 		"read-only":     {engine.Options{ReadOnly: true}, "touch /x 2>&1; touch /workspace/x && echo workspace", "touch: /x: Read-only file system\nworkspace\n"},
-		"tmpfs":         {engine.Options{Tmpfs: []string{"/t", "/u:size=1m,exec"}}, `awk '$2 == "/t" || $2 == "/u" {print $1, $4 ~ /noexec/, $4 ~ /size=1024k/}' /proc/mounts`, "tmpfs 1 0\ntmpfs 0 1\n"},
+		"tmpfs":         {engine.Options{Tmpfs: []string{"/t", "/u:size=1m,exec"}}, `awk '$2 == "/t" || $2 == "/u" {print $1, $4 ~ /noexec/, $4 ~ /size=1024k/}' /proc/mounts | sort`, "tmpfs 0 1\ntmpfs 1 0\n"},
 		"shm size":      {engine.Options{ShmSize: 3 << 20}, "df -k /dev/shm | tail -1 | awk '{print $2}'", "3072\n"},
 		"ulimit":        {engine.Options{Ulimits: []string{"nofile=77:88"}}, "ulimit -Sn; ulimit -Hn", "77\n88\n"},
 		"groups":        {engine.Options{Groups: []string{"1234"}}, "id -G | grep -o 1234", "1234\n"},
