@@ -3,6 +3,8 @@
 package enginetest
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -44,9 +46,38 @@ func StartAlone(t *testing.T) {
 	if os.Getenv(alone) == "" {
 		t.Skip("runs as a part of another test")
 	}
+	fatal(t, loopbackUp())
+}
+
+// MainAlone is for the TestMain of a package all of whose tests are as if with Alone. It
+// returns the program's exit code. It takes root.
+func MainAlone(run func() int) int {
+	if os.Getenv(alone) != "" {
+		if err := loopbackUp(); err != nil {
+			fmt.Fprintln(os.Stderr, "the loopback device does not come up:", err)
+			return 1
+		}
+		return run()
+	}
+	again := exec.Command("/proc/self/exe", os.Args[1:]...)
+	again.Args[0] = os.Args[0]
+	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
+	again.Env = append(os.Environ(), alone+"=yes")
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	var ended *exec.ExitError
+	if err := again.Run(); err != nil && !errors.As(err, &ended) {
+		fmt.Fprintln(os.Stderr, "making a network namespace:", err)
+		return 1
+	}
+	return again.ProcessState.ExitCode()
+}
+
+func loopbackUp() error {
 	lo, err := netlink.LinkByName("lo")
-	fatal(t, err)
-	fatal(t, netlink.LinkSetUp(lo))
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
 }
 
 // Where somebody is who is not the machine, and where the machine is for him.

@@ -11,17 +11,12 @@
 package step_test
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
@@ -30,42 +25,18 @@ import (
 	"github.com/acrux/acrux/internal/engine/enginetest"
 )
 
-// alone says that this process has a network namespace of its own; word is what no step may
-// find in the machine's processes.
-const (
-	alone = "ACRUX_TEST_ALONE"
-	word  = "word-of-the-machine-4711"
-)
+// word is what no step may find in the machine's processes.
+const word = "word-of-the-machine-4711"
 
 func TestMain(m *testing.M) {
-	if os.Geteuid() == 0 && os.Getenv(alone) == "" && !enginetest.IsUser() {
-		os.Exit(again())
+	all := func() int { return enginetest.MainAsUser(m) }
+	if os.Geteuid() != 0 || enginetest.IsUser() {
+		os.Exit(all())
 	}
-	if os.Getenv(alone) != "" && !enginetest.IsUser() {
-		lo, err := netlink.LinkByName("lo")
-		if err == nil {
-			err = netlink.LinkSetUp(lo)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "the loopback interface does not come up:", err)
-			os.Exit(1)
-		}
+	if err := os.Setenv("MACHINE_WORD", word); err != nil {
+		panic(err) // the name is good
 	}
-	os.Exit(enginetest.MainAsUser(m))
-}
-
-// again runs this program in a network namespace of its own.
-func again() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), alone+"=1", "MACHINE_WORD="+word)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return cmd.ProcessState.ExitCode()
+	os.Exit(enginetest.MainAlone(all))
 }
 
 // kind is which executor a place has.
