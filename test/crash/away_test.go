@@ -14,7 +14,7 @@ import (
 func TestDatabaseAwayDuringRuns(t *testing.T) {
 	sqlstoretest.Needed(t)
 	proxy := sqlstoretest.Through(t)
-	w := newWorldOn(t, "none, slots: 2", fmt.Sprintf("database: %q\n", proxy.URL))
+	w := newWorldWith(t, fmt.Sprintf("agent: {slots: 2}\ndatabase: %q\n", proxy.URL))
 	ends, goesOn := w.longRun("5.301"), w.longRun("45.302")
 	proxy.Go()
 	time.Sleep(run.Term + 10*time.Second)

@@ -15,7 +15,7 @@ import (
 // before or between. It is the whole machine's clock, so this runs in a virtual one alone.
 // (Before the time at which a server was made, its administrator's secret does not count yet.)
 func TestClockSet(t *testing.T) {
-	w := newWorldOn(t, "none, slots: 3", "")
+	w := newWorldWith(t, "agent: {slots: 3}\n")
 	runs := []string{w.longRun("150.01"), w.longRun("150.02")}
 	for i, by := range []time.Duration{time.Hour, -time.Hour} {
 		setClock(t, by)

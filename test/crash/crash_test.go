@@ -1,11 +1,13 @@
 // Package crash_test kills servers at bad moments and looks at what is left: nothing
 // acknowledged may be lost, no run may stay open, no container, mount, namespace or
-// network device may remain after the next start.
+// network device may remain after the next start. Servers have the default configuration; all
+// tests share a network namespace of their own, so that no packet leaves the machine.
 package crash_test
 
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/cli"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/test/fixture"
 )
 
@@ -27,7 +30,24 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	flag.Parse()
+	if testing.Short() || os.Geteuid() != 0 {
+		os.Exit(m.Run()) // the tests say why they do nothing
+	}
+	os.Exit(enginetest.MainAlone(m.Run))
+}
+
+// needsRoot skips short tests, and those of people who are not root.
+func needsRoot(t *testing.T) {
+	t.Helper()
+	switch {
+	case testing.Short():
+		t.Skip("whole servers take longer than a short test may")
+	case os.Geteuid() != 0 && os.Getenv("CI") == "true":
+		t.Fatal("the embedded engine and network namespaces need root")
+	case os.Geteuid() != 0:
+		t.Skip("the embedded engine and network namespaces need root")
+	}
 }
 
 // world is a data directory with a server on it, and an upstream.
@@ -38,37 +58,32 @@ type world struct {
 	environ []string
 }
 
-func newWorld(t *testing.T) *world { t.Helper(); return newWorldOn(t, "none", "") }
+func newWorld(t *testing.T) *world { t.Helper(); return newWorldWith(t, "") }
 
-// newWorldOn makes a world whose steps have that network, and with more configuration.
-func newWorldOn(t *testing.T, network, more string) *world {
+// newWorldWith makes a world with more configuration.
+func newWorldWith(t *testing.T, more string) *world {
 	t.Helper()
-	return newWorldIn(t, t.TempDir(), network, more)
+	return newWorldIn(t, t.TempDir(), more)
 }
 
 // newWorldIn makes a world whose data directory is in a directory.
-func newWorldIn(t *testing.T, dir, network, more string) *world {
+func newWorldIn(t *testing.T, dir, more string) *world {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("whole servers take longer than a short test may")
-	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the embedded engine needs root")
-		}
-		t.Skip("the embedded engine needs root")
-	}
+	needsRoot(t)
 	upstream := httptest.NewServer(fixture.Upstream())
 	t.Cleanup(upstream.Close)
 	image, err := fixture.BusyboxImage()
 	must(t, err)
 	must(t, fixture.Push(strings.TrimPrefix(upstream.URL, "http://"), "library/node:15-alpine", image))
 	// What hangs is on loopback, and steps and Dockerfiles name it as well.
-	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: %s}\n", upstream.URL, network)
+	config := fmt.Sprintf("registryMirrors: {docker.io: %q}\n", upstream.URL)
 	w := &world{t: t, config: config + "egress: {allow: [127.0.0.1/32]}\n" + more,
 		environ: append(os.Environ(), asProgram+"=1", "ACRUX_CONFIG_DIR="+t.TempDir())}
 	w.start(filepath.Join(dir, "data"))
-	t.Cleanup(func() { w.Kill() })
+	t.Cleanup(func() {
+		w.Kill()
+		clearNetwork(t)
+	})
 	// From now on the port stays, as it does for a server that is restarted.
 	w.config += "listen: " + w.Published.Address + "\n"
 	w.az("group", "create", "--name", "g", "--location", "eastus")

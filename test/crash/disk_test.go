@@ -29,7 +29,7 @@ import (
 // refused, runs under way end, and once there is room all goes on.
 func TestFullDisk(t *testing.T) {
 	dir := smallDisk(t, 300<<20)
-	w := newWorldIn(t, dir, "none", "disk: {reserve: 64m}\n")
+	w := newWorldIn(t, dir, "disk: {reserve: 64m}\n")
 	must(t, w.registry().push("large:1", randomImage(t, 100<<20)))
 	under := w.longRun("8.01")
 	w.holdsBallast()
@@ -52,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 // Where nothing is left at all, a server starts and what is there can be pulled.
 func TestNothingLeftOfDisk(t *testing.T) {
 	dir := smallDisk(t, 100<<20)
-	w := newWorldIn(t, dir, "none", "disk: {reserve: 0}\n")
+	w := newWorldIn(t, dir, "disk: {reserve: 0}\n")
 	must(t, w.registry().push("small:1", randomImage(t, 1<<20)))
 	w.Kill()
 	fillUp(t, filepath.Join(dir, "others"))

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/acrux/acrux/internal/engine/enginetest"
 )
 
 // kills is how often TestKilledWithNetworks kills. More is for who looks for rare faults.
@@ -20,20 +18,11 @@ func kills() int {
 	return 3
 }
 
-// TestKilledWithNetworks runs its child in a network namespace of its own.
-func TestKilledWithNetworks(t *testing.T) {
-	if testing.Short() {
-		t.Skip("whole servers")
-	}
-	enginetest.Alone(t, "TestKilledWithNetworksChild")
-}
-
 // A server that is killed while runs have networks, and started while the kernel still takes
 // those away, executes what is queued. It leaves nothing of them.
-func TestKilledWithNetworksChild(t *testing.T) {
-	enginetest.StartAlone(t)
+func TestKilledWithNetworks(t *testing.T) {
 	const slots = 3
-	w := newWorldOn(t, "nat, slots: "+fmt.Sprint(slots), "")
+	w := newWorldWith(t, fmt.Sprintf("agent: {slots: %d}\n", slots))
 	for n := range kills() {
 		marker := func(i int) string { return fmt.Sprintf("78%02d%d", n%100, i) }
 		for i := range slots {

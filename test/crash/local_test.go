@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/test/fixture"
 )
 
@@ -84,18 +83,10 @@ func (b *workbench) reaches(marker string, out *bytes.Buffer) {
 	}
 }
 
-// TestLocalRunEnds runs its child in a network namespace of its own.
-func TestLocalRunEnds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("whole runs")
-	}
-	enginetest.Alone(t, "TestLocalRunEndsChild")
-}
-
 // A run on this machine that is interrupted gives everything back and says by its status what
 // ended it. One that is killed, at any time, is cleaned up by the next, which works.
-func TestLocalRunEndsChild(t *testing.T) {
-	enginetest.StartAlone(t)
+func TestLocalRunEnds(t *testing.T) {
+	needsRoot(t)
 	b := newWorkbench(t)
 	b.succeeds("nothing before")
 	b.nothingLeft("a run that succeeds", "0")

@@ -14,26 +14,16 @@ import (
 	"github.com/acrux/acrux/internal/engine/enginetest"
 )
 
-// TestNAT runs TestNATChild in a network namespace of its own: there a server may set
-// rules and switch forwarding on without touching the machine, and nothing leaves it.
+// Steps and RUN reach what the machine reaches, from its address, and not the machine. What
+// that takes is taken away with the run, or by the next start after a kill.
 func TestNAT(t *testing.T) {
-	if testing.Short() {
-		t.Skip("whole servers")
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("namespaces need root")
-	}
-	enginetest.Alone(t, "TestNATChild")
-}
-
-func TestNATChild(t *testing.T) {
-	enginetest.StartAlone(t)
+	needsRoot(t)
 	go greet(enginetest.Outside(t))
 	machine, err := net.Listen("tcp", "198.51.100.1:8080")
 	must(t, err)
 	go greet(machine)
 
-	w := newWorldOn(t, "nat", "")
+	w := newWorld(t)
 	ask := func(address string) string {
 		return "nc -w 2 " + address + " 8080 < /dev/null || echo no answer from " + address
 	}
@@ -90,6 +80,28 @@ func uplinks(t *testing.T) (devices, tables []string) {
 		tables = append(tables, table.Name)
 	}
 	return devices, tables
+}
+
+// clearNetwork removes what a killed server that no other follows left in the network of the
+// tests.
+func clearNetwork(t *testing.T) {
+	t.Helper()
+	devices, _ := uplinks(t)
+	for _, name := range devices {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			_ = netlink.LinkDel(link) // its namespace may end just now, which takes it away
+		}
+	}
+	rules, err := nftables.New()
+	must(t, err)
+	tables, err := rules.ListTables()
+	must(t, err)
+	for _, table := range tables {
+		rules.DelTable(table)
+	}
+	must(t, rules.Flush())
+	must(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0)) // as it was
 }
 
 // greet tells callers their address, until the listener is closed.

@@ -24,7 +24,7 @@ func pause(t *testing.T) time.Duration {
 // A server that is stopped for longer than a lease counts, as one on a suspended machine,
 // goes on with its runs.
 func TestPausedServer(t *testing.T) {
-	w := newWorldOn(t, "none, slots: 3", "")
+	w := newWorldWith(t, "agent: {slots: 3}\n")
 	var runs []string
 	for _, marker := range []string{"27.01", "27.02", "27.03"} {
 		runs = append(runs, w.longRun(marker))

@@ -15,7 +15,7 @@ import (
 // and goes on.
 func TestKilledOnPostgreSQL(t *testing.T) {
 	sqlstoretest.Needed(t)
-	w := newWorldOn(t, "none", fmt.Sprintf("database: %q\n", sqlstoretest.Database(t)))
+	w := newWorldWith(t, fmt.Sprintf("database: %q\n", sqlstoretest.Database(t)))
 	source := filepath.Join(t.TempDir(), "context")
 	must(t, os.Mkdir(source, 0o700))
 	must(t, os.WriteFile(filepath.Join(source, "Dockerfile"), []byte("FROM myregistry.azurecr."+w.Published.Suffix()+"/base:1\nRUN echo made >/made\n"), 0o600))
