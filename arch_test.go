@@ -137,10 +137,12 @@ var forbidden = []struct {
 		func(name string) bool { return strings.HasPrefix(name, "internal/store/sqlstore") }},
 	{"only store/blob knows an object store", []string{"github.com/minio/minio-go/v7"},
 		func(name string) bool { return strings.HasPrefix(name, "internal/store/blob") }},
-	{"only engine/* imports containerd and runc", []string{"github.com/containerd", "github.com/opencontainers/runc", "github.com/opencontainers/cgroups", "github.com/vishvananda", "github.com/google/nftables"},
-		func(name string) bool { return strings.HasPrefix(name, "internal/engine") }},
-	{"only engine/buildkit imports BuildKit", []string{"github.com/moby/buildkit"},
-		func(name string) bool { return name == "internal/engine/buildkit" }},
+	{"only engine/* imports containerd and runc, and dockerfile the names of platforms", []string{"github.com/containerd", "github.com/opencontainers/runc", "github.com/opencontainers/cgroups", "github.com/vishvananda", "github.com/google/nftables"},
+		func(name string) bool {
+			return strings.HasPrefix(name, "internal/engine") || name == "internal/dockerfile"
+		}},
+	{"only engine/buildkit imports BuildKit, and dockerfile its parser", []string{"github.com/moby/buildkit"},
+		func(name string) bool { return name == "internal/engine/buildkit" || name == "internal/dockerfile" }},
 	{"only engine/docker asks a Docker Engine", []string{"github.com/moby/moby/client"},
 		func(name string) bool { return name == "internal/engine/docker" }},
 	{"domain packages run no programs", []string{"os/exec"}, func(name string) bool { return !isDomain(name) }},
