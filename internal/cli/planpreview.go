@@ -93,7 +93,7 @@ func (p *previewer) step(step *taskfile.Step) {
 	case taskfile.KindBuild:
 		shown.Command = step.CommandLine(p.plan.SharedVolume)
 		shown.Images, shown.Context, shown.Dockerfile = step.Build.Tags, step.Build.Context.Text, outlook.Dockerfile
-		p.bases(&shown, step)
+		p.bases(&shown, step, outlook.Scan)
 		for _, image := range outlook.CacheFrom {
 			p.pulls.add(image, step.ID)
 		}
@@ -105,7 +105,7 @@ func (p *previewer) step(step *taskfile.Step) {
 }
 
 // bases notes what a build begins with, as far as its Dockerfile can be read.
-func (p *previewer) bases(shown *shownStep, step *taskfile.Step) {
+func (p *previewer) bases(shown *shownStep, step *taskfile.Step, options taskfile.ScanOptions) {
 	defer func() {
 		for _, tag := range step.Build.Tags {
 			p.made[imageName(tag)] = true
@@ -123,16 +123,14 @@ func (p *previewer) bases(shown *shownStep, step *taskfile.Step) {
 		shown.Unknown = "the Dockerfile is not known: " + err.Error()
 		return
 	}
-	dependencies, err := taskfile.Scan(text, step.Build.Tags, step.Build.Args, step.Build.Target)
+	dependencies, notes, err := taskfile.Scan(text, options)
 	if err != nil {
 		shown.Fails = "failed to scan dependencies: " + err.Error()
 		return
 	}
+	shown.Unknown = strings.Join(notes, "; ")
 	// All tags of a build have the same.
-	for _, base := range append([]taskfile.Reference{dependencies[0].Runtime}, dependencies[0].BuildTime...) {
-		if strings.HasPrefix(base.Reference, "scratch:") {
-			continue
-		}
+	for _, base := range dependencies[0].Bases() {
 		shown.Bases = append(shown.Bases, base.Reference)
 		p.pull(base.Reference, step)
 	}

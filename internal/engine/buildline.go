@@ -2,9 +2,12 @@ package engine
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 
 // buildLine holds the arguments of docker build.
@@ -40,6 +43,26 @@ func parseBuildLine(words []string) (*buildLine, error) {
 	}
 	build.context = flags.Arg(0)
 	return build, build.caches()
+}
+
+// dockerfile is where the Dockerfile is for a client that works in a directory, and how the
+// author calls it.
+func (b *buildLine) dockerfile(workdir string) (name, shown string) {
+	shown = b.file
+	if shown == "" {
+		shown = path.Join(b.context, "Dockerfile")
+	}
+	return inStep(workdir, shown), shown
+}
+
+// scan is what the scan of the Dockerfile needs to know. env is the step's.
+func (b *buildLine) scan(env []string) taskfile.ScanOptions {
+	contexts := map[string]string{}
+	for _, entry := range b.contexts {
+		name, place, _ := strings.Cut(entry, "=")
+		contexts[name] = place
+	}
+	return taskfile.ScanOptions{Tags: b.tags, Args: pairs(b.args, env), Target: b.target, Platform: b.platform, Contexts: contexts}
 }
 
 // caches reads the options that name caches.

@@ -41,7 +41,7 @@ func (r *Run) prepareBuild(ctx context.Context, position int) (attempt, error) {
 		r.Log.Printf("WARNING: %s might not be valid context. Valid Git repositories should end with .git.", text)
 	}
 	r.Log.Printf("Scanning for dependencies...")
-	if err := r.scan(ctx, position); err != nil {
+	if err := r.scan(ctx, position, line, options); err != nil {
 		var failure Failure
 		if !errors.As(err, &failure) {
 			return nil, err
@@ -89,8 +89,7 @@ func (r *Run) buildOnce(ctx context.Context, position int, build Build, quiet bo
 func (r *Run) baseImages(position int) []string {
 	var images []string
 	for _, dependency := range r.reports[position].dependencies[:1] {
-		images = append(images, dependency.Runtime.Reference)
-		for _, base := range dependency.BuildTime {
+		for _, base := range dependency.Bases() {
 			images = append(images, base.Reference)
 		}
 	}
@@ -98,7 +97,7 @@ func (r *Run) baseImages(position int) []string {
 }
 
 // scan fetches a remote context and reads the base images from the Dockerfile.
-func (r *Run) scan(ctx context.Context, position int) error {
+func (r *Run) scan(ctx context.Context, position int, line *runLine, options *buildLine) error {
 	step := &r.Plan.Steps[position]
 	ctx, cancel := context.WithTimeoutCause(ctx, scanLimit, Failure("the scan took too long"))
 	defer cancel()
@@ -109,12 +108,15 @@ func (r *Run) scan(ctx context.Context, position int) error {
 			return err
 		}
 	}
-	name, shown := dockerfilePath(step)
+	name, shown := options.dockerfile(buildDir(step))
 	text, err := workspace(r.Workspace).read(name)
 	if err != nil {
 		return Failure(fmt.Sprintf("error opening dockerfile: %s, error: open %s: %s", shown, shown, reason(err)))
 	}
-	dependencies, err := taskfile.Scan(text, step.Build.Tags, step.Build.Args, step.Build.Target)
+	dependencies, notes, err := taskfile.Scan(text, options.scan(line.env))
+	for _, note := range notes {
+		r.Log.Printf("Output from dependency scanning: %s", note)
+	}
 	if err != nil {
 		return Failure(err.Error())
 	}
@@ -135,20 +137,6 @@ func (r *Run) fetch(ctx context.Context, step *taskfile.Step) (commit string, er
 		return "", err
 	}
 	return commit, workspace(r.Workspace).place(dir, step.ID)
-}
-
-// dockerfilePath is where a step's Dockerfile is, and how the author calls it.
-func dockerfilePath(step *taskfile.Step) (name, shown string) {
-	workdir := buildDir(step)
-	switch {
-	case step.Build.Dockerfile != "":
-		shown = step.Build.Dockerfile
-	case step.Build.Context.Remote():
-		shown = "Dockerfile"
-	default:
-		shown = path.Join(step.Build.Context.Text, "Dockerfile")
-	}
-	return inStep(workdir, shown), shown
 }
 
 // buildDir is the directory in which the build client works.

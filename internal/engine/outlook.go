@@ -13,6 +13,7 @@ type Outlook struct {
 	Dockerfile string // of a build step whose context is local: its path as steps see it
 	// CacheFrom and CacheTo are the images of caches that a build step reads and writes.
 	CacheFrom, CacheTo []string
+	Scan               taskfile.ScanOptions // of a build step's Dockerfile
 }
 
 // Foresee reads a step as a run will. An error says how the step will fail.
@@ -38,9 +39,9 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 	if err != nil {
 		return Outlook{}, err
 	}
-	outlook := Outlook{CacheFrom: cacheImages(options.from), CacheTo: cacheImages(options.to)}
+	outlook := Outlook{CacheFrom: cacheImages(options.from), CacheTo: cacheImages(options.to), Scan: options.scan(line.env)}
 	if !step.Build.Context.Remote() {
-		outlook.Dockerfile, _ = dockerfilePath(step)
+		outlook.Dockerfile, _ = options.dockerfile(buildDir(step))
 	}
 	return outlook, nil
 }

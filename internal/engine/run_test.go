@@ -41,6 +41,9 @@ func execute(t *testing.T, ctx context.Context, fake *enginetest.Fake, steps str
 	}
 	for name, text := range files {
 		path := filepath.Join(dir, "workspace", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if target, isLink := strings.CutPrefix(text, "-> "); isLink {
 			err = os.Symlink(target, path)
 		} else {
@@ -354,6 +357,34 @@ steps:
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// The scan reads the Dockerfile that is built, with the arguments that are built with. What it
+// cannot know is a note; the builder says what is wrong.
+func TestScan(t *testing.T) {
+	files := map[string]string{
+		"my dir/Dockerfile.x": "ARG B\nFROM contoso/$B:1\nRUN <<E\nFROM customers c\nE\n",
+		"my dir/Dockerfile":   "FROM contoso/beside:1\n",
+		"Dockerfile":          "FROM contoso/$TARGETARCH:1\nCOPY --from=base /a /\n",
+		"bad":                 "FROM a b c\n",
+	}
+	for _, test := range []struct{ name, step, want string }{
+		{"a quoted file", `-f "my dir/Dockerfile.x" --build-arg B .`, "repository: contoso/from-env"},
+		{"a quoted context", `--build-arg=B=other "my dir"`, "repository: contoso/beside"},
+		{"the value of an option", `--label "see https://github.com/contoso/x.git" --platform=linux/arm64 .`, "repository: contoso/arm64"},
+		{"a named context", `--build-context base=docker-image://contoso/up:1 .`, "repository: contoso/up"},
+		{"what is no Dockerfile", `-f bad .`, "Output from dependency scanning: dependencies are not known: dockerfile parse error on line 1"},
+	} {
+		fake := new(enginetest.Fake)
+		steps := "env: [\"B=from-env\"]\nsteps:\n  - build: >-\n      " + test.step + "\n"
+		outcome, log, err := execute(t, t.Context(), fake, steps, files)
+		if err != nil || !outcome.OK || !strings.Contains(log, test.want) {
+			t.Errorf("%s: want %q, error %v\n%s", test.name, test.want, err, log)
+		}
+		if builds := fake.Scopes()[0].Builds(); len(builds) != 1 {
+			t.Errorf("%s: the builder was asked %d times", test.name, len(builds))
+		}
 	}
 }
 

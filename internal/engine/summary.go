@@ -55,7 +55,11 @@ func (r *Run) withDigests(report *report) []lease.Dependency {
 	}
 	var found []lease.Dependency
 	for _, dependency := range report.dependencies {
-		entry := lease.Dependency{Runtime: resolved(dependency.Runtime, bases), Commit: report.commit}
+		entry := lease.Dependency{Commit: report.commit}
+		if dependency.Runtime != nil {
+			image := resolved(*dependency.Runtime, bases)
+			entry.Runtime = &image
+		}
 		if dependency.Image != nil {
 			image := resolved(*dependency.Image, r.pushed)
 			entry.Image = &image
@@ -70,7 +74,7 @@ func (r *Run) withDigests(report *report) []lease.Dependency {
 
 func resolved(ref taskfile.Reference, digests map[string]string) lease.Image {
 	image := lease.Image{Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag, Digest: ref.Digest}
-	if image.Digest == "" && image.Repository != "library/scratch" {
+	if image.Digest == "" {
 		image.Digest = digests[imageKey(ref.Reference)]
 	}
 	return image
@@ -85,8 +89,10 @@ func reportText(dependencies []lease.Dependency) string {
 			entry = append(entry, "  image:")
 			entry = append(entry, imageLines(*dependency.Image, "    ")...)
 		}
-		entry = append(entry, "  runtime-dependency:")
-		entry = append(entry, imageLines(dependency.Runtime, "    ")...)
+		if dependency.Runtime != nil {
+			entry = append(entry, "  runtime-dependency:")
+			entry = append(entry, imageLines(*dependency.Runtime, "    ")...)
+		}
 		if len(dependency.BuildTime) > 0 {
 			entry = append(entry, "  buildtime-dependency:")
 		}

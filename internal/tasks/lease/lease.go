@@ -231,7 +231,7 @@ type Layers struct {
 // Dependency is what one image of a build step was made from.
 type Dependency struct {
 	Image     *Image // nil for a build without a tag
-	Runtime   Image
+	Runtime   *Image // nil for an image made from nothing, or from what is not known
 	BuildTime []Image
 	Commit    string // head revision of the git context, or empty
 }

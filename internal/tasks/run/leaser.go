@@ -327,7 +327,9 @@ func baseImages(all []lease.Dependency) []task.BaseImage {
 		}
 	}
 	for _, d := range all {
-		add("RunTime", d.Runtime)
+		if d.Runtime != nil {
+			add("RunTime", *d.Runtime)
+		}
 		for _, image := range d.BuildTime {
 			add("BuildTime", image)
 		}

@@ -60,13 +60,13 @@ func hasAnyPrefix(text string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 }
 
-// readBuild finds in a build string what the runner itself must know. It splits
-// at blanks, without a shell's quoting, as Azure's runner does.
+// readBuild finds in a build string what the runner itself must know. It splits at blanks
+// outside of quotes; Azure's runner splits at all, so that a part of a value may be its context.
 func readBuild(text string) Build {
 	build := Build{Text: text}
 	context := "."
 	previous := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range quotedFields(text) {
 		switch previous {
 		case "-t", "--tag":
 			build.Tags = append(build.Tags, strings.Trim(word, quoteSigns))
@@ -78,7 +78,7 @@ func readBuild(text string) Build {
 			build.Target = strings.Trim(word, quoteSigns)
 		default:
 			if !isOption(word) && !takesValue(previous) {
-				context = word
+				context = strings.Trim(word, quoteSigns)
 			}
 		}
 		previous = word
@@ -88,6 +88,36 @@ func readBuild(text string) Build {
 	}
 	build.Context = ParseContext(context)
 	return build
+}
+
+// quotedFields splits at blanks outside of quotes, which stay.
+func quotedFields(text string) []string {
+	var quote byte
+	blank := func(i int) bool {
+		c := text[i]
+		switch {
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case c == quote:
+			quote = 0
+		}
+		return quote == 0 && isBlank(c)
+	}
+	var fields []string
+	start := 0
+	for i := range len(text) {
+		if !blank(i) {
+			continue
+		}
+		if i > start {
+			fields = append(fields, text[start:i])
+		}
+		start = i + 1
+	}
+	if start < len(text) {
+		fields = append(fields, text[start:])
+	}
+	return fields
 }
 
 func isOption(word string) bool { return strings.HasPrefix(word, "-") && word != "-" }
@@ -106,7 +136,12 @@ func (b *Build) localText() string {
 	if !b.Context.Remote() {
 		return b.Text
 	}
-	return replaceWord(b.Text, b.Context.Text, ".")
+	for _, quote := range []string{"", `"`, "'"} {
+		if text := replaceWord(b.Text, quote+b.Context.Text+quote, "."); text != b.Text {
+			return text
+		}
+	}
+	return b.Text
 }
 
 // replaceWord replaces the first occurrence of word that stands between blanks.

@@ -16,6 +16,12 @@ type Reference struct {
 	Reference  string `json:"reference"` // the name, with ":latest" if it had neither tag nor digest
 }
 
+// plain is the image alone, however its name was written.
+func (r Reference) plain() Reference {
+	r.Reference = ""
+	return r
+}
+
 // dockerHub is how the report calls Docker Hub.
 const dockerHub = "registry.hub.docker.com"
 

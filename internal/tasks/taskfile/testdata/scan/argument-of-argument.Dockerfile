@@ -1,0 +1,3 @@
+ARG A=3.19
+ARG T=${A}
+FROM alpine:${T}

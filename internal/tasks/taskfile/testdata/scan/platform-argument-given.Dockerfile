@@ -1,0 +1,1 @@
+FROM contoso/$TARGETARCH:1

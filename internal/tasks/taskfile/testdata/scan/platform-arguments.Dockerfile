@@ -1,0 +1,3 @@
+FROM contoso/base:1 AS b-amd64
+FROM b-${TARGETARCH} AS c
+FROM contoso/$BUILDOS-$TARGETOS$TARGETVARIANT:2
