@@ -8,8 +8,8 @@ var (
 
 	setFlag         = flag{name: "set", kind: list, help: "values: NAME=VALUE"}
 	setSecretFlag   = flag{name: "set-secret", kind: list, help: "secret values: NAME=VALUE"}
-	argFlag         = flag{name: "arg", kind: list, help: "build arguments: NAME=VALUE"}
-	secretArgFlag   = flag{name: "secret-arg", kind: list, help: "secret build arguments: NAME=VALUE"}
+	argFlag         = flag{name: "arg", kind: list, help: "build arguments: NAME[=VALUE]"}
+	secretArgFlag   = flag{name: "secret-arg", kind: list, help: "secret build arguments: NAME[=VALUE]"}
 	identityFlag    = flag{name: "assign-identity", kind: optional, help: "identities: none for the task's own, or resource IDs and [system]"}
 	loginServerFlag = flag{name: "login-server", required: true, help: "login server of the other registry"}
 	useIdentityFlag = flag{name: "use-identity", help: "client ID of an identity of the task, or [system]"}
@@ -70,7 +70,7 @@ func runCommands() []command {
 	task := flag{name: "name", short: "n", help: "task"}
 	return []command{
 		{path: "acr build", short: "Build a Dockerfile and push the image", args: "SOURCE_LOCATION", run: buildImage, flags: with(showingFlags, registryFlag, groupFlag, flag{name: "image", short: "t", kind: list, help: "repository:tag"},
-			flag{name: "file", short: "f", help: "Dockerfile; - for the standard input"}, flag{name: "build-arg", kind: list, help: "build arguments: NAME=VALUE"}, flag{name: "secret-build-arg", kind: list, help: "secret build arguments: NAME=VALUE"},
+			flag{name: "file", short: "f", help: "Dockerfile; - for the standard input"}, flag{name: "build-arg", kind: list, help: "build arguments: NAME[=VALUE]"}, flag{name: "secret-build-arg", kind: list, help: "secret build arguments: NAME[=VALUE]"},
 			flag{name: "no-push", kind: toggle, help: "do not push"}, flag{name: "no-cache", kind: toggle, help: "build without the cache"}, flag{name: "target", help: "stage of the Dockerfile"}, timeoutFlag, platformFlag, poolFlag, templateFlag, authModeFlag)},
 		{path: "acr run", short: "Run a task file or a command once", args: "SOURCE_LOCATION", run: runOnce, flags: with(showingFlags, registryFlag, groupFlag, flag{name: "file", short: "f", help: "task file; - for the standard input"},
 			flag{name: "cmd", help: "command"}, setFlag, setSecretFlag, valuesFlag, timeoutFlag, platformFlag, poolFlag, templateFlag, authModeFlag)},

@@ -84,14 +84,18 @@ func (c *call) encodedValues() (string, error) {
 	return base64.StdEncoding.EncodeToString(content), nil
 }
 
-// values reads lists of NAME=VALUE, open ones and secret ones.
+// values reads lists of NAME[=VALUE], open ones and secret ones. As with the stock client a
+// build argument without a value has that of the environment; all else has the empty one.
 func (c *call) values(open, hidden string) ([]document, error) {
 	all := []document{}
 	for _, name := range []string{open, hidden} {
 		for _, pair := range c.list(name) {
 			key, value, ok := strings.Cut(pair, "=")
-			if !ok || key == "" {
-				return nil, invalidArgument("--%s %s is not NAME=VALUE", name, pair)
+			switch {
+			case key == "":
+				return nil, invalidArgument("--%s %s is not NAME[=VALUE]", name, pair)
+			case !ok && strings.HasSuffix(name, "arg"):
+				value = c.getenv(key)
 			}
 			all = append(all, document{"name": key, "value": value, "isSecret": name == hidden})
 		}
