@@ -28,13 +28,13 @@ demo: build deps-test ## run the tutorial, both options; KEEP=1 leaves the serve
 	KEEP=$(KEEP) bash test/demo/demo.sh
 
 # Most tests wait for other processes half of the time: more packages at once than processors.
-# The race detector makes the whole suite several times as long: here it watches the short
-# tests, which run all that shares memory but for the engines, and in test-race all of them.
+# The race detector makes the whole suite twice as long: here it watches the short tests, and
+# in test-race all of them.
 test: deps ## run all tests, and the short ones with the race detector as well
 	$(VET)
 	bash tools/test.sh -p 4 -tags "$(TAGS)" -timeout 60m ./...
 	cd test/compat && bash ../../tools/test.sh -tags "$(TAGS)" -timeout 30m ./...
-	$(RACE) bash tools/test.sh -race -short -tags "$(TAGS)" ./...
+	$(RACE) bash tools/test.sh -race -short -tags "$(TAGS)" -timeout 60m ./...
 
 test-race: deps ## run all tests with the race detector; takes most of an hour, not in CI
 	$(RACE) bash tools/test.sh -race -p 3 -tags "$(TAGS)" -timeout 60m ./...
