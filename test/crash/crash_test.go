@@ -34,20 +34,7 @@ func TestMain(m *testing.M) {
 	if testing.Short() || os.Geteuid() != 0 {
 		os.Exit(m.Run()) // the tests say why they do nothing
 	}
-	os.Exit(enginetest.MainAlone(m.Run))
-}
-
-// needsRoot skips short tests, and those of people who are not root.
-func needsRoot(t *testing.T) {
-	t.Helper()
-	switch {
-	case testing.Short():
-		t.Skip("whole servers take longer than a short test may")
-	case os.Geteuid() != 0 && os.Getenv("CI") == "true":
-		t.Fatal("the embedded engine and network namespaces need root")
-	case os.Geteuid() != 0:
-		t.Skip("the embedded engine and network namespaces need root")
-	}
+	os.Exit(enginetest.MainAlone(0, m.Run))
 }
 
 // world is a data directory with a server on it, and an upstream.
@@ -69,7 +56,7 @@ func newWorldWith(t *testing.T, more string) *world {
 // newWorldIn makes a world whose data directory is in a directory.
 func newWorldIn(t *testing.T, dir, more string) *world {
 	t.Helper()
-	needsRoot(t)
+	enginetest.WholeServers(t)
 	upstream := httptest.NewServer(fixture.Upstream())
 	t.Cleanup(upstream.Close)
 	image, err := fixture.BusyboxImage()

@@ -46,9 +46,6 @@ func (w *world) holdings() holdings {
 // Runs leave nothing that grows: not files that are open, not mounts, threads or
 // network devices, not what lies on disk.
 func TestManyRuns(t *testing.T) {
-	if testing.Short() {
-		t.Skip("whole servers")
-	}
 	w := newWorld(t)
 	good := "- cmd: $Registry/base:1 sh -c 'printf \"FROM $Registry/base:1\\nRUN dd if=/dev/urandom of=/big bs=1M count=2\\n\" > /workspace/Dockerfile'\n" +
 		"- build: --no-cache -t $Registry/x:$ID .\n- id: side\n  cmd: $Registry/x:$ID sleep 600\n  detach: true\n- cmd: $Registry/x:$ID true\n"

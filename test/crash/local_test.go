@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/test/fixture"
 )
 
@@ -86,7 +87,7 @@ func (b *workbench) reaches(marker string, out *bytes.Buffer) {
 // A run on this machine that is interrupted gives everything back and says by its status what
 // ended it. One that is killed, at any time, is cleaned up by the next, which works.
 func TestLocalRunEnds(t *testing.T) {
-	needsRoot(t)
+	enginetest.WholeServers(t)
 	b := newWorkbench(t)
 	b.succeeds("nothing before")
 	b.nothingLeft("a run that succeeds", "0")

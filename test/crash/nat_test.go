@@ -17,7 +17,7 @@ import (
 // Steps and RUN reach what the machine reaches, from its address, and not the machine. What
 // that takes is taken away with the run, or by the next start after a kill.
 func TestNAT(t *testing.T) {
-	needsRoot(t)
+	enginetest.WholeServers(t)
 	go greet(enginetest.Outside(t))
 	machine, err := net.Listen("tcp", "198.51.100.1:8080")
 	must(t, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/acrux/acrux/internal/cli"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/internal/store/blob/blobtest"
 	"github.com/acrux/acrux/test/fixture"
 )
@@ -63,12 +64,7 @@ func newWorld(t *testing.T, redirect bool) *world {
 // newWorldOn makes a world that reaches its bucket under the URL that reach makes of its own.
 func newWorldOn(t *testing.T, redirect bool, reach func(store *blobtest.S3Server, url string) string) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the embedded engine needs root")
-		}
-		t.Skip("the embedded engine needs root")
-	}
+	enginetest.NeedsRoot(t)
 	w := &world{t: t, store: blobtest.StartS3(t)}
 	w.bucket = reach(w.store, w.store.Bucket(t))
 	upstream := httptest.NewServer(fixture.Upstream())

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/acrux/acrux/internal/cli"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/test/fixture"
 )
 
@@ -24,15 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("whole servers take longer than a short test may")
-	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the embedded engine needs root")
-		}
-		t.Skip("the embedded engine needs root")
-	}
+	enginetest.WholeServers(t)
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, RequireExplicitExec: true,
 		Cmds: fixture.ScriptCommands()})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,9 +50,10 @@ func StartAlone(t *testing.T) {
 	fatal(t, loopbackUp())
 }
 
-// MainAlone is for the TestMain of a package all of whose tests are as if with Alone. It
-// returns the program's exit code. It takes root.
-func MainAlone(run func() int) int {
+// MainAlone is for the TestMain of a package all of whose tests are as if with Alone, in other
+// namespaces of their own as well where more has their flags of clone(2). It returns the
+// program's exit code. It takes root.
+func MainAlone(more uintptr, run func() int) int {
 	if os.Getenv(alone) != "" {
 		if err := loopbackUp(); err != nil {
 			fmt.Fprintln(os.Stderr, "the loopback device does not come up:", err)
@@ -59,14 +61,15 @@ func MainAlone(run func() int) int {
 		}
 		return run()
 	}
+	runtime.LockOSThread() // Pdeathsig is about the thread
 	again := exec.Command("/proc/self/exe", os.Args[1:]...)
 	again.Args[0] = os.Args[0]
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
 	again.Env = append(os.Environ(), alone+"=yes")
-	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | more, Pdeathsig: syscall.SIGKILL}
 	var ended *exec.ExitError
 	if err := again.Run(); err != nil && !errors.As(err, &ended) {
-		fmt.Fprintln(os.Stderr, "making a network namespace:", err)
+		fmt.Fprintln(os.Stderr, "making namespaces:", err)
 		return 1
 	}
 	return again.ProcessState.ExitCode()

@@ -14,17 +14,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/cli"
+	"github.com/acrux/acrux/internal/engine/enginetest"
 )
 
 const (
 	asProgram = "ACRUX_TEST_AS_PROGRAM"   // makes the test binary an acrux
-	isolated  = "ACRUX_TEST_IS_ISOLATED"  // says that it is in the namespaces already
 	metadata  = "169.254.169.254"         // where clouds answer machines about themselves
 	hostNames = "127.0.0.1 localhost\n" + // what names mean in the namespaces
 		"::1 localhost\n" +
@@ -43,9 +42,12 @@ func TestMain(m *testing.M) {
 	if testing.Short() || os.Geteuid() != 0 {
 		os.Exit(m.Run()) // the tests say why they do nothing
 	}
-	if os.Getenv(isolated) == "" {
-		os.Exit(again())
-	}
+	os.Exit(enginetest.MainAlone(unix.CLONE_NEWNS, func() int { return isolated(m) }))
+}
+
+// isolated runs the tests in new namespaces: of the network, so that no packet leaves the
+// machine, and of mounts, so that names mean what the attacks need.
+func isolated(m *testing.M) int {
 	// Most cases wait for a server, and not for a processor.
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err) // it is a flag of testing
@@ -60,36 +62,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
-	os.Exit(code)
+	return code
 }
 
-// again runs this program in new namespaces: of the network, so that no packet leaves the
-// machine, and of mounts, so that names mean what the attacks need.
-func again() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), isolated+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	var ended *exec.ExitError
-	switch {
-	case errors.As(err, &ended):
-		return ended.ExitCode()
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "making namespaces:", err)
-		return 1
-	}
-	return 0
-}
-
-// prepare gives the namespaces loopback, with the address of metadata on it, so that who
-// may connect there would, and host names.
+// prepare gives loopback the address of metadata, so that who may connect there would, and the
+// namespaces host names.
 func prepare() error {
-	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"addr", "add", metadata + "/32", "dev", "lo"}} {
-		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %v: %w: %s", args, err, out)
-		}
+	if out, err := exec.Command("ip", "addr", "add", metadata+"/32", "dev", "lo").CombinedOutput(); err != nil {
+		return fmt.Errorf("ip addr add: %w: %s", err, out)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -110,19 +90,6 @@ func prepare() error {
 		}
 	}
 	return serveNames()
-}
-
-// needsRoot skips short tests, and those of people who are not root.
-func needsRoot(t *testing.T) {
-	t.Helper()
-	switch {
-	case testing.Short():
-		t.Skip("whole servers take longer than a short test may")
-	case os.Geteuid() != 0 && os.Getenv("CI") == "true":
-		t.Fatal("network namespaces and the embedded engine need root")
-	case os.Geteuid() != 0:
-		t.Skip("network namespaces and the embedded engine need root")
-	}
 }
 
 // worlds are the servers that tests share, by what they are called.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/test/fixture"
 )
 
@@ -41,7 +42,7 @@ func shared(t *testing.T) *world {
 // theWorld returns the server of a name, which is started when it is first asked for.
 func theWorld(t *testing.T, name, config string) *world {
 	t.Helper()
-	needsRoot(t)
+	enginetest.WholeServers(t)
 	worlds.Lock()
 	defer worlds.Unlock()
 	if w := worlds.all[name]; w != nil {

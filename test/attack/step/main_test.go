@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("MACHINE_WORD", word); err != nil {
 		panic(err) // the name is good
 	}
-	os.Exit(enginetest.MainAlone(all))
+	os.Exit(enginetest.MainAlone(0, all))
 }
 
 // kind is which executor a place has.
