@@ -102,39 +102,47 @@ type Source struct {
 	Image string // as written, with arguments replaced
 }
 
-// Sources lists what a stage begins with, which is the first of them, and what its
-// instructions copy and mount from. Of nothing and of the context is left out: a stage that
-// begins with nothing has a first source without a name.
-func (f *File) Sources(stage int) []Source {
-	sources := []Source{f.source(stage, f.Stages[stage].BaseName, f.Named)}
-	for _, command := range f.Stages[stage].Commands {
-		switch c := command.(type) {
-		case *instructions.CopyCommand:
-			sources = append(sources, f.source(stage, c.From, f.Stage))
-		case *instructions.RunCommand:
-			for _, mount := range instructions.GetMounts(c) {
-				sources = append(sources, f.source(stage, mount.From, f.Stage))
-			}
-		}
-	}
-	named := sources[:1]
-	for _, source := range sources[1:] {
-		if source.Stage >= 0 || source.Image != "" {
-			named = append(named, source)
-		}
-	}
-	return named
-}
-
-// source reads one name in a stage; find is how such names find stages.
-func (f *File) source(stage int, name string, find func(int, string) (int, bool)) Source {
-	if i, ok := find(stage, name); ok {
+// Base is what a stage begins with. Without a name it is nothing, or not known. FROM finds
+// stages by name alone.
+func (f *File) Base(stage int) Source {
+	name := f.Stages[stage].BaseName
+	if i, ok := f.Named(stage, name); ok {
 		return Source{Stage: i}
 	}
-	if strings.EqualFold(name, "scratch") || name == "context" {
+	if strings.EqualFold(name, "scratch") {
 		name = ""
 	}
 	return Source{Stage: -1, Image: name}
+}
+
+// Sources lists the base of a stage, and what its instructions copy and mount from. Nothing and
+// the context are left out.
+func (f *File) Sources(stage int) []Source {
+	var sources []Source
+	if base := f.Base(stage); base.Stage >= 0 || base.Image != "" {
+		sources = append(sources, base)
+	}
+	from := func(name string) {
+		if name == "" || strings.EqualFold(name, "scratch") || name == "context" {
+			return
+		}
+		if i, ok := f.Stage(stage, name); ok {
+			sources = append(sources, Source{Stage: i})
+			return
+		}
+		sources = append(sources, Source{Stage: -1, Image: name})
+	}
+	for _, command := range f.Stages[stage].Commands {
+		switch c := command.(type) {
+		case *instructions.CopyCommand:
+			from(c.From)
+		case *instructions.RunCommand:
+			for _, mount := range instructions.GetMounts(c) {
+				from(mount.From)
+			}
+		}
+	}
+	return sources
 }
 
 // atLine makes the message of a parse error name the line, as docker's does.

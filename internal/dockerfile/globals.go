@@ -24,7 +24,7 @@ func (e environment) Keys() []string { return slices.Collect(maps.Keys(e)) }
 // before the first stage, where the last value counts (BuildKit v0.34, dockerfile2llb,
 // defaultArgs and buildMetaArgs).
 func (o Options) globals(words *shell.Lex, declared []instructions.ArgCommand) (environment, error) {
-	build := machine()
+	build := Machine()
 	platform := build
 	if o.Platform != "" {
 		parsed, err := platforms.Parse(o.Platform)
@@ -63,8 +63,9 @@ func (o Options) globals(words *shell.Lex, declared []instructions.ArgCommand) (
 	return env, nil
 }
 
-// machine is what builds: Linux, on this machine's processor, wherever this process runs.
-func machine() ocispec.Platform {
+// Machine is what builds, and what images are wanted for if nobody says: Linux, on this
+// machine's processor, wherever this process runs.
+func Machine() ocispec.Platform {
 	if runtime.GOOS == "linux" {
 		return platforms.Normalize(platforms.DefaultSpec())
 	}

@@ -79,7 +79,7 @@ func (d *dockerfile) need(file *df.File, stage int, needed map[int]bool) {
 		switch {
 		case source.Stage >= 0:
 			d.need(file, source.Stage, needed)
-		case source.Image != "" && !slices.Contains(d.bases, source.Image):
+		case !slices.Contains(d.bases, source.Image):
 			d.bases = append(d.bases, source.Image)
 		}
 	}
@@ -95,7 +95,7 @@ func (d *dockerfile) list(file *df.File, needed map[int]bool) {
 		}
 		if step.name == "from" {
 			stage++
-			if named, err := imagestore.Parse(file.Sources(stage)[0].Image); err == nil {
+			if named, err := imagestore.Parse(file.Base(stage).Image); err == nil {
 				step.base = named.String()
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/dockerfile"
 )
 
 func openRun(t *testing.T) *Run {
@@ -64,7 +65,7 @@ func archiveOf(t *testing.T, entries ...entry) *bytes.Buffer {
 
 func configOf(t *testing.T, layers ...string) string {
 	t.Helper()
-	image := ocispec.Image{Platform: Platform()}
+	image := ocispec.Image{Platform: dockerfile.Machine()}
 	for _, layer := range layers {
 		image.RootFS.DiffIDs = append(image.RootFS.DiffIDs, digest.FromString(layer))
 	}

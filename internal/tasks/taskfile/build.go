@@ -72,10 +72,6 @@ func readBuild(text string) Build {
 			build.Tags = append(build.Tags, strings.Trim(word, quoteSigns))
 		case "--build-arg":
 			build.Args = append(build.Args, strings.Trim(word, quoteSigns))
-		case "-f", "--file":
-			build.Dockerfile = strings.Trim(word, quoteSigns)
-		case "--target":
-			build.Target = strings.Trim(word, quoteSigns)
 		default:
 			if !isOption(word) && !takesValue(previous) {
 				context = strings.Trim(word, quoteSigns)

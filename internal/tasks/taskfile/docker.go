@@ -1,6 +1,7 @@
 package taskfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,16 +49,8 @@ func (b *DockerBuild) Plan() (*Plan, error) {
 		text, err = execute("docker", text, data)
 		return text
 	}
-	build := Build{
-		Dockerfile: render(b.Dockerfile), Target: render(b.Target),
-		Context: Context{Kind: ContextLocal, Text: render(b.Context)},
-	}
-	if build.Dockerfile == "" {
-		build.Dockerfile = "Dockerfile"
-	}
-	if build.Context.Text == "" {
-		build.Context.Text = "."
-	}
+	file, target := cmp.Or(render(b.Dockerfile), "Dockerfile"), render(b.Target)
+	build := Build{Context: Context{Kind: ContextLocal, Text: cmp.Or(render(b.Context), ".")}}
 	for _, image := range b.Images {
 		build.Tags = append(build.Tags, b.qualify(render(image)))
 	}
@@ -70,7 +63,7 @@ func (b *DockerBuild) Plan() (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unable to render task: %w", err)
 	}
-	build.Text = b.text(&build)
+	build.Text = b.text(&build, file, target)
 	return b.plan(build), nil
 }
 
@@ -84,7 +77,7 @@ func (b *DockerBuild) qualify(image string) string {
 }
 
 // text is the argument line. Values with blanks are quoted for the shell.
-func (b *DockerBuild) text(build *Build) string {
+func (b *DockerBuild) text(build *Build, file, target string) string {
 	var words []string
 	option := func(name, value string) {
 		if value != "" {
@@ -94,14 +87,14 @@ func (b *DockerBuild) text(build *Build) string {
 	if b.NoCache {
 		words = append(words, "--no-cache")
 	}
-	option("-f", build.Dockerfile)
+	option("-f", file)
 	for _, tag := range build.Tags {
 		option("-t", tag)
 	}
 	for _, arg := range build.Args {
 		option("--build-arg", arg)
 	}
-	option("--target", build.Target)
+	option("--target", target)
 	option("--platform", b.Platform)
 	return strings.Join(append(words, shellQuote(build.Context.Text)), " ")
 }

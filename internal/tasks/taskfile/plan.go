@@ -98,14 +98,12 @@ type Step struct {
 
 // Build is what the runner reads from a build step's string.
 type Build struct {
-	Text       string // the arguments of docker build; a remote context is still in it
-	Tags       []string
-	Args       []string // K=V, or K alone
-	Dockerfile string   // empty if not given
-	Target     string
-	Context    Context
-	BuildKit   bool // DOCKER_BUILDKIT=1 is in the environment
-	Cached     bool // the string was extended by cache options
+	Text     string // the arguments of docker build; a remote context is still in it
+	Tags     []string
+	Args     []string // K=V, or K alone
+	Context  Context
+	BuildKit bool // DOCKER_BUILDKIT=1 is in the environment
+	Cached   bool // the string was extended by cache options
 }
 
 // Mount puts a volume of the task into a step.

@@ -46,8 +46,8 @@ type ScanOptions struct {
 // What is wrong with a Dockerfile is for the builder to say. Scan leaves out what it cannot
 // know and tells so in notes. It fails for a tag that is none.
 func Scan(text []byte, o ScanOptions) (found []Dependency, notes []string, err error) {
-	s := scan{contexts: o.Contexts}
-	runtime, buildTime := s.read(text, o)
+	s := scan{ScanOptions: o}
+	runtime, buildTime := s.read(text)
 	entry := Dependency{Runtime: runtime, BuildTime: buildTime}
 	if len(o.Tags) == 0 {
 		return []Dependency{entry}, s.notes, nil
@@ -65,8 +65,8 @@ func Scan(text []byte, o ScanOptions) (found []Dependency, notes []string, err e
 
 // scan is one scan of a Dockerfile.
 type scan struct {
-	contexts map[string]string
-	notes    []string
+	ScanOptions
+	notes []string
 }
 
 // maxNotes bounds what is said of one Dockerfile.
@@ -79,22 +79,22 @@ func (s *scan) note(format string, args ...any) {
 }
 
 // read finds the images of a build.
-func (s *scan) read(text []byte, o ScanOptions) (runtime *Reference, buildTime []Reference) {
-	file, err := dockerfile.Parse(text, dockerfile.Options{Args: o.Args, Target: o.Target, Platform: o.Platform})
+func (s *scan) read(text []byte) (runtime *Reference, buildTime []Reference) {
+	file, err := dockerfile.Parse(text, dockerfile.Options{Args: s.Args, Target: s.Target, Platform: s.Platform})
 	if err != nil {
 		s.note("dependencies are not known: %v", err)
 		return nil, nil
 	}
-	target, err := file.Target(o.Target)
+	target, err := file.Target(s.Target)
 	if err != nil {
 		s.note("dependencies are those of the last stage: %v", err)
 		target = len(file.Stages) - 1
 	}
-	origin := target
-	for file.Sources(origin)[0].Stage >= 0 {
-		origin = file.Sources(origin)[0].Stage
+	origin := file.Base(target)
+	for origin.Stage >= 0 {
+		origin = file.Base(origin.Stage)
 	}
-	runtime = s.reference(file.Sources(origin)[0].Image)
+	runtime = s.reference(origin.Image)
 	return runtime, s.buildTime(file, target, runtime)
 }
 
@@ -123,7 +123,7 @@ func (s *scan) buildTime(file *dockerfile.File, target int, runtime *Reference) 
 
 // reference reads the name of an image. It is nil where there is none.
 func (s *scan) reference(name string) *Reference {
-	if place, replaced := s.contexts[name]; replaced {
+	if place, replaced := s.Contexts[name]; replaced {
 		image, isImage := strings.CutPrefix(place, "docker-image://")
 		if !isImage {
 			return nil
