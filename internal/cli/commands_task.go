@@ -6,8 +6,8 @@ var (
 	poolsTable    = columns{{"NAME", "name"}, {"COUNT", "count"}, {"SKU", "tier"}, {"STATE", "provisioningState"}, {"OS", "os"}}
 	taskRunsTable = columns{{"NAME", "name"}, {"RUN ID", "runResult.name"}, {"STATUS", "runResult.properties.status"}, {"STATE", "provisioningState"}}
 
-	setFlag         = flag{name: "set", kind: list, help: "values: NAME=VALUE"}
-	setSecretFlag   = flag{name: "set-secret", kind: list, help: "secret values: NAME=VALUE"}
+	setFlag         = flag{name: "set", kind: list, help: "values: NAME[=VALUE]"}
+	setSecretFlag   = flag{name: "set-secret", kind: list, help: "secret values: NAME[=VALUE]"}
 	argFlag         = flag{name: "arg", kind: list, help: "build arguments: NAME[=VALUE]"}
 	secretArgFlag   = flag{name: "secret-arg", kind: list, help: "secret build arguments: NAME[=VALUE]"}
 	identityFlag    = flag{name: "assign-identity", kind: optional, help: "identities: none for the task's own, or resource IDs and [system]"}
