@@ -114,7 +114,10 @@ func connectS3(query url.Values, getenv func(string) string) (*minio.Client, err
 
 func (s *S3) object(key Key) string { return s.prefix + "b/" + string(key) }
 
-func (s *S3) tails(key Key) string { return s.prefix + "t/" + string(key) + "/" }
+// tails is how the names begin of what uploads of a key keep for later. It has no slash: a
+// store that keeps objects in directories takes those that are empty away, and with them
+// sometimes what another upload is about to have (versitygw 1.8.0).
+func (s *S3) tails(key Key) string { return s.prefix + "t-" + string(key) + "-" }
 
 // missing reports whether the object store says that there is no such thing.
 func missing(err error) bool {
@@ -242,9 +245,9 @@ func (s *S3) unfinished(ctx context.Context, prefix string) iter.Seq2[minio.Obje
 // List implements Store. The key of an upload comes once for each thing it has.
 func (s *S3) List(ctx context.Context) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		for _, kind := range []string{"b/", "t/"} {
+		for _, kind := range []string{"b/", "t-"} {
 			for object := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix + kind, Recursive: true}) {
-				key, _, _ := strings.Cut(strings.TrimPrefix(object.Key, s.prefix+kind), "/")
+				key, _, _ := strings.Cut(strings.TrimPrefix(object.Key, s.prefix+kind), "-")
 				err := s.failed(ctx, "listing blobs", object.Err)
 				if !yield(Info{Key: Key(key), Modified: object.LastModified}, err) || err != nil {
 					return

@@ -2,12 +2,14 @@ package blobtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/acrux/acrux/internal/store/blob"
 )
@@ -47,6 +49,41 @@ func canceledLate(t *testing.T, s blob.Store) {
 	must(t, err)
 	must(t, u.Cancel())
 	same(t, read(t, s, key), []byte("x"))
+}
+
+// What goes with an upload that is canceled is not what another needs.
+func manyCanceled(t *testing.T, s blob.Store) {
+	var group errgroup.Group
+	for range 3 {
+		group.Go(func() error {
+			for range 200 {
+				if err := suspendAndCancel(t.Context(), s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	must(t, group.Wait())
+	wantKeys(t, s)
+}
+
+func suspendAndCancel(ctx context.Context, s blob.Store) error {
+	u, err := s.Start(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := u.ReadFrom(strings.NewReader("x")); err != nil {
+		return err
+	}
+	state, err := u.Suspend()
+	if err != nil {
+		return err
+	}
+	if u, err = s.Resume(ctx, state); err != nil {
+		return err
+	}
+	return u.Cancel()
 }
 
 func failing(t *testing.T, s blob.Store) {

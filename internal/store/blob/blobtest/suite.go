@@ -29,6 +29,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() blob.Store)) {
 		"an algorithm nobody has":            algorithm,
 		"canceled":                           canceled,
 		"canceled too late":                  canceledLate,
+		"many begun, few that come to more":  manyCanceled,
 		"a reader that fails":                failing,
 		"keys are never used again":          freshKeys,
 		"listed and deleted":                 listed,
