@@ -256,15 +256,16 @@ func (w *warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
-// Handle implements slog.Handler. That what was going on is canceled when the server stops
-// is nobody's fault.
+// Handle implements slog.Handler. It is nobody's fault that what was going on is canceled
+// because the server stops, or because another server has taken over what only one does:
+// that is also what a server finds that was frozen for some seconds.
 func (w *warnings) Handle(ctx context.Context, r slog.Record) error {
 	canceled := false
 	r.Attrs(func(a slog.Attr) bool {
 		canceled = strings.Contains(a.Value.String(), context.Canceled.Error())
 		return !canceled
 	})
-	if canceled && w.stopping.Load() {
+	if canceled && (w.stopping.Load() || ctx.Err() != nil) {
 		return nil
 	}
 	return w.Handler.Handle(ctx, r)
