@@ -213,6 +213,7 @@ func (e *runExecutor) spec(ctx context.Context, id, rootfs string, mounts []exec
 		spec.Linux.Seccomp = nil // could not be obeyed
 	}
 	withoutRawSockets(spec)
+	container.ShowLimits(spec, false)
 	if err := makeDirectory(sandbox.View, rootfs, meta.Cwd, int(uid), int(gid)); err != nil {
 		cleanup()
 		return nil, nil, err

@@ -98,6 +98,7 @@ func NewSpec(ctx context.Context, c Command) (*specs.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the container's spec: %w", err)
 	}
+	ShowLimits(spec, c.Privileged)
 	return spec, nil
 }
 

@@ -16,6 +16,7 @@ var buildTests = map[string]func(*suite){
 	"BuildThenUse":    (*suite).testBuildThenUse,
 	"BuildOptions":    (*suite).testBuildOptions,
 	"BuildStages":     (*suite).testBuildStages,
+	"BuildSeesLimits": (*suite).testBuildSeesLimits,
 	"BuildFailures":   (*suite).testBuildFailures,
 	"BuildSecrets":    (*suite).testBuildSecrets,
 	"BuildStrangers":  (*suite).testBuildStrangers,
@@ -128,6 +129,15 @@ func (s *suite) testBuildOptions() {
 	if _, out := r.command(engine.Command{Image: "y:2", Args: []string{"echo", "runs"}}); out != "runs\n" {
 		s.Errorf("got %q", out)
 	}
+}
+
+func (s *suite) testBuildSeesLimits() {
+	if !s.limits() {
+		return // whoever runs the executor may not limit memory
+	}
+	r := s.open(nil)
+	_, out := r.mustBuild("FROM "+s.Base+"\nRUN "+seeLimit+"\n", "sees")
+	s.contains(out, "\nkept\n")
 }
 
 func (s *suite) testBuildStages() {

@@ -17,6 +17,7 @@ var commandTests = map[string]func(*suite){
 	"CommandExitCodes":         (*suite).testCommandExitCodes,
 	"CommandOptions":           (*suite).testCommandOptions,
 	"CommandMemory":            (*suite).testCommandMemory,
+	"CommandSeesLimits":        (*suite).testCommandSeesLimits,
 	"CommandPrivileges":        (*suite).testCommandPrivileges,
 	"CommandStreams":           (*suite).testCommandStreams,
 	"CommandNetworks":          (*suite).testCommandNetworks,
@@ -102,6 +103,26 @@ func (s *suite) testCommandMemory() {
 	})
 	if !result.OOMKilled || result.ExitCode == 0 {
 		s.Errorf("result %+v\n%s", result, out)
+	}
+}
+
+// seeLimit prints a container's memory limit as programs find it, with either version of
+// control groups, and then that the container may not raise it.
+const seeLimit = "cd /sys/fs/cgroup && f=memory.max && { [ -e $f ] || f=memory/memory.limit_in_bytes; } && cat $f && " +
+	"{ ! echo 1000000000 > $f; } 2>/dev/null && echo kept"
+
+// Programs choose their heaps by what they see.
+func (s *suite) testCommandSeesLimits() {
+	if !s.limits() {
+		return // whoever runs the executor may not limit memory
+	}
+	r := s.open(nil)
+	r.pull()
+	for _, user := range []string{"", "1000"} {
+		c := engine.Command{Args: []string{"sh", "-c", seeLimit}, Memory: 64 << 20, User: user}
+		if _, out := r.command(c); out != "67108864\nkept\n" {
+			s.Errorf("user %q sees and may: %q", user, out)
+		}
 	}
 }
 
