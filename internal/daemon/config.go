@@ -157,6 +157,9 @@ type AgentConfig struct {
 	// StepNetwork is whether steps may reach the network outside: "nat" or "none".
 	// Default nat.
 	StepNetwork string `yaml:"stepNetwork"`
+	// StepTrust is whether programs in steps and RUN instructions trust the certificates of
+	// this server: "on", or "off". Default on.
+	StepTrust string `yaml:"stepTrust"`
 	// Privileged is in which registries' runs steps may ask for privileged containers,
 	// which control the machine and with it this server. Default none.
 	Privileged PrivilegedConfig `yaml:"privileged"`
@@ -264,6 +267,7 @@ func (c *Config) Complete() error {
 	fill(&c.Location, "eastus")
 	fill(&c.LogLevel, "info")
 	fill(&c.Agent.StepNetwork, "nat")
+	fill(&c.Agent.StepTrust, "on")
 	fill(&c.Agent.Executor, "embedded")
 	fill(&c.Agent.UserNamespaces, "auto")
 	fill(&c.Agent.DockerHost, docker.DefaultHost)
@@ -300,6 +304,8 @@ func (c *Config) Complete() error {
 		return errors.New("blobs.redirect takes a blobs.url: content in the data directory is served by the server itself")
 	case !slices.Contains([]string{"nat", "none"}, c.Agent.StepNetwork):
 		return fmt.Errorf("agent.stepNetwork is %q; it is nat or none", c.Agent.StepNetwork)
+	case !slices.Contains([]string{"on", "off"}, c.Agent.StepTrust):
+		return fmt.Errorf("agent.stepTrust is %q; it is on or off", c.Agent.StepTrust)
 	case !slices.Contains([]string{"embedded", "docker"}, c.Agent.Executor):
 		return fmt.Errorf("agent.executor is %q; it is embedded or docker", c.Agent.Executor)
 	case !slices.Contains([]string{"auto", "off"}, c.Agent.UserNamespaces):

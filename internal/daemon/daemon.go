@@ -459,9 +459,18 @@ func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 			Dialer: dialer, Log: s.log, Egress: c.StepNetwork == "nat"})
 	}
 	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: dialer, Log: s.log,
+		Trust:  s.stepTrust(),
 		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient,
 		MachineUsers: c.UserNamespaces == "off", DiskReserve: s.config.Disk.reserve,
 		RunBounds: embedded.Bounds{CPUs: c.RunLimits.CPUs, Memory: c.RunLimits.memory, Processes: c.RunLimits.Processes}})
+}
+
+// stepTrust gives what programs in steps are to trust; nil is nothing.
+func (s *Server) stepTrust() func() []byte {
+	if s.config.Agent.StepTrust == "off" {
+		return nil
+	}
+	return s.certs.trusted
 }
 
 // ownPorts are where steps find the installation's hosts: its own port, and that of

@@ -288,6 +288,18 @@ func (c *certificates) roots(now time.Time) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// trusted is what steps are to trust: the installation's authority, and that of the aliases,
+// which they reach as well.
+func (c *certificates) trusted() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := c.public.pem()
+	if c.private != nil {
+		text = append(text, c.private.pem()...)
+	}
+	return text
+}
+
 // renewEvery is how often the authority is looked at, and tellEvery how often the server's
 // operator is told of its end.
 const (

@@ -52,6 +52,15 @@ func (d *Dialer) ForContent() *Dialer {
 	return &strict
 }
 
+// IsOwn reports whether host ("name" or "name:port") is a name of this installation.
+func (d *Dialer) IsOwn(host string) bool {
+	if d.Own == nil {
+		return false
+	}
+	_, own := d.Own(host)
+	return own
+}
+
 // DialContext connects to addr. Own names are dialed at their known address and
 // not judged; everything else is.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -144,10 +153,8 @@ func CanonicalHost(host string) string {
 // PlainHTTP reports whether a registry host is spoken to without TLS: as docker
 // does it, those whose name is localhost or a loopback address. Own names never are.
 func (d *Dialer) PlainHTTP(host string) bool {
-	if d.Own != nil {
-		if _, ok := d.Own(host); ok {
-			return false
-		}
+	if d.IsOwn(host) {
+		return false
 	}
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {

@@ -43,16 +43,17 @@ func DockerAuth(credential Credential) string {
 	return base64.StdEncoding.EncodeToString([]byte(text))
 }
 
-// write is called before the first step, so nobody else has touched the home yet.
+// write is called before the first step, so nobody else has touched the home yet. Every user
+// of an image may read it; on the machine the home lies where only its owner may go.
 func (c *dockerConfig) write() error {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return fmt.Errorf("setting up the docker configuration: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(c.dir, "config.json"), text, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.dir, "config.json"), text, 0o644); err != nil {
 		return fmt.Errorf("setting up the docker configuration: %w", err)
 	}
 	return nil

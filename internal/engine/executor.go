@@ -35,6 +35,9 @@ type RunSpec struct {
 	SharedVolume string
 	// Credentials answers for each registry host the run may meet.
 	Credentials Credentials
+	// Registries are hosts of this installation that the run has to do with. Programs that
+	// look for the authority of a single registry find it.
+	Registries []string
 	// Identity serves the managed-identity endpoint of the run's steps. May be nil.
 	Identity http.Handler
 	// CacheScope is what builds share layers and cache mounts within, over many runs:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +203,7 @@ func (r *run) prepare(ctx context.Context) (*engine.Run, error) {
 func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engine.Outcome, err error) {
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
-		Identity: r.metadata, CacheScope: cacheScope(r.job),
+		Identity: r.metadata, CacheScope: cacheScope(r.job), Registries: r.ownRegistries(),
 		Privileged: r.agent.Privileged(r.job.RegistryID), SharedVolume: r.sharedVolume,
 	})
 	if err != nil {
@@ -215,6 +216,18 @@ func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engin
 	}()
 	execution.Scope = scope
 	return execution.Execute(ctx)
+}
+
+// ownRegistries are the hosts of this installation among those of the job.
+func (r *run) ownRegistries() (hosts []string) {
+	for _, login := range append([]lease.Login{{Registry: r.job.LoginServer}}, r.job.Logins...) {
+		for _, host := range append([]string{login.Registry}, login.Aliases...) {
+			if r.agent.Dialer.IsOwn(host) && !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	return hosts
 }
 
 // cacheScope is what a job's builds share layers within: its task, or all runs of its

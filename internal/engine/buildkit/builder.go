@@ -54,6 +54,9 @@ type Options struct {
 	Network    Network // of RUN instructions
 	ResolvConf string  // file that RUN instructions see as /etc/resolv.conf
 	CacheBytes int64   // how much the build cache may take; 0 is DefaultCacheBytes
+	// Trust gives authorities, as certificates in PEM, that RUN instructions trust beside
+	// those of the image. Nil is none.
+	Trust func() []byte
 }
 
 // Builder builds images. It is safe for concurrent use.

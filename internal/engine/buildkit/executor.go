@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/engine/trust"
 	"github.com/acrux/acrux/internal/engine/userns"
 )
 
@@ -55,13 +56,14 @@ type runExecutor struct {
 	runtime    *container.Runtime
 	network    Network
 	resolvConf string
+	trust      func() []byte // nil is nothing
 	layers     sharedLayers
 }
 
 var _ executor.Executor = (*runExecutor)(nil)
 
 func newExecutor(o Options) (*runExecutor, error) {
-	e := &runExecutor{dir: filepath.Join(o.Root, "run"), runtime: o.Runtime, network: o.Network, resolvConf: o.ResolvConf}
+	e := &runExecutor{dir: filepath.Join(o.Root, "run"), runtime: o.Runtime, network: o.Network, resolvConf: o.ResolvConf, trust: o.Trust}
 	if err := os.RemoveAll(e.dir); err != nil {
 		return nil, fmt.Errorf("removing what a former process left: %w", err)
 	}
@@ -102,6 +104,14 @@ func (e *runExecutor) Run(ctx context.Context, id string, root executor.Mount, m
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unmount()) }()
+	if !root.Readonly && !process.Meta.ReadonlyRootFS {
+		trusted, err := e.addTrust(rootfs, process.Meta.Env, sandbox.View)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, sandbox.View.As(trusted.Undo)) }()
+		process.Meta.Env = slices.Concat(process.Meta.Env, trusted.Environ)
+	}
 	defer executor.MountStubsCleaner(context.WithoutCancel(ctx), rootfs, mounts, process.Meta.RemoveMountStubsRecursive)()
 	spec, release, err := e.spec(ctx, id, rootfs, mounts, process.Meta, sandbox)
 	if err != nil {
@@ -171,6 +181,24 @@ func (e *runExecutor) mount(ctx context.Context, id string, root executor.Mount,
 		return "", nil, errors.Join(fmt.Errorf("mounting the file system of a RUN: %w", err), undo())
 	}
 	return rootfs, undo, nil
+}
+
+// addTrust lets an instruction trust this installation. What it changes is taken back before
+// the layer is kept.
+func (e *runExecutor) addTrust(rootfs string, environ []string, view *userns.View) (trusted *trust.Installed, err error) {
+	var certificates []byte
+	if e.trust != nil {
+		certificates = e.trust()
+	}
+	authority, err := trust.New(certificates)
+	if err != nil {
+		return nil, err
+	}
+	err = view.As(func() error {
+		trusted, err = authority.Install(rootfs, trust.Options{Environ: environ, Image: true})
+		return err
+	})
+	return trusted, err
 }
 
 // spec builds the container's spec with BuildKit's own rules.

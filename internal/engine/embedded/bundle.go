@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -17,6 +18,7 @@ import (
 	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/engine/trust"
 )
 
 // bundle is a container with all that is made for it.
@@ -64,6 +66,10 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 	b.note(image, place, ports)
 	b.user = container.User{Namespace: place.user, IDs: b.lodging.ids()}
 	c := b.command
+	c.Env = slices.Concat(c.Env, b.whereLoginsAre())
+	if c.Env, err = b.addTrust(rootfs, c.Env); err != nil {
+		return err
+	}
 	b.spec, err = container.NewSpec(ctx, container.Command{
 		ID: b.id, Rootfs: rootfs, Image: b.rootfs.Config,
 		Args: c.Args, Entrypoint: c.Entrypoint, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User,
@@ -74,6 +80,44 @@ func (b *bundle) prepare(ctx context.Context, image imagestore.Image) error {
 		return daemonError("%v", err) // an unknown user, no command: the image's or the caller's mistake
 	}
 	return nil
+}
+
+// whereLoginsAre are variables that lead programs to the run's logins also where their home
+// is another one, unless the image or the command has them.
+func (b *bundle) whereLoginsAre() (variables []string) {
+	if b.scope.spec.Home == "" || b.box.bare {
+		return nil
+	}
+	has := slices.Concat(b.rootfs.Config.Env, b.command.Env)
+	for name, place := range map[string]string{"DOCKER_CONFIG": dockerConfig, "REGISTRY_AUTH_FILE": dockerConfig + "/config.json"} {
+		isSet := func(entry string) bool { return strings.HasPrefix(entry, name+"=") }
+		if !slices.ContainsFunc(has, isSet) {
+			variables = append(variables, name+"="+place)
+		}
+	}
+	return variables
+}
+
+// dockerConfig is the directory of docker's configuration in the run's home.
+const dockerConfig = engine.HomeVolume + "/.docker"
+
+// addTrust lets the container's programs trust this installation, and returns their variables.
+// The file system is the container's own, and goes with it.
+func (b *bundle) addTrust(rootfs string, env []string) ([]string, error) {
+	if b.scope.executor.trust == nil {
+		return env, nil
+	}
+	authority, err := trust.New(b.scope.executor.trust())
+	if err != nil {
+		return nil, err
+	}
+	options := trust.Options{Environ: slices.Concat(b.rootfs.Config.Env, env), Registries: b.scope.spec.Registries}
+	err = b.lodging.root().As(func() error {
+		installed, err := authority.Install(rootfs, options)
+		env = slices.Concat(env, installed.Environ)
+		return err
+	})
+	return env, err
 }
 
 // note keeps what others may want to know of the container.

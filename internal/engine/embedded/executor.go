@@ -50,6 +50,7 @@ type Executor struct {
 	registries *imagestore.Registries
 	builder    *buildkit.Builder
 	resolvConf string
+	trust      func() []byte // nil is nothing
 	client     client
 	ended      chan struct{} // a run has ended, and nobody has tidied up since
 	stopDuties func()        // nil before they began
@@ -74,7 +75,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	runimages.Quiet(o.Log)
-	e := &Executor{log: o.Log, publishAt: o.PublishAt, client: client{program: o.DockerClient}, bounds: boundsOr(o.RunBounds), scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e := &Executor{log: o.Log, publishAt: o.PublishAt, client: client{program: o.DockerClient}, bounds: boundsOr(o.RunBounds), trust: o.Trust, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	e.builds.executor = e
 	defer func() {
 		if err != nil {
@@ -105,7 +106,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if e.builder, err = buildkit.Open(ctx, buildkit.Options{
 		Root: e.path("build"), Store: e.store, Registries: e.registries, Dialer: o.Dialer,
 		Runtime: e.runtime, Network: e.builds.connect, ResolvConf: e.resolvConf,
-		CacheBytes: o.CacheBytes,
+		CacheBytes: o.CacheBytes, Trust: o.Trust,
 	}); err != nil {
 		return nil, err
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	// OwnPorts are the ports on which steps find the installation's own hosts, those
 	// that Dialer.Own knows, by their names. Nil is 443.
 	OwnPorts []uint16
+	// Trust gives authorities, as certificates in PEM, that programs in containers and RUN
+	// instructions trust beside those of their image. Nil is none.
+	Trust func() []byte
 	// MachineUsers gives containers the machine's user IDs instead of others for each run:
 	// root of a container is root of the machine, then.
 	MachineUsers bool

@@ -110,6 +110,9 @@ func (s *Scope) open(ctx context.Context) (err error) {
 	if s.router, err = s.executor.openRouter("run-"+s.spec.ID, s.lodging.ids()); err != nil {
 		return err
 	}
+	if err := s.configureCurl(); err != nil {
+		return err
+	}
 	if err := s.serveDocker(); err != nil {
 		return err
 	}
