@@ -33,6 +33,9 @@ type Access struct {
 	Actions []Action `json:"actions"`
 }
 
+// AnyRepository is the name that stands for all repositories in an access.
+const AnyRepository = "*"
+
 // RepositoryAccess is access to one repository.
 func RepositoryAccess(name string, actions ...Action) Access {
 	return Access{Type: "repository", Name: name, Actions: actions}
@@ -59,7 +62,8 @@ func (a Access) String() string {
 
 // Covers reports whether a grants all that need asks for.
 func (a Access) Covers(need Access) bool {
-	if a.Type != need.Type || a.Name != need.Name {
+	any := a.Type == "repository" && a.Name == AnyRepository
+	if a.Type != need.Type || a.Name != need.Name && !any {
 		return false
 	}
 	for _, action := range need.Actions {

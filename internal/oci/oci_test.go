@@ -85,6 +85,13 @@ func TestCovers(t *testing.T) {
 			t.Errorf("%s covers %s: %v", have, test.need, !test.want)
 		}
 	}
+	all := oci.RepositoryAccess(oci.AnyRepository, oci.Pull)
+	catalog := oci.CatalogAccess()
+	catalog.Name = oci.AnyRepository
+	if !all.Covers(oci.RepositoryAccess("a/b", oci.Pull)) || all.Covers(oci.RepositoryAccess("a", oci.Push)) ||
+		all.Covers(oci.CatalogAccess()) || catalog.Covers(oci.CatalogAccess()) {
+		t.Errorf("%s covers something else than that in all repositories", all)
+	}
 }
 
 // A name that was understood is written as it would be understood again.

@@ -396,5 +396,5 @@ func grantable(access oci.Access, action oci.Action) bool {
 	if action == oci.Catalog {
 		return access.Type == "registry" && (access.Name == "catalog" || access.Name == "deleted_catalog")
 	}
-	return access.Type == "repository" && oci.ValidRepository(access.Name)
+	return access.Type == "repository" && (oci.ValidRepository(access.Name) || access.Name == oci.AnyRepository)
 }

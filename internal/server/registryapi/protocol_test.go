@@ -292,8 +292,6 @@ func TestRunToken(t *testing.T) {
 	l := lease(t, w)
 	want(t, r.send("GET", "/v2/hello/manifests/v1", "", head...), 200, "")
 	want(t, r.send("POST", "/v2/hello/blobs/uploads/", "", head...), 202, "")
-	want(t, r.send("DELETE", "/v2/hello/manifests/v1", "", head...), 403, "DENIED")
-	want(t, r.send("GET", "/v2/_catalog", "", head...), 403, "DENIED")
 	want(t, of(w, "another1", servertest.Person{}).send("GET", "/v2/hello/manifests/v1", "", head...), 401, "UNAUTHORIZED")
 	want(t, of(w, "another1", servertest.Person{}).send("GET", "/v2/hello/manifests/v1", "", "Authorization", basic(nobody, refresh("another1"))), 403, "DENIED")
 	l()

@@ -339,6 +339,7 @@ func TestTokenRequests(t *testing.T) {
 		{"registry:catalog:*", "registry:catalog:*"},
 		{"repository:hello:quarantine_read,deleted_read,deleted_restore,pull", "repository:hello:deleted_read,deleted_restore,pull"},
 		{"registry:deleted_catalog:*", "registry:deleted_catalog:*"},
+		{"repository:*:pull,delete registry:*:* repository:a*:pull", "repository:*:pull,delete"},
 		{"repository:Hello:pull repository:../x:pull repository::pull", ""},
 		{"plugin:hello:pull", ""},
 		{"repository:a/b:pull,push&scope=repository:c:delete", "repository:a/b:pull,push repository:c:delete"},

@@ -75,10 +75,6 @@ func TestEndedRuns(t *testing.T) {
 	t.Run("at another registry", func(t *testing.T) {
 		w.v2(t, second, login, "GET", "/v2/app/manifests/1", "").refused(t, notRefresh)
 	})
-	t.Run("deleting", func(t *testing.T) {
-		w.v2(t, first, login, "DELETE", "/v2/app/manifests/1", "").refused(t,
-			refusal{403, "DENIED", "may not perform 'delete'"})
-	})
 	removal(t, "run canceled", []held{
 		{"login of the run", pull(login), over}, {"access token of the run", pull(access), over},
 		{"login for an access token", func(t *testing.T) answer {
