@@ -86,7 +86,7 @@ func (c *call) showTags() error {
 	if err != nil {
 		return err
 	}
-	tags := []any{}
+	var tags []any // null if there are none: acr-cli takes the last of a list that is there
 	for _, t := range cut(c, all, p, c.placeOfTag) {
 		tags = append(tags, tagBody(t))
 	}
@@ -144,7 +144,7 @@ func (c *call) showManifests() error {
 	if err != nil {
 		return err
 	}
-	manifests := []any{}
+	var manifests []any // null if there are none, as tags are
 	for _, m := range cut(c, all, p, c.placeOfManifest) {
 		manifests = append(manifests, manifestBody(m))
 	}
