@@ -59,7 +59,8 @@ func buildImage(ctx context.Context, c *call) (any, error) {
 			return nil, err
 		}
 	}
-	if body["sourceLocation"], body["dockerFilePath"], err = c.upload(ctx, registry, source, dockerfile); err != nil {
+	options := client.PackOptions{Dockerfile: dockerfile}
+	if body["sourceLocation"], body["dockerFilePath"], err = c.upload(ctx, registry, source, options); err != nil {
 		return nil, err
 	}
 	return c.schedule(ctx, registry, body)
@@ -92,7 +93,7 @@ func isRemote(source string) bool {
 
 // upload packs a folder and sends it to the server. It returns what names the upload
 // in a request, and the name of the Dockerfile inside if one was given.
-func (c *call) upload(ctx context.Context, registry arm.ID, folder, dockerfile string) (location, name string, err error) {
+func (c *call) upload(ctx context.Context, registry arm.ID, folder string, o client.PackOptions) (location, name string, err error) {
 	archive, err := os.CreateTemp("", "build_archive_*.tar.gz")
 	if err != nil {
 		return "", "", err
@@ -100,7 +101,7 @@ func (c *call) upload(ctx context.Context, registry arm.ID, folder, dockerfile s
 	defer os.Remove(archive.Name())
 	defer archive.Close()
 	c.warn("Packing source code into tar to upload...")
-	if name, err = client.PackCompressed(ctx, archive, folder, dockerfile); err != nil {
+	if name, err = client.PackCompressed(ctx, archive, folder, o); err != nil {
 		return "", "", err
 	}
 	size, err := archive.Seek(0, io.SeekCurrent)

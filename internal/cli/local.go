@@ -110,7 +110,8 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 		}
 	}
 	if source != "" && !isRemote(source) {
-		forget, err := offer(ctx, &job, source)
+		needed := neededFiles(ctx, source, job.Step.Task, job.Step.ValuesFile, taskValues(job.Step.Values))
+		forget, err := offer(ctx, &job, source, needed)
 		if err != nil {
 			return err
 		}
@@ -180,13 +181,13 @@ func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 
 // offer packs a folder and has it served to the run. It has no way to go for which
 // compressing it would be of use.
-func offer(ctx context.Context, job *lease.Job, folder string) (forget func(), err error) {
+func offer(ctx context.Context, job *lease.Job, folder string, needed []string) (forget func(), err error) {
 	archive, err := os.CreateTemp("", "acrux_context_*.tar")
 	if err != nil {
 		return nil, err
 	}
 	remove := func() { _, _ = archive.Close(), os.Remove(archive.Name()) }
-	if _, err := client.Pack(ctx, archive, folder, ""); err != nil {
+	if _, err := client.Pack(ctx, archive, folder, client.PackOptions{Keep: needed}); err != nil {
 		remove()
 		return nil, err
 	}

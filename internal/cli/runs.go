@@ -12,6 +12,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/client"
 	"github.com/acrux/acrux/internal/oci"
 )
 
@@ -34,6 +35,15 @@ func runTask(ctx context.Context, c *call) (any, error) {
 		}
 		if len(list) > 0 {
 			override[member] = list
+		}
+	}
+	if source := c.text("context"); source != "" && source != noContext && !isRemote(source) {
+		needed, err := c.neededByTask(ctx, id, source, override)
+		if err != nil {
+			return nil, err
+		}
+		if override["contextPath"], err = c.sourceOf(ctx, id.Parent(), source, needed); err != nil {
+			return nil, err
 		}
 	}
 	body := document{"type": "TaskRunRequest", "taskId": id.String(), "overrideTaskStepProperties": override, "isArchiveEnabled": false}
@@ -85,22 +95,24 @@ func runOnce(ctx context.Context, c *call) (any, error) {
 			body["taskFilePath"] = "acb.yaml"
 		}
 	}
-	if err := c.sourceOf(ctx, registry, source, body); err != nil {
-		return nil, err
+	if source != noContext {
+		location, err := c.sourceOf(ctx, registry, source, neededBy(ctx, source, body, documentValues(values)))
+		if err != nil {
+			return nil, err
+		}
+		body["sourceLocation"] = location
 	}
 	return c.schedule(ctx, registry, body)
 }
 
-// sourceOf names the source of a request, which is uploaded if it is a folder.
-func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, body document) (err error) {
-	switch {
-	case source == noContext:
-	case isRemote(source):
-		body["sourceLocation"] = source
-	default:
-		body["sourceLocation"], _, err = c.upload(ctx, registry, source, "")
+// sourceOf names a source in a request: a folder is uploaded, with the files that are needed
+// whatever is ignored.
+func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, needed []string) (location string, err error) {
+	if isRemote(source) {
+		return source, nil
 	}
-	return err
+	location, _, err = c.upload(ctx, registry, source, client.PackOptions{Keep: needed})
+	return location, err
 }
 
 // schedule queues a run and, unless told otherwise, stays with it to its end.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -25,8 +26,19 @@ import (
 // an exception, run-semantics 5.
 var versionControl = []string{".git", ".gitignore", ".bzr", ".bzrignore", ".hg", ".hgignore", ".svn"}
 
+// PackOptions say what a folder is packed for.
+type PackOptions struct {
+	// Dockerfile is the file that a build is made by. It may lie outside of the folder; it is
+	// added at the root under a name of its own, with the ignore file that stands beside it
+	// (NAME.dockerignore), which then counts instead of the folder's.
+	Dockerfile string
+	// Keep are files of the folder, with slashes, that are packed whatever is ignored: what
+	// reads them is not the build. The ignore files that hide them from builds are packed too.
+	Keep []string
+}
+
 // PackCompressed is Pack, compressed with gzip while it is packed.
-func PackCompressed(ctx context.Context, w io.Writer, folder, dockerfile string) (name string, err error) {
+func PackCompressed(ctx context.Context, w io.Writer, folder string, o PackOptions) (name string, err error) {
 	plain, packing := io.Pipe()
 	compressed := make(chan error, 1)
 	go func() {
@@ -38,7 +50,7 @@ func PackCompressed(ctx context.Context, w io.Writer, folder, dockerfile string)
 		plain.CloseWithError(err)
 		compressed <- err
 	}()
-	name, err = Pack(ctx, packing, folder, dockerfile)
+	name, err = Pack(ctx, packing, folder, o)
 	packing.CloseWithError(err)
 	if late := <-compressed; err == nil { // else it has that error, too
 		err = late
@@ -49,10 +61,9 @@ func PackCompressed(ctx context.Context, w io.Writer, folder, dockerfile string)
 // chunk is how much of a tar is handed on at once.
 const chunk = 256 << 10
 
-// Pack writes a folder as a tar to w, honouring its .dockerignore. If
-// dockerfile is not empty, the file of that path, which may lie outside of the folder,
-// is added at the root under a name of its own, which is returned. It ends with ctx.
-func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name string, err error) {
+// Pack writes a folder as a tar to w, honouring its .dockerignore. It returns the name that a
+// Dockerfile has in there. It ends with ctx.
+func Pack(ctx context.Context, w io.Writer, folder string, o PackOptions) (name string, err error) {
 	// A folder may be given by a symbolic link, which a walk would not follow.
 	folder, err = filepath.EvalSymlinks(folder)
 	if err != nil {
@@ -65,16 +76,16 @@ func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name str
 	if !info.IsDir() {
 		return "", problem.New(problem.Invalid, "InvalidSourceLocation", "the source location '%s' is not a folder", folder)
 	}
-	matcher, err := readIgnore(folder)
-	if err != nil {
-		return "", err
-	}
 	chunks := bufio.NewWriterSize(w, chunk)
-	p := &packer{ctx: ctx, tar: tar.NewWriter(chunks), folder: folder, ignore: matcher}
-	if dockerfile != "" {
-		if name, err = p.addDockerfile(dockerfile); err != nil {
+	p := &packer{ctx: ctx, tar: tar.NewWriter(chunks), folder: folder, keep: kept(o.Keep)}
+	ignore := filepath.Join(folder, ignoreFile)
+	if o.Dockerfile != "" {
+		if name, err = p.addDockerfile(o.Dockerfile, &ignore); err != nil {
 			return "", err
 		}
+	}
+	if p.ignore, err = readIgnore(ignore); err != nil {
+		return "", err
 	}
 	if err = filepath.WalkDir(folder, p.visit); err != nil {
 		return "", err // the archive is broken; that it cannot be closed says nothing more
@@ -82,9 +93,26 @@ func Pack(ctx context.Context, w io.Writer, folder, dockerfile string) (name str
 	return name, errors.Join(p.tar.Close(), chunks.Flush())
 }
 
-func readIgnore(folder string) (*patternmatcher.PatternMatcher, error) {
+// ignoreFile names what stays out of builds of a folder, and the ending of such a file for a
+// single Dockerfile.
+const ignoreFile = ".dockerignore"
+
+// kept are files, each with the ignore file beside it, and that of the folder.
+func kept(files []string) map[string]bool {
+	if len(files) == 0 {
+		return nil
+	}
+	keep := map[string]bool{ignoreFile: true}
+	for _, file := range files {
+		file = path.Clean(file)
+		keep[file], keep[file+ignoreFile] = true, true
+	}
+	return keep
+}
+
+func readIgnore(file string) (*patternmatcher.PatternMatcher, error) {
 	patterns := append([]string(nil), versionControl...)
-	f, err := os.Open(filepath.Join(folder, ".dockerignore"))
+	f, err := os.Open(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -93,13 +121,13 @@ func readIgnore(folder string) (*patternmatcher.PatternMatcher, error) {
 		defer f.Close()
 		own, err := ignorefile.ReadAll(bufio.NewReader(f))
 		if err != nil {
-			return nil, fmt.Errorf("the file .dockerignore: %w", err)
+			return nil, fmt.Errorf("the file %s: %w", filepath.Base(file), err)
 		}
 		patterns = append(patterns, own...)
 	}
 	matcher, err := patternmatcher.New(patterns)
 	if err != nil {
-		return nil, fmt.Errorf("the file .dockerignore: %w", err)
+		return nil, fmt.Errorf("the file %s: %w", filepath.Base(file), err)
 	}
 	return matcher, nil
 }
@@ -109,6 +137,7 @@ type packer struct {
 	tar    *tar.Writer
 	folder string
 	ignore *patternmatcher.PatternMatcher
+	keep   map[string]bool
 }
 
 // visit adds one entry of the folder. An ignored folder is entered all the same if
@@ -126,12 +155,23 @@ func (p *packer) visit(path string, entry fs.DirEntry, err error) error {
 	switch {
 	case err != nil:
 		return err
-	case ignored && entry.IsDir() && !p.ignore.Exclusions():
+	case p.keep[name] && !entry.IsDir():
+	case ignored && entry.IsDir() && !p.ignore.Exclusions() && !p.keepsBelow(name):
 		return filepath.SkipDir
 	case ignored:
 		return nil
 	}
 	return p.add(path, name)
+}
+
+// keepsBelow reports whether something in a folder is kept.
+func (p *packer) keepsBelow(name string) bool {
+	for file := range p.keep {
+		if strings.HasPrefix(file, name+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *packer) add(path, name string) error {
@@ -184,7 +224,9 @@ func (p *packer) copy(path string, size int64) error {
 	return nil
 }
 
-func (p *packer) addDockerfile(path string) (string, error) {
+// addDockerfile adds the Dockerfile and, if there is one, its ignore file, which takes the place
+// of ignore.
+func (p *packer) addDockerfile(path string, ignore *string) (string, error) {
 	if !filepath.IsAbs(path) && !exists(path) {
 		path = filepath.Join(p.folder, path)
 	}
@@ -198,11 +240,21 @@ func (p *packer) addDockerfile(path string) (string, error) {
 	random := make([]byte, 16)
 	_, _ = rand.Read(random) // never fails (crypto/rand)
 	name := hex.EncodeToString(random) + "_" + strings.ReplaceAll(filepath.Base(path), " ", "_")
+	if own, err := os.Stat(path + ignoreFile); err == nil && own.Mode().IsRegular() {
+		*ignore = path + ignoreFile
+		if err := p.addAs(*ignore, name+ignoreFile, own); err != nil {
+			return "", err
+		}
+	}
+	return name, p.addAs(path, name, info)
+}
+
+func (p *packer) addAs(path, name string, info fs.FileInfo) error {
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: info.Size(), ModTime: info.ModTime()}
 	if err := p.tar.WriteHeader(header); err != nil {
-		return "", err
+		return err
 	}
-	return name, p.copy(path, info.Size())
+	return p.copy(path, info.Size())
 }
 
 func exists(path string) bool {

@@ -43,7 +43,7 @@ type packed struct {
 func pack(t *testing.T, folder, dockerfile string) (string, map[string]packed) {
 	t.Helper()
 	var b bytes.Buffer
-	name, err := PackCompressed(t.Context(), &b, folder, dockerfile)
+	name, err := PackCompressed(t.Context(), &b, folder, PackOptions{Dockerfile: dockerfile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestPackIgnores(t *testing.T) {
 	}
 	dir := tree(t, files)
 	write(t, filepath.Join(dir, ".dockerignore"), "[")
-	if _, err := Pack(t.Context(), io.Discard, dir, ""); err == nil || !strings.Contains(err.Error(), ".dockerignore") {
+	if _, err := Pack(t.Context(), io.Discard, dir, PackOptions{}); err == nil || !strings.Contains(err.Error(), ".dockerignore") {
 		t.Errorf("a broken pattern: %v", err)
 	}
 }
@@ -170,20 +170,61 @@ func TestPackDockerfile(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Pack(t.Context(), io.Discard, dir, "missing"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Pack(t.Context(), io.Discard, dir, PackOptions{Dockerfile: "missing"}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a Dockerfile that is not there: %v", err)
 	}
-	if _, err := Pack(t.Context(), io.Discard, dir, "sub"); !problem.Is(err, problem.Invalid) {
+	if _, err := Pack(t.Context(), io.Discard, dir, PackOptions{Dockerfile: "sub"}); !problem.Is(err, problem.Invalid) {
 		t.Errorf("a Dockerfile that is a folder: %v", err)
+	}
+}
+
+// What a run reads itself is there whatever is ignored, and what hides it from builds.
+func TestPackKeeps(t *testing.T) {
+	dir := tree(t, map[string]string{"acb.yaml": "", "values.yaml": "", "other.yaml": "", "Dockerfile": "", "a/b/dev.Dockerfile": "",
+		"a/b/dev.Dockerfile.dockerignore": "x", "a/b/secret": "", "a/secret": "", ".dockerignore": "*\n**/*.yaml\nDockerfile\na\n"})
+	keep := []string{"acb.yaml", "./values.yaml", "Dockerfile", "a/b/dev.Dockerfile", "missing", "a/b"}
+	var b bytes.Buffer
+	if _, err := Pack(t.Context(), &b, dir, PackOptions{Keep: keep}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for r := tar.NewReader(&b); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, header.Name)
+	}
+	want := ".dockerignore Dockerfile a/b/dev.Dockerfile a/b/dev.Dockerfile.dockerignore acb.yaml values.yaml"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
+	}
+}
+
+// The ignore file beside a Dockerfile goes before that of the folder, and with it.
+func TestPackIgnoresByDockerfile(t *testing.T) {
+	dir := tree(t, map[string]string{"dev.Dockerfile": "FROM scratch", "dev.Dockerfile.dockerignore": "secret\n", "secret": "", "public": "",
+		".dockerignore": "public\n"})
+	name, all := pack(t, dir, "dev.Dockerfile")
+	if all[name+".dockerignore"].text != "secret\n" {
+		t.Errorf("it is not beside the Dockerfile: %s", names(all))
+	}
+	delete(all, name)
+	delete(all, name+".dockerignore")
+	if want := ".dockerignore dev.Dockerfile dev.Dockerfile.dockerignore public"; names(all) != want {
+		t.Errorf("got  %s\nwant %s", names(all), want)
 	}
 }
 
 func TestPackSources(t *testing.T) {
 	file := filepath.Join(tree(t, map[string]string{"f": ""}), "f")
-	if _, err := Pack(t.Context(), io.Discard, file, ""); !problem.Is(err, problem.Invalid) {
+	if _, err := Pack(t.Context(), io.Discard, file, PackOptions{}); !problem.Is(err, problem.Invalid) {
 		t.Errorf("a file: %v", err)
 	}
-	if _, err := Pack(t.Context(), io.Discard, file+"-missing", ""); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Pack(t.Context(), io.Discard, file+"-missing", PackOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing: %v", err)
 	}
 }
@@ -224,7 +265,7 @@ func TestPackFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, room := range []int{0, 1, 1 << 20, len(noise) - 1} {
-		_, err := PackCompressed(t.Context(), &full{room}, folder, "")
+		_, err := PackCompressed(t.Context(), &full{room}, folder, PackOptions{})
 		if !errors.Is(err, errFull) || strings.Count(err.Error(), errFull.Error()) != 1 {
 			t.Errorf("room for %d bytes: %v", room, err)
 		}
@@ -232,7 +273,7 @@ func TestPackFails(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
 	cancel(why)
-	if _, err := PackCompressed(ctx, io.Discard, folder, ""); !errors.Is(err, why) {
+	if _, err := PackCompressed(ctx, io.Discard, folder, PackOptions{}); !errors.Is(err, why) {
 		t.Errorf("canceled: %v", err)
 	}
 }

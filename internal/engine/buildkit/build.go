@@ -118,6 +118,7 @@ type prepared struct {
 	source   []byte
 	file     *dockerfile
 	context  *rootedFS
+	shown    fsutil.FS // what COPY and ADD see of the context
 	beside   *rootedFS // the Dockerfile's directory
 	secrets  secrets
 	agents   *agents
@@ -185,6 +186,9 @@ func prepare(r Request) (_ *prepared, err error) {
 			err = path.Err
 		}
 		return nil, userError{fmt.Sprintf("unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat %s: %v", r.Dockerfile, err)}
+	}
+	if p.shown, err = p.sent(); err != nil {
+		return nil, err
 	}
 	_, err = p.ignored() // BuildKit would read whatever it is
 	return p, err
@@ -290,7 +294,7 @@ func (p *prepared) bases(found *findings) []Base {
 
 // options puts the request in BuildKit's terms.
 func (p *prepared) options(export client.ExportEntry, offered []session.Attachable) client.SolveOpt {
-	mounts := map[string]fsutil.FS{"context": p.context, "dockerfile": p.beside}
+	mounts := map[string]fsutil.FS{"context": p.shown, "dockerfile": p.beside}
 	for name, folder := range p.folders {
 		mounts[folderPrefix+name] = folder
 	}

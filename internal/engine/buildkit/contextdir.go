@@ -10,12 +10,15 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
 )
 
 // rootedFS is a directory of someone's sources. Steps that run at the same time may
@@ -25,8 +28,9 @@ type rootedFS struct {
 	fsutil.FS
 	root *os.Root
 
-	mu    sync.Mutex
-	fault error // the first file that could not be read
+	mu      sync.Mutex
+	fault   error  // the first file that could not be read
+	strange string // the first name that is no UTF-8, which BuildKit's protocol cannot tell
 }
 
 // Open implements fsutil.FS.
@@ -38,9 +42,22 @@ func (r *rootedFS) Open(name string) (io.ReadCloser, error) {
 
 // Walk implements fsutil.FS.
 func (r *rootedFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) error {
-	err := r.FS.Walk(ctx, target, fn)
+	err := r.FS.Walk(ctx, target, func(path string, entry gofs.DirEntry, err error) error {
+		if !utf8.ValidString(path) {
+			r.noteName(path)
+		}
+		return fn(path, entry, err)
+	})
 	r.note(err)
 	return err
+}
+
+func (r *rootedFS) noteName(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.strange == "" {
+		r.strange = path
+	}
 }
 
 // note keeps an error that is about a file. Whoever builds may hear no more of it than that the
@@ -55,6 +72,37 @@ func (r *rootedFS) note(err error) {
 	if r.fault == nil {
 		r.fault = path
 	}
+}
+
+// sent is the context as COPY and ADD see it. The Dockerfile of a quick build lies there under a
+// name that its client has made up for this once, which would be something new each time.
+func (p *prepared) sent() (fsutil.FS, error) {
+	name, err := filepath.Rel(p.ContextDir, p.Dockerfile)
+	if err != nil || !madeUp.MatchString(name) {
+		return p.context, nil
+	}
+	return fsutil.NewFilterFS(p.context, &fsutil.FilterOpt{Map: func(path string, _ *types.Stat) fsutil.MapResult {
+		if path == name || path == name+".dockerignore" {
+			return fsutil.MapResultExclude
+		}
+		return fsutil.MapResultKeep
+	}})
+}
+
+// madeUp are the names of quick builds' Dockerfiles (azure-cli 2.45 and 2.91, and ours).
+var madeUp = regexp.MustCompile(`^[0-9a-f]{32}_[^/]*$`)
+
+// unsendable names a file of the build's directories that BuildKit cannot be told of.
+func (p *prepared) unsendable() string {
+	for _, dir := range append(slices.Collect(maps.Values(p.folders)), p.context) {
+		dir.mu.Lock()
+		name := dir.strange
+		dir.mu.Unlock()
+		if name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // unreadable is the first file of the build's directories that could not be read.

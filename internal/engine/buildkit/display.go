@@ -233,6 +233,9 @@ func (d *display) reason(err error, found *findings) string {
 				strings.ToUpper(d.file.steps[step].name), missing)
 		}
 	}
+	if name := d.prepared.unsendable(); name != "" && strings.Contains(err.Error(), "UTF-8") {
+		return fmt.Sprintf("the name of the file %q is not UTF-8, as names in builds must be: rename it, or list it in .dockerignore", name)
+	}
 	if cause := d.prepared.unreadable(); cause != nil && strings.Contains(err.Error(), context.Canceled.Error()) {
 		return cause.Error()
 	}
