@@ -126,7 +126,7 @@ func (t Target) check(name Name, d digest.Digest, tags []string) error {
 	case t.MissingBlob != "":
 		return missingPart("MANIFEST_BLOB_UNKNOWN", "blob", t.MissingBlob)
 	case t.MissingChild != "":
-		return missingPart("MANIFEST_UNKNOWN", "manifest", t.MissingChild)
+		return missingPart("MANIFEST_UNKNOWN", "manifest or blob", t.MissingChild)
 	}
 	return nil
 }

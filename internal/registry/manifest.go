@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"mime"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -150,7 +151,23 @@ func (m *Manifest) readImage(doc document) error {
 
 func (m *Manifest) readIndex(doc document) (err error) {
 	m.Children, err = m.addParts("index", doc.Manifests)
+	seen := map[digest.Digest]bool{}
+	for _, entry := range doc.Manifests {
+		if !ofManifest(entry.MediaType) && !seen[entry.Digest] {
+			seen[entry.Digest] = true
+			m.Loose = append(m.Loose, entry.Digest)
+		}
+	}
 	return err
+}
+
+// ofManifest reports whether a media type is that of a manifest or index.
+func ofManifest(mediaType string) bool {
+	switch mediaType {
+	case v1.MediaTypeImageManifest, dockerManifest, v1.MediaTypeImageIndex, dockerList:
+		return true
+	}
+	return false
 }
 
 // maxParts bounds how many things a manifest names: they are looked up while other writers
@@ -240,10 +257,27 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []strin
 			}
 		}
 	}
+	m.takeAsBlobs(target.Loose)
 	if err := c.Store.PutManifest(ctx, push.Name, *m); err != nil {
 		return err
 	}
 	return c.putTags(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
+}
+
+// takeAsBlobs makes blobs of children of an index. Builders keep their caches so: an index
+// of layers, which lives as long as it does.
+func (m *Manifest) takeAsBlobs(some []digest.Digest) {
+	blobs := setOf(some)
+	m.Blobs = append(m.Blobs, some...)
+	m.Children = slices.DeleteFunc(m.Children, func(d digest.Digest) bool { return blobs[d] })
+}
+
+func setOf(all []digest.Digest) map[digest.Digest]bool {
+	set := make(map[digest.Digest]bool, len(all))
+	for _, d := range all {
+		set[d] = true
+	}
+	return set
 }
 
 func missingPart(code, what string, d digest.Digest) error {
@@ -344,25 +378,59 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 		return m, err
 	}
 	done[m.Digest] = true
-	for _, child := range parsed.Children {
-		if done[child] {
-			continue
-		}
-		if _, err := c.copyManifest(ctx, from, child.String(), to, now, done); err != nil {
-			return m, err
-		}
+	loose, err := c.copyChildren(ctx, from, parsed, to, now, done)
+	if err != nil {
+		return m, err
 	}
+	parsed.takeAsBlobs(loose)
 	for _, d := range parsed.Blobs {
-		b, err := c.Store.Blob(ctx, from, d)
-		if err != nil {
-			return m, err
-		}
-		if _, err := c.Store.AddBlob(ctx, to, b, now); err != nil {
+		if err := c.copyBlob(ctx, from, d, to, now); err != nil {
 			return m, err
 		}
 	}
 	m.Blobs, m.Children, m.Created, m.Updated, m.Attributes = parsed.Blobs, parsed.Children, now, now, parsed.Attributes
 	return m, c.Store.PutManifest(ctx, to, m)
+}
+
+// copyChildren copies what an index names, but for what are no manifests and may be blobs.
+func (c *Content) copyChildren(ctx context.Context, from Name, index Manifest, to Name, now time.Time, done map[digest.Digest]bool) (loose []digest.Digest, err error) {
+	mayBeBlob := setOf(index.Loose)
+	for _, child := range index.Children {
+		if done[child] {
+			continue
+		}
+		_, err := c.Pull(ctx, from, child.String())
+		switch {
+		case errors.Is(err, ErrNoManifest) && mayBeBlob[child]:
+			loose = append(loose, child)
+			continue
+		case errors.Is(err, ErrNoManifest):
+			return nil, &MissingError{Digest: child}
+		}
+		if _, err := c.copyManifest(ctx, from, child.String(), to, now, done); err != nil {
+			return nil, err
+		}
+	}
+	return loose, nil
+}
+
+// copyBlob links a blob of one repository in another.
+func (c *Content) copyBlob(ctx context.Context, from Name, d digest.Digest, to Name, now time.Time) error {
+	b, err := c.Store.Blob(ctx, from, d)
+	if errors.Is(err, ErrNoBlob) {
+		return &MissingError{Digest: d}
+	}
+	if err == nil {
+		_, err = c.Store.AddBlob(ctx, to, b, now)
+	}
+	return err
+}
+
+// MissingError says that an image names something that is not where the image is.
+type MissingError struct{ Digest digest.Digest }
+
+func (e *MissingError) Error() string {
+	return "the image names " + e.Digest.String() + ", which is not there"
 }
 
 // tagAll is putTags if no tag is locked.
