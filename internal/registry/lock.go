@@ -18,6 +18,9 @@ const (
 	toDelete = DeleteEnabled | WriteEnabled
 )
 
+// Disallowed is ACR's code of what a lock forbids.
+const Disallowed = "REGISTRY_DISALLOWED_OPERATION"
+
 // flags are the switches as a client writes them, on the wire and as options.
 var flags = []struct {
 	bit          Attributes
@@ -68,7 +71,7 @@ func (l Lock) check(name Name, need Attributes) error {
 		}
 	}
 	// In the message, for clients show nothing else.
-	return problem.New(problem.NotAllowed, "REGISTRY_DISALLOWED_OPERATION",
+	return problem.New(problem.NotAllowed, Disallowed,
 		"the operation is disallowed on this registry, repository or image: %s is locked (%s); to lift the lock: az acr repository update --name %s %s %s",
 		what, strings.Join(members, ", "), name.Registry, option, strings.Join(options, " "))
 }
@@ -123,7 +126,7 @@ func (t Target) check(name Name, d digest.Digest, tags []string) error {
 	case t.MissingBlob != "":
 		return missingPart("MANIFEST_BLOB_UNKNOWN", "blob", t.MissingBlob)
 	case t.MissingChild != "":
-		return missingPart("MANIFEST_UNKNOWN", "manifest", t.MissingChild)
+		return missingPart("MANIFEST_UNKNOWN", "manifest or blob", t.MissingChild)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"mime"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -150,7 +151,23 @@ func (m *Manifest) readImage(doc document) error {
 
 func (m *Manifest) readIndex(doc document) (err error) {
 	m.Children, err = m.addParts("index", doc.Manifests)
+	seen := map[digest.Digest]bool{}
+	for _, entry := range doc.Manifests {
+		if !ofManifest(entry.MediaType) && !seen[entry.Digest] {
+			seen[entry.Digest] = true
+			m.Loose = append(m.Loose, entry.Digest)
+		}
+	}
 	return err
+}
+
+// ofManifest reports whether a media type is that of a manifest or index.
+func ofManifest(mediaType string) bool {
+	switch mediaType {
+	case v1.MediaTypeImageManifest, dockerManifest, v1.MediaTypeImageIndex, dockerList:
+		return true
+	}
+	return false
 }
 
 // maxParts bounds how many things a manifest names: they are looked up while other writers
@@ -240,10 +257,27 @@ func (c *Content) keep(ctx context.Context, push Push, m *Manifest, tags []strin
 			}
 		}
 	}
+	m.takeAsBlobs(target.Loose)
 	if err := c.Store.PutManifest(ctx, push.Name, *m); err != nil {
 		return err
 	}
 	return c.putTags(ctx, push.Name, m.Digest, tags, push.Actor, push.Now)
+}
+
+// takeAsBlobs makes blobs of children of an index. Builders keep their caches so: an index
+// of layers, which lives as long as it does.
+func (m *Manifest) takeAsBlobs(some []digest.Digest) {
+	blobs := setOf(some)
+	m.Blobs = append(m.Blobs, some...)
+	m.Children = slices.DeleteFunc(m.Children, func(d digest.Digest) bool { return blobs[d] })
+}
+
+func setOf(all []digest.Digest) map[digest.Digest]bool {
+	set := make(map[digest.Digest]bool, len(all))
+	for _, d := range all {
+		set[d] = true
+	}
+	return set
 }
 
 func missingPart(code, what string, d digest.Digest) error {
@@ -303,66 +337,6 @@ func (c *Content) DeleteManifest(ctx context.Context, name Name, d digest.Digest
 		return c.Store.AddEvent(ctx, Event{Name: name, Action: Deleted, Digest: d, Actor: actor, Time: now})
 	})
 	return wire(err, name, d.String())
-}
-
-// Copy makes the manifest that reference names in one repository, and everything
-// below it, available in another as well: rows, no bytes. The caller has checked the
-// right to read the source.
-func (c *Content) Copy(ctx context.Context, from Name, reference string, to Name, tags []string, actor string, now time.Time) (Manifest, error) {
-	if err := checkName(to); err != nil {
-		return Manifest{}, err
-	}
-	if err := c.Reserve.Room(); err != nil {
-		return Manifest{}, err
-	}
-	var top Manifest
-	err := c.Store.InTx(ctx, func(ctx context.Context) error {
-		if err := c.enter(ctx, to, now); err != nil {
-			return err
-		}
-		var err error
-		if top, err = c.copyManifest(ctx, from, reference, to, now, map[digest.Digest]bool{}); err != nil {
-			return err
-		}
-		return c.tagAll(ctx, to, top.Digest, tags, actor, now)
-	})
-	return top, wire(err, from, reference)
-}
-
-// copyManifest copies a manifest and what is below it, but for those that are done: an
-// index that names others may be named by many.
-func (c *Content) copyManifest(ctx context.Context, from Name, reference string, to Name, now time.Time, done map[digest.Digest]bool) (Manifest, error) {
-	m, err := c.Pull(ctx, from, reference)
-	if err != nil {
-		return m, err
-	}
-	if err := c.checkManifest(ctx, to, m.Digest, toWrite); err != nil {
-		return m, err
-	}
-	parsed, err := parseManifest(m.MediaType, m.Body)
-	if err != nil {
-		return m, err
-	}
-	done[m.Digest] = true
-	for _, child := range parsed.Children {
-		if done[child] {
-			continue
-		}
-		if _, err := c.copyManifest(ctx, from, child.String(), to, now, done); err != nil {
-			return m, err
-		}
-	}
-	for _, d := range parsed.Blobs {
-		b, err := c.Store.Blob(ctx, from, d)
-		if err != nil {
-			return m, err
-		}
-		if _, err := c.Store.AddBlob(ctx, to, b, now); err != nil {
-			return m, err
-		}
-	}
-	m.Blobs, m.Children, m.Created, m.Updated, m.Attributes = parsed.Blobs, parsed.Children, now, now, parsed.Attributes
-	return m, c.Store.PutManifest(ctx, to, m)
 }
 
 // tagAll is putTags if no tag is locked.

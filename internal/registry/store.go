@@ -76,8 +76,9 @@ type Manifest struct {
 	Body         []byte          // filled in by Store.Manifest only
 	Blobs        []digest.Digest // to be stored: what it names
 	Children     []digest.Digest
-	Tags         []string // by name; filled in by Store.Manifests
-	MoreTags     bool     // there are others; filled in by Store.Manifests
+	Loose        []digest.Digest // the children that may be blobs, for their type is none of a manifest
+	Tags         []string        // by name; filled in by Store.Manifests
+	MoreTags     bool            // there are others; filled in by Store.Manifests
 
 	config digest.Digest // of an image
 }
@@ -109,6 +110,8 @@ type Target struct {
 	Tags       map[string]Attributes // of those that are there
 	// The first that the manifest names and the repository does not have, or "".
 	MissingBlob, MissingChild digest.Digest
+	// Of those that may be blobs the ones that are, and no manifests.
+	Loose []digest.Digest
 }
 
 // Page bounds a listing: at most N entries after Last. In a listing by time After is the

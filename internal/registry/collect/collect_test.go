@@ -60,6 +60,49 @@ func TestCollect(t *testing.T) {
 	must(t, w.whole(at, digestOf(gone)))
 }
 
+// A builder's cache is an index of blobs: they live as long as it does, whatever is
+// collected, purged or taken from the trash meanwhile.
+func TestIndexOfBlobsKeepsThem(t *testing.T) {
+	w := newWorld(t)
+	ctx, at := t.Context(), name("cache")
+	w.simple(t, at, "old", "inner")
+	child := image("", "inner")
+	body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"%s","manifests":[%s,%s,%s]}`, indexType,
+		descriptor("application/vnd.oci.image.layer.v1.tar+gzip", "layer"), descriptor(imageType, child),
+		descriptor("application/vnd.buildkit.cacheconfig.v0", "settings"))
+	must(t, w.push(at, "cache", body, "layer", "settings", "unused"))
+	there := func(want bool) {
+		t.Helper()
+		for _, content := range []string{"layer", "settings", "inner"} {
+			if _, err := w.Blob(ctx, at, digestOf(content)); (err == nil) != want {
+				t.Errorf("%s: %v", content, err)
+			}
+		}
+	}
+	collectAll := func() {
+		t.Helper()
+		w.now = w.now.Add(100 * collect.Grace)
+		_, err := w.collector.Collect(ctx, w.now, collect.Grace)
+		must(t, err)
+	}
+	collectAll()
+	there(true)
+	if _, err := w.Blob(ctx, at, digestOf("unused")); err == nil {
+		t.Error("what nothing names is still there")
+	}
+	must(t, w.put(at, "cache", body)) // again
+	must(t, w.DeleteTag(ctx, at, "old", "me", w.now))
+	_, err := w.purger.Purge(ctx, at, collect.Rules{Before: w.now, Untagged: true}, "me", w.now)
+	must(t, err)
+	collectAll()
+	there(true)
+	must(t, w.DeleteManifest(ctx, at, digestOf(body), "me", w.now))
+	must(t, w.DeleteManifest(ctx, at, digestOf(child), "me", w.now))
+	collectAll()
+	there(false)
+	same(t, w.files(t), 0)
+}
+
 // Who asks for an unused blob may go on to push a manifest that names it.
 func TestAskedForBlobStays(t *testing.T) {
 	w := newWorld(t)

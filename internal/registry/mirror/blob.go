@@ -58,6 +58,9 @@ func (f *fetcher) blob(ctx context.Context, to registry.Name, d v1.Descriptor) e
 	r := &blobReader{fetcher: f, ctx: ctx, blob: d}
 	_, err = f.Content.AddBlob(ctx, to, r, sum, time.Now())
 	r.close()
+	if status(err) == http.StatusNotFound {
+		return errors.Join(&registry.MissingError{Digest: sum}, err)
+	}
 	if err != nil {
 		return fmt.Errorf("blob %s: %w", sum, err)
 	}
@@ -203,6 +206,15 @@ func final(err error) bool {
 	var p *problem.Error
 	var status *transport.Error
 	return errors.As(err, &p) || errors.As(err, &status) && !slices.Contains(passing, status.StatusCode)
+}
+
+// status is the one that a source answered with, or 0.
+func status(err error) int {
+	var said *transport.Error
+	if errors.As(err, &said) {
+		return said.StatusCode
+	}
+	return 0
 }
 
 func (m *Imports) pause() time.Duration {

@@ -175,6 +175,8 @@ func (f *fetcher) explain(err error) error {
 		return problem.New(problem.Unavailable, "SourceFailed", "The registry '%s' sent something else for '%s' than its digest says: %s.", host, what, p.Target).Because(err)
 	case errors.As(err, &p):
 		return p
+	case incomplete(err, host, what) != nil:
+		return incomplete(err, host, what)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, ErrNoOperation):
 		return err // ours
 	case errors.As(err, &terr) && terr.StatusCode == http.StatusNotFound:

@@ -238,10 +238,23 @@ func (m *Imports) link(ctx context.Context, into arm.ID, o order, now time.Time)
 		}
 		return nil
 	})
+	if p := incomplete(err, o.Source.Registry.Name(), image.Name()); p != nil {
+		return p
+	}
 	if problem.Is(err, problem.NotFound) {
 		return problem.New(problem.NotFound, "ImageNotFound", "The image '%s' was not found in registry '%s'.", image.Name(), o.Source.Registry.Name()).On("source.sourceImage").Because(err)
 	}
 	return err
+}
+
+// incomplete is the problem of an image that names what its registry does not have, or nil.
+func incomplete(err error, at, image string) error {
+	var missing *registry.MissingError
+	if !errors.As(err, &missing) {
+		return nil
+	}
+	return problem.New(problem.NotFound, "ImageIncomplete", "The registry '%s' does not have %s, which the image '%s' names.",
+		at, missing.Digest, image).On("source.sourceImage").Because(err)
 }
 
 // order is what the job needs to know; sealed with the operation, for it has credentials.

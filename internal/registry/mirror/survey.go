@@ -3,9 +3,12 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"errors"
+	"net/http"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/registry"
 )
@@ -75,10 +78,15 @@ func (f *fetcher) addChildren(c *content, m *remote.Descriptor, opts []remote.Op
 			continue
 		}
 		fetched, err := remote.Get(f.source.Context().Digest(child.Digest.String()), opts...)
-		if err != nil {
-			return err
+		switch {
+		case status(err) == http.StatusNotFound && (child.MediaType.IsIndex() || child.MediaType.IsImage()):
+			err = errors.Join(&registry.MissingError{Digest: digest.Digest(child.Digest.String())}, err)
+		case status(err) == http.StatusNotFound: // builders keep caches as an index of blobs
+			err = c.addBlob(m, child)
+		case err == nil:
+			err = f.add(c, fetched, opts)
 		}
-		if err := f.add(c, fetched, opts); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -92,13 +100,21 @@ func (c *content) addBlobs(m *remote.Descriptor) error {
 		return invalid("source.sourceImage", "The manifest %s cannot be read: %v.", m.Digest, err)
 	}
 	for _, part := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
-		if part.Size < 0 {
-			return invalid("source.sourceImage", "The manifest %s says that %s has %d bytes.", m.Digest, part.Digest, part.Size)
+		if !part.MediaType.IsDistributable() || c.seen[part.Digest] {
+			continue
 		}
-		if part.MediaType.IsDistributable() && !c.seen[part.Digest] {
-			c.seen[part.Digest] = true
-			c.blobs = append(c.blobs, part)
+		if err := c.addBlob(m, part); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (c *content) addBlob(of *remote.Descriptor, part v1.Descriptor) error {
+	if part.Size < 0 {
+		return invalid("source.sourceImage", "The manifest %s says that %s has %d bytes.", of.Digest, part.Digest, part.Size)
+	}
+	c.seen[part.Digest] = true
+	c.blobs = append(c.blobs, part)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -25,6 +26,9 @@ func parseDigest(text string) (digest.Digest, error) {
 	return d, nil
 }
 
+// immutable says that a blob may be kept for a year.
+const immutable = "max-age=31536000"
+
 // getBlob serves a blob, whole or in part, from the file to the socket.
 func (c *call) getBlob() error {
 	d, err := parseDigest(c.req.Reference)
@@ -35,27 +39,32 @@ func (c *call) getBlob() error {
 	if err != nil {
 		return err
 	}
-	head := c.w.Header()
+	head, etag := c.w.Header(), entityTag(d)
 	head.Set("Docker-Content-Digest", d.String())
-	head.Set("ETag", `"`+d.String()+`"`)
-	head.Set("Content-Type", "application/octet-stream")
+	head.Set("ETag", etag)
+	if c.unchanged(etag) {
+		head.Set("Cache-Control", immutable)
+		return c.notModified()
+	}
 	head.Set("Accept-Ranges", "bytes")
-	head.Set("Cache-Control", "max-age=31536000")
-	offset, n, status, err := c.byteRange(b.Size)
+	spans, err := c.ranges(b.Size, etag)
 	if err != nil {
 		return err
 	}
+	head.Set("Cache-Control", immutable)
+	head.Set("Content-Type", "application/octet-stream")
 	if c.Method == http.MethodHead {
-		head.Set("Content-Length", strconv.FormatInt(n, 10))
-		c.w.WriteHeader(status)
+		head.Set("Content-Length", strconv.FormatInt(b.Size, 10))
+		c.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	url, err := c.server.Content.BlobURL(c.Context(), b)
-	if err != nil || url != "" {
-		return c.redirectBlob(url, err)
+	if !strings.Contains(c.Header.Get("Range"), ",") { // few stores know several ranges at once
+		url, err := c.server.Content.BlobURL(c.Context(), b)
+		if err != nil || url != "" {
+			return c.redirectBlob(url, err)
+		}
 	}
-	head.Set("Content-Length", strconv.FormatInt(n, 10))
-	return c.sendBlob(b, offset, n, status)
+	return c.sendBlob(b, spans)
 }
 
 func (c *call) findBlob(d digest.Digest) (registry.Blob, error) {
@@ -79,24 +88,61 @@ func (c *call) redirectBlob(url string, err error) error {
 	return nil
 }
 
-func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
+// sendBlob sends a blob: whole, a part of it, or several.
+func (c *call) sendBlob(b registry.Blob, spans []span) error {
 	content, err := c.server.Content.OpenBlob(c.Context(), c.repository(), b)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	out := &lateHeader{ResponseWriter: c.w, status: status}
-	_, err = content.WriteTo(out, offset, n)
-	switch {
-	case err == nil:
+	out := &lateHeader{ResponseWriter: c.w, status: http.StatusPartialContent}
+	if err = c.writeSpans(out, content.WriteTo, b.Size, spans); err == nil {
 		out.begin()
-	case !out.begun && problem.Is(err, problem.Away):
-		return err
-	case problem.Is(err, problem.Away) && c.Context().Err() == nil:
-		id := c.w.Header().Get("x-ms-request-id")
-		c.server.Log.Error("a blob broke off", "id", id, "digest", b.Digest, "err", err)
+		return nil
+	}
+	if problem.Is(err, problem.Away) {
+		if !out.begun {
+			return err
+		}
+		if c.Context().Err() == nil {
+			id := c.w.Header().Get("x-ms-request-id")
+			c.server.Log.Error("a blob broke off", "id", id, "digest", b.Digest, "err", err)
+		}
 	}
 	return nil // if it broke off, the client is gone or learns so from the length
+}
+
+// section writes n bytes of a blob from offset.
+type section func(w io.Writer, offset, n int64) (int64, error)
+
+// writeSpans writes what there are of spans, each with what goes around it if they are
+// several.
+func (c *call) writeSpans(out *lateHeader, content section, size int64, spans []span) error {
+	head := c.w.Header()
+	switch len(spans) {
+	case 0:
+		out.status, spans = http.StatusOK, []span{{0, size}}
+	case 1:
+		head.Set("Content-Range", spans[0].of(size))
+	default:
+		return c.writeParts(out, content, newParts(spans, size))
+	}
+	head.Set("Content-Length", strconv.FormatInt(spans[0].n, 10))
+	_, err := content(out, spans[0].offset, spans[0].n)
+	return err
+}
+
+func (c *call) writeParts(out *lateHeader, content section, p parts) error {
+	c.w.Header().Set("Content-Type", p.form)
+	c.w.Header().Set("Content-Length", strconv.FormatInt(p.length(), 10))
+	for i, s := range p.spans {
+		out.before = p.heads[i]
+		if _, err := content(out, s.offset, s.n); err != nil {
+			return err
+		}
+	}
+	_, err := out.Write(p.end)
+	return err
 }
 
 // lateHeader writes the status of an answer with its first byte: until then, there may still
@@ -104,6 +150,7 @@ func (c *call) sendBlob(b registry.Blob, offset, n int64, status int) error {
 type lateHeader struct {
 	http.ResponseWriter
 	status int
+	before []byte // goes before what is written next
 	begun  bool
 }
 
@@ -111,6 +158,10 @@ func (l *lateHeader) begin() {
 	if !l.begun {
 		l.begun = true
 		l.WriteHeader(l.status)
+	}
+	if len(l.before) > 0 {
+		_, _ = l.ResponseWriter.Write(l.before) // what is written next fails as well
+		l.before = nil
 	}
 }
 
@@ -127,31 +178,6 @@ func (l *lateHeader) ReadFrom(r io.Reader) (int64, error) {
 		return to.ReadFrom(r)
 	}
 	return io.Copy(struct{ io.Writer }{l.ResponseWriter}, r)
-}
-
-var rangePattern = regexp.MustCompile(`^bytes=(\d*)-(\d*)$`)
-
-// byteRange reads a Range header of one range; several at once are ignored, as RFC
-// 9110 section 14.2 permits.
-func (c *call) byteRange(size int64) (offset, n int64, status int, err error) {
-	m := rangePattern.FindStringSubmatch(c.Header.Get("Range"))
-	if m == nil || m[1] == "" && m[2] == "" {
-		return 0, size, http.StatusOK, nil
-	}
-	from, errFrom := strconv.ParseInt(m[1], 10, 64)
-	to, errTo := strconv.ParseInt(m[2], 10, 64)
-	switch {
-	case m[1] == "": // the last so many bytes
-		from, to = max(0, size-to), size-1
-	case m[2] == "" || to >= size:
-		to = size - 1
-	}
-	if m[1] != "" && errFrom != nil || m[2] != "" && errTo != nil || from >= size || from > to {
-		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
-		return 0, 0, 0, problem.New(problem.Invalid, "RANGE_INVALID", "the range %q does not lie in the blob of %d bytes", c.Header.Get("Range"), size)
-	}
-	c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, size))
-	return from, to - from + 1, http.StatusPartialContent, nil
 }
 
 func (c *call) deleteBlob() error {

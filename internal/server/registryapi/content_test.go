@@ -2,7 +2,6 @@ package registryapi_test
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -129,7 +128,12 @@ func TestRanges(t *testing.T) {
 		{"bytes=-0", 416, "", "bytes */10"},
 		{"bytes=99999999999999999999-", 416, "", "bytes */10"},
 		{"bytes=-", 200, "0123456789", ""},
-		{"bytes=0-1,3-4", 200, "0123456789", ""},
+		{"bytes=0-99999999999999999999", 206, "0123456789", "bytes 0-9/10"},
+		{"bytes=-99999999999999999999", 206, "0123456789", "bytes 0-9/10"},
+		{"Bytes=3-5", 206, "345", "bytes 3-5/10"},
+		{"bytes= 3-5 ,", 206, "345", "bytes 3-5/10"},
+		{"bytes=", 200, "0123456789", ""},
+		{"bytes=3-5;", 200, "0123456789", ""},
 		{"lines=0-1", 200, "0123456789", ""},
 	} {
 		a := r.send("GET", path, "", "Range", test.span)
@@ -309,7 +313,7 @@ func TestContentMatrix(t *testing.T) {
 	for _, r := range routes {
 		for i := range roles {
 			a := people[i].send(r.method, r.path, "")
-			denied := a.Status == http.StatusForbidden
+			denied := deniedBy(a)
 			// What may be pulled may be looked at, and so may what metadata/read shows.
 			permits := roles[i].Permits(r.action) && (r.action != rbac.ActionPush || roles[i].Permits(rbac.ActionPull)) &&
 				(!strings.HasSuffix(r.path, "_purge") || roles[i].Permits(rbac.ActionMetadataRead)) ||
@@ -356,4 +360,41 @@ func TestPushIntoDeletedRegistry(t *testing.T) {
 	}
 	w.ARMOK(w.Admin, "PUT", w.Registry.String(), `{"location":"eastus","sku":{"name":"Basic"}}`)
 	equal(t, strings.TrimSpace(r.send("GET", "/v2/_catalog", "").Body), `{"repositories":[]}`)
+}
+
+// Builders keep a cache as an index of blobs; it is taken in both forms, again and again, and
+// refused with the name of what is not there.
+func TestIndexOfBlobs(t *testing.T) {
+	const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+	w := servertest.New(t)
+	r := of(w, "myregistry", w.Admin)
+	child := r.image(t, "cache", "v1", "layer")
+	r.blob(t, "cache", "settings")
+	r.blob(t, "other", "elsewhere")
+	entry := func(mediaType, content string) string {
+		return fmt.Sprintf(`{"mediaType":"%s","digest":"%s","size":%d}`, mediaType, digestOf(content), len(content))
+	}
+	layer := entry("application/vnd.oci.image.layer.v1.tar+gzip", "layer")
+	settings := entry("application/vnd.buildkit.cacheconfig.v0", "settings")
+	for _, form := range []string{indexType, dockerList} {
+		list := func(entries ...string) string {
+			return `{"schemaVersion":2,"mediaType":"` + form + `","manifests":[` + strings.Join(entries, ",") + `]}`
+		}
+		mixed := list(entry(imageType, child), settings)
+		for _, body := range []string{list(layer, settings), mixed, list(layer, layer), list()} {
+			for range 3 {
+				want(t, r.send("PUT", "/v2/cache/manifests/latest", body, "Content-Type", form), 201, "")
+			}
+			want(t, r.send("PUT", "/v2/cache/manifests/"+digestOf(body), body, "Content-Type", form), 201, "")
+			equal(t, r.send("GET", "/v2/cache/manifests/latest", "").Body, body)
+		}
+		for _, missing := range []string{"nowhere", "elsewhere"} {
+			bad := list(layer, entry("application/vnd.oci.image.layer.v1.tar", missing))
+			a := r.send("PUT", "/v2/cache/manifests/bad", bad, "Content-Type", form)
+			want(t, a, 400, "MANIFEST_UNKNOWN")
+			if !strings.Contains(a.Body, digestOf(missing)) {
+				t.Errorf("it does not say what is missing: %s", a.Body)
+			}
+		}
+	}
 }

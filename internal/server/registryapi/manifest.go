@@ -21,10 +21,13 @@ func (c *call) getManifest() error {
 	if err != nil {
 		return err
 	}
-	head := c.w.Header()
-	head.Set("Content-Type", m.MediaType)
+	head, etag := c.w.Header(), entityTag(m.Digest)
 	head.Set("Docker-Content-Digest", m.Digest.String())
-	head.Set("ETag", `"`+m.Digest.String()+`"`)
+	head.Set("ETag", etag)
+	if c.unchanged(etag) {
+		return c.notModified()
+	}
+	head.Set("Content-Type", m.MediaType)
 	head.Set("Content-Length", strconv.Itoa(len(m.Body)))
 	c.w.WriteHeader(http.StatusOK)
 	if c.Method != http.MethodHead {

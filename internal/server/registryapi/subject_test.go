@@ -314,7 +314,7 @@ func TestTokenRequests(t *testing.T) {
 		{"of the SDKs", "/oauth2/exchange?api-version=2021-07-01", exchange("service", r.host, "tenant", servertest.Tenant), 200, ""},
 		{"with a refresh token beside", "/oauth2/exchange", exchange("grant_type", "access_token_refresh_token", "refresh_token", "x"), 200, ""},
 		{"as a refresh token", "/oauth2/exchange", exchange("grant_type", "refresh_token", "refresh_token", "x"), 200, ""},
-		{"a refresh token alone", "/oauth2/exchange", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}, 501, "UNSUPPORTED"},
+		{"a refresh token alone", "/oauth2/exchange", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}, 405, "UNSUPPORTED"},
 		{"a password", "/oauth2/exchange", url.Values{"grant_type": {"password"}, "username": {string(w.Admin.ClientID)}, "password": {w.Admin.Secret}}, 200, ""},
 		{"a wrong password", "/oauth2/exchange", url.Values{"grant_type": {"password"}, "username": {string(w.Admin.ClientID)}, "password": {"x"}}, 401, "UNAUTHORIZED"},
 		{"no grant", "/oauth2/exchange", url.Values{}, 400, "UNSUPPORTED_GRANT_TYPE"},

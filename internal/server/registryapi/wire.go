@@ -3,7 +3,6 @@ package registryapi
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -43,44 +42,40 @@ type ociDetail struct {
 // fail renders an error. What is not a problem is ours: logged, and shown by its id.
 func (c *call) fail(err error) {
 	p := problem.From(err)
-	message := p.Message
 	if p.Kind.Ours() {
 		if c.Context().Err() != nil {
 			return // the client is gone
 		}
 		id := c.w.Header().Get("x-ms-request-id")
 		c.server.Log.Error("request failed", "id", id, "host", c.host, "method", c.Method, "path", c.URL.Path, "err", err)
-		p, message = c.ours(p, id)
+		p = c.ours(p, id)
 	}
-	out := ociError{Code: p.Code, Message: message}
+	status, p := c.status(p)
+	out := ociError{Code: p.Code, Message: p.Message}
 	if p.Target != "" || len(p.Hints) > 0 {
 		out.Detail = &ociDetail{Name: p.Target, Hints: p.Hints}
 	}
-	status := p.Kind.Status()
 	if p.Kind == problem.Unauthenticated && c.w.Header().Get("WWW-Authenticate") == "" && c.name != "" {
 		c.demand("")
-	}
-	if p.Code == "RANGE_INVALID" {
-		status = http.StatusRequestedRangeNotSatisfiable
 	}
 	_ = c.json(status, map[string][]ociError{"errors": {out}}) // always encodes
 }
 
 // ours is a fault of the server's as clients see it: a code of theirs, and no reason.
-func (c *call) ours(p *problem.Error, id string) (*problem.Error, string) {
+func (c *call) ours(p *problem.Error, id string) *problem.Error {
 	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Cache-Control", "ETag",
 		"Docker-Content-Digest"} {
 		c.w.Header().Del(name) // of what was to be sent instead, and may be kept for a year
 	}
 	switch p.Kind {
 	case problem.Full:
-		return &problem.Error{Kind: p.Kind, Code: "INSUFFICIENT_STORAGE"}, p.Message
+		return &problem.Error{Kind: p.Kind, Code: "INSUFFICIENT_STORAGE", Message: p.Message}
 	case problem.Away: // which docker and containerd take for a reason to try again
 		c.w.Header().Set("Retry-After", problem.RetryAfter)
-		return &problem.Error{Kind: p.Kind, Code: "UNAVAILABLE"}, p.Message
+		return &problem.Error{Kind: p.Kind, Code: "UNAVAILABLE", Message: p.Message}
 	}
-	return &problem.Error{Kind: problem.Internal, Code: "UNKNOWN"},
-		fmt.Sprintf("something went wrong on the server; its log has more under request %s", id)
+	return problem.New(problem.Internal, "UNKNOWN",
+		"something went wrong on the server; its log has more under request %s", id)
 }
 
 // Bounds of a page. The list of tags that OCI specifies is whole where maxPage allows it:

@@ -12,15 +12,19 @@ import (
 // Target implements registry.Store. On PostgreSQL all of it is asked for at once.
 func (s Registry) Target(ctx context.Context, name registry.Name, m registry.Manifest, tags []string) (t registry.Target, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		blobs, children := finder{digests: m.Blobs}, finder{digests: m.Children}
+		blobs, children, loose := finder{digests: m.Blobs}, finder{digests: m.Children}, finder{digests: m.Loose}
 		if err := blobs.ask(ctx, s, name, blobsAmong); err != nil {
 			return err
 		}
 		if err := children.ask(ctx, s, name, manifestsAmong); err != nil {
 			return err
 		}
+		if err := loose.ask(ctx, s, name, blobsAmong); err != nil {
+			return err
+		}
 		t, err = s.switches(ctx, name, m.Digest, tags)
-		t.MissingBlob, t.MissingChild = blobs.missing(), children.missing()
+		t.MissingBlob = blobs.missing()
+		t.Loose, t.MissingChild = children.instead(loose)
 		return err
 	})
 	return t, err
@@ -91,6 +95,20 @@ func (f *finder) missing() digest.Digest {
 		}
 	}
 	return ""
+}
+
+// instead returns those that only the other finder has found, and the first that neither has.
+func (f *finder) instead(other finder) (there []digest.Digest, missing digest.Digest) {
+	for _, d := range f.digests {
+		switch {
+		case f.found[d]:
+		case other.found[d]:
+			there = append(there, d)
+		case missing == "":
+			missing = d
+		}
+	}
+	return there, missing
 }
 
 // texts are arguments.
