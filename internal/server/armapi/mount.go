@@ -7,7 +7,6 @@ import (
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/arm"
-	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 )
 
@@ -22,6 +21,9 @@ type Options struct {
 	KeepNulls bool
 	// Actions is what rbac actions on the type begin with, where it is not the type.
 	Actions string
+	// Leaving reports whether a resource that was deleted is still on its way out: a DELETE
+	// then answers 202, and tells where clients see when it is gone. Nil: nothing lingers.
+	Leaving func(ctx context.Context, id arm.ID) (bool, error)
 }
 
 // Mount serves a resource type with its provider.
@@ -163,35 +165,4 @@ func (m mounted[P]) mayAssign(ctx context.Context, c *Call, change *arm.Identity
 		}
 	}
 	return nil
-}
-
-func (m mounted[P]) delete(ctx context.Context, c *Call) (answer, error) {
-	existed := false
-	err := m.server.Documents.InTx(ctx, func(ctx context.Context) error {
-		if err := m.mayDelete(ctx, c); err != nil {
-			return err
-		}
-		var err error
-		existed, err = m.provider.Delete(ctx, c.ID)
-		return err
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	if !existed {
-		return answer{status: http.StatusNoContent}, nil
-	}
-	return answer{status: http.StatusOK}, nil
-}
-
-func (m mounted[P]) mayDelete(ctx context.Context, c *Call) error {
-	want := c.Request.Header.Get("If-Match")
-	if want == "" {
-		return nil
-	}
-	res, err := m.provider.Get(ctx, c.ID)
-	if problem.Is(err, problem.NotFound) || err == nil && want != "*" && want != res.ETag {
-		return resource.ErrPrecondition()
-	}
-	return err
 }

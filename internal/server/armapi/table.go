@@ -82,7 +82,8 @@ func (s *Server) MountAll(services Services) {
 	Mount(s, taskrun.Kind, services.TaskRuns, Options{OldestVersion: "2019-06-01"})
 	Action(s, taskrun.Kind, "listDetails", h.taskRunDetails)
 
-	Mount(s, pool.Kind, services.Pools, Options{OldestVersion: "2019-06-01"})
+	Mount(s, pool.Kind, services.Pools, Options{OldestVersion: "2019-06-01", Leaving: services.Pools.Leaving})
+	Reading(s, pool.Kind, deletion, s.deletionOf(services.Pools.Leaving))
 	Action(s, pool.Kind, "listQueueStatus", h.queueStatus)
 }
 
@@ -140,8 +141,12 @@ func (h handlers) importImage(ctx context.Context, c *Call) (any, error) {
 // some clients wait for 30 s between two looks.
 const retryAfter = "1"
 
+// operationVersion is the api-version in the URLs under which clients look for the end of
+// what goes on.
+const operationVersion = "2023-07-01"
+
 func (s *Server) accepted(operation string) answer {
-	url := s.Endpoints.Management + "/subscriptions/" + s.Subscription + "/providers/Microsoft.ContainerRegistry/operations/" + operation + "?api-version=2023-07-01"
+	url := s.Endpoints.Management + "/subscriptions/" + s.Subscription + "/providers/Microsoft.ContainerRegistry/operations/" + operation + "?api-version=" + operationVersion
 	return answer{status: http.StatusAccepted, header: http.Header{"Location": {url}, "Azure-Asyncoperation": {url + "&form=status"}, "Retry-After": {retryAfter}}}
 }
 
