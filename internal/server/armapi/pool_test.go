@@ -30,6 +30,10 @@ func TestRunInPool(t *testing.T) {
 	if why, _ := queued.At("properties", "runErrorMessage").(string); why != "waiting: the agent pool 'mypool' has no agent for linux/amd64" {
 		t.Errorf("the run waits with %q", why)
 	}
+	log := w.ARMOK(w.Admin, http.MethodPost, run+"/listLogSasUrl", "").At("logLink").(string)
+	if a := w.Do(servertest.Request{Method: http.MethodGet, URL: log}); !strings.Contains(a.Body, "the agent pool 'mypool' has no agent") {
+		t.Errorf("the log says %d %q", a.Status, a.Body)
+	}
 	if n := w.ARMOK(w.Admin, http.MethodPost, path+"/listQueueStatus", "").At("count"); n != 1.0 {
 		t.Errorf("%v runs wait", n)
 	}
