@@ -110,7 +110,9 @@ func TestRecord(t *testing.T) {
 		need(t, azProgram)
 		stock.record(t)
 	})
-	t.Run("newest", func(t *testing.T) { startNewest(t).record(t) })
+	t.Run("newest", func(t *testing.T) {
+		startNewest(t).record(t)
+	})
 }
 
 func (c azClient) record(t *testing.T) {

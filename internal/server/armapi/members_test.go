@@ -115,6 +115,7 @@ func TestAbsentServices(t *testing.T) {
 		{"GET", w.Group.String() + "/providers/Microsoft.Network/virtualNetworks", "'Microsoft.Network/virtualNetworks'", 501},
 		{"GET", w.Group.String() + "/providers/Microsoft.Network/virtualNetworks/v/subnets/s", "'Microsoft.Network/virtualNetworks/subnets'", 501},
 		{"GET", s + "/providers/Microsoft.KeyVault/vaults", "'Microsoft.KeyVault/vaults'", 501},
+		{"GET", s + "/providers/Microsoft.Features/providers/Microsoft.ContainerRegistry/features", "'Microsoft.Features/features'", 501},
 		{"GET", s + "/providers/Microsoft.Network", "'Microsoft.Network/*'", 501},
 		{"GET", "/providers/Microsoft.Management/managementGroups", "'Microsoft.Management/managementGroups'", 501},
 		{"POST", s + "/moveResources", "'moveResources' on 'Microsoft.Resources/subscriptions'", 501},

@@ -272,17 +272,21 @@ func (s *Server) target(segments []string, method string) (target, error) {
 // /…/registries/R/providers/Microsoft.Insights/diagnosticSettings/D that of the settings.
 // The types of this kind that are there have routes of their own.
 func extension(segments []string) (arm.Kind, bool) {
-	at := slices.IndexFunc(segments, isProviders)
+	first := slices.IndexFunc(segments, isProviders)
+	at := first
 	switch {
-	case at == 2 || at == 4: // of a subscription or a group
-		at = nested(segments, at+2)
-	case at != 0:
+	case first == 2 || first == 4: // of a subscription or a group
+		at = nested(segments, first+2)
+	case first != 0:
 		return arm.Kind{}, false
 	}
 	if at < 0 || at+2 >= len(segments) {
 		return arm.Kind{}, false
 	}
 	k := arm.Kind{Namespace: segments[at+1]}
+	if at == first+2 { // Microsoft.Features tells of other services: its own name counts
+		k.Namespace = segments[first+1]
+	}
 	for i := at + 2; i < len(segments); i += 2 {
 		k.Types = append(k.Types, segments[i])
 	}
