@@ -99,6 +99,16 @@ type IdentityChange struct {
 	Remove []string
 }
 
+// Wire is an identity block as requests have it, echoes of answers included.
+func (c *IdentityChange) Wire() any {
+	return struct {
+		PrincipalID any                     `json:"principalId"`
+		TenantID    any                     `json:"tenantId"`
+		Type        string                  `json:"type"`
+		User        map[string]UserIdentity `json:"userAssignedIdentities"`
+	}{}
+}
+
 // Silent reports whether a block, which may be missing, says nothing.
 func (c *IdentityChange) Silent() bool {
 	return c == nil || !c.None && !c.System && !c.Users && len(c.Assign)+len(c.Remove) == 0

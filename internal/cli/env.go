@@ -159,6 +159,9 @@ func (m *machine) prepareAz(w io.Writer) error {
 	if err := m.writeCloud(cloud); err != nil {
 		return err
 	}
+	if strings.Contains(m.server.Suffix(), ":") {
+		fmt.Fprint(w, portNote)
+	}
 	fmt.Fprintf(w, "export REQUESTS_CA_BUNDLE=%[1]s\nexport SSL_CERT_FILE=%[1]s\n", quote(bundle))
 	fmt.Fprintf(w, "az cloud register --name Acrux --cloud-config %[1]s 2>/dev/null || az cloud update --name Acrux --cloud-config %[1]s\naz cloud set --name Acrux\n", quote("@"+cloud))
 	if m.admin.Secret != "" {
@@ -166,6 +169,10 @@ func (m *machine) prepareAz(w io.Writer) error {
 	}
 	return nil
 }
+
+// portNote tells who reads the output what a port costs. To a shell it is a comment.
+const portNote = "# 'az acr check-health' of the Azure CLI takes a login server for a host without a port, and fails:\n" +
+	"# 'listen: 127.0.0.1:443' in the configuration of the server is the way. 'acrux acr check-health' passes as it is.\n"
 
 func (m *machine) writeBundle(file string) error {
 	own, err := os.ReadFile(m.server.CABundle)

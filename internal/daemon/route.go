@@ -64,6 +64,7 @@ func (s *Server) route(p parts) error {
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID, Reserve: s.reserve})
 	s.router.Below("blob."+pub.Domain, p.storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)
+	s.router.Below("vault."+pub.Domain, edge.Absent("Key vaults"))
 	for _, alias := range s.config.LoginServerAliases.names() {
 		s.router.Host(alias, registryHost)
 	}

@@ -56,11 +56,7 @@ func TestTutorialWithAzureCLI(t *testing.T) {
 	t.Parallel()
 	need(t, azProgram)
 	socket := startAz(t)
-	var files []string
-	for _, name := range []string{"tutorial-user-assigned", "tutorial-system-assigned", "refusals"} {
-		files = append(files, "../script/testdata/"+name+".txt")
-	}
-	testscript.Run(t, testscript.Params{Files: files, RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Files: tutorials(), RequireExplicitExec: true, Cmds: commands(), Setup: func(env *testscript.Env) error {
 		t := env.T().(testing.TB)
 		w := newWorld(t)
 		s := w.serve(t, fixture.Aliases("myResourceGroup", "mybaseregistry"))
@@ -68,6 +64,13 @@ func TestTutorialWithAzureCLI(t *testing.T) {
 		env.Setenv(azSocket, socket)
 		return useAz(env, s, signIn(t, s))
 	}})
+}
+
+func tutorials() (files []string) {
+	for _, name := range []string{"tutorial-user-assigned", "tutorial-system-assigned", "refusals"} {
+		files = append(files, "../script/testdata/"+name+".txt")
+	}
+	return files
 }
 
 // runScripts runs the scripts of a folder against one server, signed in once.
@@ -141,12 +144,19 @@ func useAz(env *testscript.Env, s *fixture.Server, signedIn string) error {
 }
 
 // signIn does what the README says, and returns the Azure CLI's folder.
-func signIn(t testing.TB, s *fixture.Server) string {
+func signIn(t testing.TB, s *fixture.Server) string { return stock.signIn(t, s) }
+
+// signIn is signIn with one of several Azure CLIs.
+func (c azClient) signIn(t testing.TB, s *fixture.Server) string {
 	t.Helper()
 	dir := t.TempDir()
-	check(t, emptyConfig(dir))
+	check(t, c.emptyConfig(dir))
 	recipe := exec.Command("bash", "-ec", `eval "$(acrux env --data "$DATA" --az)"`)
 	recipe.Env = append(append(os.Environ(), azEnviron()...), "DATA="+s.Data, "AZURE_CONFIG_DIR="+dir)
+	recipe.Dir = dir
+	if c.socket != "" {
+		recipe.Env = append(recipe.Env, azSocket+"="+c.socket)
+	}
 	if out, err := recipe.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

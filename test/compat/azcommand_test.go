@@ -65,9 +65,16 @@ var azServer string
 // startAz runs the process that runs commands, and returns its socket.
 func startAz(t testing.TB) string {
 	t.Helper()
+	cmd := exec.Command("/usr/bin/python3", "-c", azServer)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	return serveAz(t, cmd)
+}
+
+// serveAz runs the command of a process that runs commands, and returns its socket.
+func serveAz(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "az")
-	cmd := exec.Command("/usr/bin/python3", "-c", azServer, socket)
-	cmd.Env, cmd.Stderr = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), os.Stderr
+	cmd.Args, cmd.Stderr = append(cmd.Args, socket), os.Stderr
 	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
 	check(t, cmd.Start())
 	t.Cleanup(func() {
@@ -86,13 +93,22 @@ func azEnviron() []string {
 	return []string{"AZURE_CORE_COLLECT_TELEMETRY=false", "AZURE_CORE_SURVEY_MESSAGE=false", "AZURE_CORE_ERROR_RECOMMENDATION=off", "AZ_INSTALLER=DEB", "PYTHONDONTWRITEBYTECODE=1", "LC_ALL=C.UTF-8"}
 }
 
+// azClient is an Azure CLI: its release and, if it is not started anew for each command, the
+// socket of what runs its commands.
+type azClient struct{ release, socket string }
+
+// stock is that of the machine.
+var stock = azClient{release: azRelease}
+
 // emptyConfig makes a folder for the Azure CLI that only keeps it from asking whether
 // there is a newer release.
-func emptyConfig(dir string) error {
+func emptyConfig(dir string) error { return stock.emptyConfig(dir) }
+
+func (c azClient) emptyConfig(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "versionCheck.json"), []byte(`{"versions": {"core": {"local": "`+azRelease+`"}}, "update_time": ""}`), 0o644)
+	return os.WriteFile(filepath.Join(dir, "versionCheck.json"), []byte(`{"versions": {"core": {"local": "`+c.release+`"}}, "update_time": ""}`), 0o644)
 }
 
 // runAz is the command az of the scripts. It shows what the Azure CLI writes with lines

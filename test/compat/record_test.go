@@ -15,8 +15,10 @@ import (
 
 var record = flag.Bool("record", false, "record what the Azure CLI sends, for the replay in internal/server/servertest")
 
-// recording is where the requests go, named by the client's release.
-const recording = "../../internal/server/servertest/testdata/az-" + azRelease + ".jsonl"
+// recording is where the requests of a release go.
+func recording(release string) string {
+	return "../../internal/server/servertest/testdata/az-" + release + ".jsonl"
+}
 
 // everyday are commands whose requests are recorded. {G} is the ID of the group,
 // {principalId} and {appId} are the last that an answer had. None of them makes the server
@@ -99,14 +101,25 @@ type exchange struct {
 	Answer  json.RawMessage `json:"answer,omitempty"`
 }
 
-// TestRecord writes the recording anew: go test -run TestRecord -record.
+// TestRecord writes the recordings anew: go test -run TestRecord -record.
 func TestRecord(t *testing.T) {
 	if !*record {
 		t.Skip("it only records, with -record")
 	}
-	need(t, azProgram)
+	t.Run("stock", func(t *testing.T) {
+		need(t, azProgram)
+		stock.record(t)
+	})
+	t.Run("newest", func(t *testing.T) {
+		startNewest(t).record(t)
+	})
+}
+
+func (c azClient) record(t *testing.T) {
+	t.Helper()
 	s := newWorld(t).serve(t, "")
-	config := signIn(t, s)
+	config := c.signIn(t, s)
+	program := must[string](t)(exec.LookPath("az"))
 	group := "/subscriptions/" + s.Published.SubscriptionID + "/resourceGroups/recorded"
 	var all []exchange
 	known := map[string]string{"G": group}
@@ -117,8 +130,9 @@ func TestRecord(t *testing.T) {
 				args[i] = strings.ReplaceAll(strings.ReplaceAll(args[i], "~", " "), "{"+name+"}", value)
 			}
 		}
-		cmd := exec.Command(azProgram, append(args, "--debug", "--output", "none")...)
+		cmd := exec.Command(program, append(args, "--debug", "--output", "none")...)
 		cmd.Env = append(append(os.Environ(), azEnviron()...), "AZURE_CONFIG_DIR="+config, "REQUESTS_CA_BUNDLE="+s.Published.CABundle, "SSL_CERT_FILE="+s.Published.CABundle)
+		cmd.Dir, cmd.Env = config, append(cmd.Env, azSocket+"="+c.socket)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("az %s: %v: %s", line, err, out)
@@ -148,7 +162,7 @@ func TestRecord(t *testing.T) {
 		e.Answer = withoutSecrets(t, e.Answer)
 		check(t, encoder.Encode(e))
 	}
-	check(t, os.WriteFile(recording, text.Bytes(), 0o644))
+	check(t, os.WriteFile(recording(c.release), text.Bytes(), 0o644))
 	t.Logf("%d requests", len(all))
 }
 

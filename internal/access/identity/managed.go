@@ -1,9 +1,11 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/arm"
@@ -19,6 +21,34 @@ type Properties struct {
 	TenantID    string   `json:"tenantId"`
 	PrincipalID ObjectID `json:"principalId"`
 	ClientID    ClientID `json:"clientId"`
+
+	// What newer api-versions have beside these; there is no isolation and no restriction.
+	IsolationScope string        `json:"isolationScope,omitempty"`
+	Restrictions   *Restrictions `json:"assignmentRestrictions,omitempty"`
+}
+
+// Restrictions say to resources of which providers an identity may be assigned.
+type Restrictions struct {
+	Providers []string `json:"providers"`
+}
+
+// anywhere is the isolation scope of an identity that may be assigned wherever there is a
+// right to.
+const anywhere = "None"
+
+// check refuses what would bind an identity: nothing here would hold to it.
+func (p Properties) check() error {
+	refuse := func(member string) error {
+		return problem.New(problem.Unsupported, "NotImplemented",
+			"The property '%s' of an identity is not available in this version of Acrux.", member).On("properties." + member)
+	}
+	switch {
+	case p.IsolationScope != "" && !strings.EqualFold(p.IsolationScope, anywhere):
+		return refuse("isolationScope")
+	case p.Restrictions != nil && len(p.Restrictions.Providers) > 0:
+		return refuse("assignmentRestrictions")
+	}
+	return nil
 }
 
 // Managed serves user-assigned identities and keeps the identity blocks of other
@@ -39,13 +69,19 @@ func (m *Managed) Put(ctx context.Context, put resource.Put[Properties]) (arm.Re
 	if err := checkName(put.ID.Name()); err != nil {
 		return arm.Resource[Properties]{}, false, err
 	}
+	if err := put.Properties.check(); err != nil {
+		return arm.Resource[Properties]{}, false, err
+	}
 	return m.PutResource(ctx, put, func(ctx context.Context, old, res *arm.Resource[Properties]) error {
 		if old != nil {
+			given := res.Properties.IsolationScope
 			res.Properties = old.Properties
+			res.Properties.IsolationScope = cmp.Or(given, old.Properties.IsolationScope)
 			return nil
 		}
 		p, err := m.Directory.NewManaged(ctx, res.ID.Name(), res.ID.String(), put.Now)
-		res.Properties = Properties{TenantID: m.Directory.TenantID, PrincipalID: p.ObjectID, ClientID: p.ClientID}
+		res.Properties = Properties{TenantID: m.Directory.TenantID, PrincipalID: p.ObjectID, ClientID: p.ClientID,
+			IsolationScope: res.Properties.IsolationScope}
 		return err
 	})
 }

@@ -195,14 +195,26 @@ func (s *Server) putAssignment(ctx context.Context, c *Call, scope arm.ID, name 
 	return answer{status: http.StatusCreated, body: s.assignmentBody(a)}, err
 }
 
+// assignmentEcho are properties of assignments that only the server sets.
+type assignmentEcho struct {
+	Scope     any `json:"scope"`
+	CreatedOn any `json:"createdOn"`
+	UpdatedOn any `json:"updatedOn"`
+	CreatedBy any `json:"createdBy"`
+	UpdatedBy any `json:"updatedBy"`
+}
+
 func (s *Server) readAssignment(ctx context.Context, c *Call, scope arm.ID, name string) (a rbac.Assignment, err error) {
 	var body struct {
+		echo
 		Properties struct {
 			RoleDefinitionID string `json:"roleDefinitionId"`
 			PrincipalID      string `json:"principalId"`
 			PrincipalType    string `json:"principalType"`
 			Condition        string `json:"condition"`
+			ConditionVersion string `json:"conditionVersion"`
 			Description      string `json:"description"`
+			assignmentEcho
 		} `json:"properties"`
 	}
 	if err := c.Decode(&body); err != nil {

@@ -22,11 +22,14 @@ type Options struct {
 	KeepNulls bool
 	// Actions is what rbac actions on the type begin with, where it is not the type.
 	Actions string
+	// Leaving reports whether a resource that was deleted is still on its way out: a DELETE
+	// then answers 202, and tells where clients see when it is gone. Nil: nothing lingers.
+	Leaving func(ctx context.Context, id arm.ID) (bool, error)
 }
 
 // Mount serves a resource type with its provider.
 func Mount[P any](s *Server, k arm.Kind, provider resource.Provider[P], opts Options) {
-	m := mounted[P]{provider: provider, opts: opts, server: s}
+	m := mounted[P]{kind: k, provider: provider, opts: opts, server: s}
 	s.add(&kind{Kind: k, prefix: opts.Actions, oldest: opts.OldestVersion, tagged: true, actions: map[string]action{},
 		get: m.get, list: m.list, put: m.put, patch: m.patch, delete: m.delete})
 }
@@ -34,6 +37,19 @@ func Mount[P any](s *Server, k arm.Kind, provider resource.Provider[P], opts Opt
 // Action adds an action, a POST below a resource, to a mounted type.
 func Action(s *Server, k arm.Kind, name string, fn func(ctx context.Context, c *Call) (any, error)) {
 	s.kinds[k.Key()].actions[strings.ToLower(name)] = action{name: name, method: http.MethodPost, fn: fn}
+}
+
+// bare is for an action that takes nothing but its name: a body that asks for something is
+// refused.
+func bare(fn func(context.Context, *Call) (any, error)) func(context.Context, *Call) (any, error) {
+	return func(ctx context.Context, c *Call) (any, error) {
+		if len(c.body) > 0 {
+			if err := checkMembers(c.body, struct{}{}); err != nil {
+				return nil, err
+			}
+		}
+		return fn(ctx, c)
+	}
 }
 
 // Reading adds an action that is a GET, as a few of Azure's are.
@@ -54,6 +70,7 @@ func (s *Server) add(k *kind) {
 
 // mounted adapts a typed provider to requests.
 type mounted[P any] struct {
+	kind     arm.Kind
 	provider resource.Provider[P]
 	opts     Options
 	server   *Server
@@ -93,11 +110,44 @@ type request[P any] struct {
 	SKU        *arm.SKU            `json:"sku"`
 	Identity   *arm.IdentityChange `json:"identity"`
 	Properties P                   `json:"properties"`
+	echo
+}
+
+// echo are members that only answers have and that clients send back. What they may say in
+// a PUT is checked by matches, and in a PATCH by unheeded.
+type echo struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	ETag       any    `json:"etag"`
+	SystemData any    `json:"systemData"`
+}
+
+// matches refuses a body that is about another resource than the path.
+func (e echo) matches(k arm.Kind, id arm.ID) error {
+	given, err := arm.ParseID(e.ID)
+	switch {
+	case e.ID != "" && (err != nil || !given.Equal(id)):
+		return mismatch("id", e.ID)
+	case e.Name != "" && !strings.EqualFold(e.Name, id.Name()):
+		return mismatch("name", e.Name)
+	case e.Type != "" && !strings.EqualFold(e.Type, k.String()):
+		return mismatch("type", e.Type)
+	}
+	return nil
+}
+
+func mismatch(member, value string) error {
+	return problem.New(problem.Invalid, "InvalidRequestContent",
+		"The member '%s' of the request is '%.300s', which is not that of the resource in the URL.", member, value).On(member)
 }
 
 func (m mounted[P]) put(ctx context.Context, c *Call) (answer, error) {
 	var req request[P]
 	if err := c.Decode(&req); err != nil {
+		return answer{}, err
+	}
+	if err := req.matches(m.kind, c.ID); err != nil {
 		return answer{}, err
 	}
 	head := c.Request.Header
@@ -163,35 +213,4 @@ func (m mounted[P]) mayAssign(ctx context.Context, c *Call, change *arm.Identity
 		}
 	}
 	return nil
-}
-
-func (m mounted[P]) delete(ctx context.Context, c *Call) (answer, error) {
-	existed := false
-	err := m.server.Documents.InTx(ctx, func(ctx context.Context) error {
-		if err := m.mayDelete(ctx, c); err != nil {
-			return err
-		}
-		var err error
-		existed, err = m.provider.Delete(ctx, c.ID)
-		return err
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	if !existed {
-		return answer{status: http.StatusNoContent}, nil
-	}
-	return answer{status: http.StatusOK}, nil
-}
-
-func (m mounted[P]) mayDelete(ctx context.Context, c *Call) error {
-	want := c.Request.Header.Get("If-Match")
-	if want == "" {
-		return nil
-	}
-	res, err := m.provider.Get(ctx, c.ID)
-	if problem.Is(err, problem.NotFound) || err == nil && want != "*" && want != res.ETag {
-		return resource.ErrPrecondition()
-	}
-	return err
 }

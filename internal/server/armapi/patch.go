@@ -27,7 +27,7 @@ const patchTries = 5
 // patch is GET, merge, PUT under the read ETag: there is one way to write.
 func (m mounted[P]) patch(ctx context.Context, c *Call) (answer, error) {
 	var req change
-	if err := c.Decode(&req); err != nil {
+	if err := c.parse(&req); err != nil {
 		return answer{}, err
 	}
 	want := c.Request.Header.Get("If-Match")
@@ -50,7 +50,7 @@ func (m mounted[P]) patchOnce(ctx context.Context, c *Call, change change, want 
 	if err := unheeded(c.body, old, envelope...); err != nil {
 		return answer{}, err
 	}
-	if err := unknown[P](change.Properties); err != nil {
+	if err := checkMembers(c.body, request[P]{}); err != nil {
 		return answer{}, err
 	}
 	req := request[P]{Location: old.Location, Tags: old.Tags, SKU: old.SKU, Identity: mergeIdentity(old.Identity, change.Identity)}

@@ -30,6 +30,10 @@ func TestRunInPool(t *testing.T) {
 	if why, _ := queued.At("properties", "runErrorMessage").(string); why != "waiting: the agent pool 'mypool' has no agent for linux/amd64" {
 		t.Errorf("the run waits with %q", why)
 	}
+	log := w.ARMOK(w.Admin, http.MethodPost, run+"/listLogSasUrl", "").At("logLink").(string)
+	if a := w.Do(servertest.Request{Method: http.MethodGet, URL: log}); !strings.Contains(a.Body, "the agent pool 'mypool' has no agent") {
+		t.Errorf("the log says %d %q", a.Status, a.Body)
+	}
 	if n := w.ARMOK(w.Admin, http.MethodPost, path+"/listQueueStatus", "").At("count"); n != 1.0 {
 		t.Errorf("%v runs wait", n)
 	}
@@ -60,7 +64,17 @@ func TestDeletePool(t *testing.T) {
 	const body = `{"location":"eastus","properties":{"count":1}}`
 	w.ARMOK(w.Admin, http.MethodPut, path, body)
 	run, _ := w.ARMOK(w.Admin, http.MethodPost, w.Registry.String()+"/scheduleRun", quickRun("MyPool")).At("id").(string)
-	w.ARMOK(w.Admin, http.MethodDelete, path, "")
+	going := w.ARM(w.Admin, http.MethodDelete, path, "")
+	link := strings.TrimPrefix(going.Header.Get("Location"), w.URL("management"))
+	if going.Status != http.StatusAccepted || going.Header.Get("Retry-After") != "1" || link == "" {
+		t.Fatalf("deleting it answers %d %v", going.Status, going.Header)
+	}
+	if again := w.ARM(w.Admin, http.MethodDelete, path, ""); again.Status != http.StatusAccepted {
+		t.Errorf("deleting what is being deleted answers %d %s", again.Status, again.Body)
+	}
+	if a := w.ARM(w.Admin, http.MethodGet, link, ""); a.Status != http.StatusAccepted || a.Header.Get("Location") == "" {
+		t.Errorf("the deletion is at %d %s", a.Status, a.Body)
+	}
 	if got := w.ARMOK(w.Admin, http.MethodGet, path, "").At("properties", "provisioningState"); got != "Deleting" {
 		t.Errorf("the pool is %v", got)
 	}
@@ -76,11 +90,14 @@ func TestDeletePool(t *testing.T) {
 		}
 	}
 	deadline := time.Now().Add(time.Minute)
-	for w.ARM(w.Admin, http.MethodGet, path, "").Status != http.StatusNotFound {
+	for w.ARM(w.Admin, http.MethodGet, link, "").Status != http.StatusNoContent {
 		if time.Now().After(deadline) {
 			t.Fatal("the pool does not go")
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+	if a := w.ARM(w.Admin, http.MethodGet, path, ""); a.Status != http.StatusNotFound {
+		t.Errorf("the deletion has ended, and the pool answers %d %s", a.Status, a.Body)
 	}
 	if list := w.ARMOK(w.Admin, http.MethodGet, w.Registry.String()+"/agentPools", "").At("value"); len(list.([]any)) != 0 {
 		t.Errorf("the pools are %v", list)

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -227,11 +228,14 @@ type target struct {
 
 func (s *Server) target(segments []string, method string) (target, error) {
 	path := strings.Join(segments, "/")
+	if k, ok := extension(segments); ok {
+		return target{}, unknownType(k)
+	}
 	if id, err := arm.ParseID(path); err == nil && id.Namespace != "" {
-		if id.Group == "" {
-			return target{}, notRouted(path) // there are no resources outside of groups
-		}
 		k, err := s.kind(id.Kind())
+		if id.Group == "" && err == nil {
+			err = notRouted(path) // there are no resources outside of groups
+		}
 		return target{id: id, kind: k}, err
 	}
 	if len(segments) < 2 {
@@ -254,10 +258,52 @@ func (s *Server) target(segments []string, method string) (target, error) {
 		}
 		return target{id: id, kind: k, action: last}, err
 	}
-	if scope, err := arm.ParseID(strings.Join(above, "/")); err == nil && scope.Group != "" && method == http.MethodPost {
-		return target{}, noOperation(last, groupKind)
+	scope, err := arm.ParseID(strings.Join(above, "/"))
+	switch {
+	case err != nil || method != http.MethodPost || scope.IsRoot():
+		return target{}, notRouted(path)
+	case scope.Group == "":
+		return target{}, noOperation(last, arm.NewKind("Microsoft.Resources/subscriptions"))
 	}
-	return target{}, notRouted(path)
+	return target{}, noOperation(last, groupKind)
+}
+
+// extension is the type of what hangs on another resource or on the tenant: of
+// /…/registries/R/providers/Microsoft.Insights/diagnosticSettings/D that of the settings.
+// The types of this kind that are there have routes of their own.
+func extension(segments []string) (arm.Kind, bool) {
+	first := slices.IndexFunc(segments, isProviders)
+	at := first
+	switch {
+	case first == 2 || first == 4: // of a subscription or a group
+		at = nested(segments, first+2)
+	case first != 0:
+		return arm.Kind{}, false
+	}
+	if at < 0 || at+2 >= len(segments) {
+		return arm.Kind{}, false
+	}
+	k := arm.Kind{Namespace: segments[at+1]}
+	if at == first+2 { // Microsoft.Features tells of other services: its own name counts
+		k.Namespace = segments[first+1]
+	}
+	for i := at + 2; i < len(segments); i += 2 {
+		k.Types = append(k.Types, segments[i])
+	}
+	return k, true
+}
+
+func isProviders(segment string) bool { return strings.EqualFold(segment, "providers") }
+
+// nested is the place of the next "providers" among the types that begin at a place: a
+// resource may have that name. It is -1 if there is none.
+func nested(segments []string, from int) int {
+	for i := from; i < len(segments); i += 2 {
+		if isProviders(segments[i]) {
+			return i
+		}
+	}
+	return -1
 }
 
 // splitList reads the path in front of the last segment: a resource, or a scope
@@ -283,13 +329,18 @@ func (s *Server) kind(k arm.Kind) (*kind, error) {
 }
 
 func unknownType(k arm.Kind) error {
-	for _, known := range servedNamespaces {
-		if strings.EqualFold(known, k.Namespace) {
-			return problem.New(problem.Unsupported, "NotImplemented", "The resource type '%s' is not available in this version of Acrux.", k)
-		}
+	if len(k.Types) == 0 {
+		k.Types = []string{"*"}
+	}
+	if len(k.Namespace) > len(azure) && strings.EqualFold(k.Namespace[:len(azure)], azure) {
+		return problem.New(problem.Unsupported, "NotImplemented", "The resource type '%s' is not available in this version of Acrux.", k)
 	}
 	return problem.New(problem.NotFound, "InvalidResourceNamespace", "The resource namespace '%s' is not served here.", k.Namespace)
 }
+
+// azure begins the names of Azure's own services. Those that are not there are refused as
+// what is missing here; what nobody has is not found.
+const azure = "Microsoft."
 
 // servedNamespaces are those whose further types are known and not done yet.
 var servedNamespaces = []string{"Microsoft.ContainerRegistry", "Microsoft.ManagedIdentity", "Microsoft.Resources", "Microsoft.KeyVault", "Microsoft.Authorization"}

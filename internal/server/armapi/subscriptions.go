@@ -197,7 +197,7 @@ func (s *Server) provider(namespace string) serveFunc {
 				return answer{status: http.StatusOK, body: s.providerBody(served)}, nil
 			}
 		}
-		return answer{}, problem.New(problem.NotFound, "InvalidResourceNamespace", "The resource namespace '%s' is invalid.", namespace)
+		return answer{}, unknownType(arm.Kind{Namespace: namespace})
 	}
 }
 

@@ -54,36 +54,37 @@ func (s *Server) MountAll(services Services) {
 	Mount(s, tenant.Groups, services.Groups, Options{OldestVersion: "2014-01-01", Actions: "Microsoft.Resources/subscriptions/resourceGroups"})
 
 	Mount(s, identity.UserAssigned, services.Identities, Options{OldestVersion: "2015-08-31"})
-	Action(s, identity.UserAssigned, "listAssociatedResources", h.associated)
+	Action(s, identity.UserAssigned, "listAssociatedResources", bare(h.associated))
 	Mount(s, identity.FederatedCredential, services.Federated, Options{OldestVersion: "2018-11-30"})
 
 	Mount(s, registry.Kind, services.Registries, Options{OldestVersion: "2017-03-01", KeepNulls: true})
 	Action(s, registry.Kind, "importImage", h.importImage)
-	Action(s, registry.Kind, "listCredentials", h.credentials)
+	Action(s, registry.Kind, "listCredentials", bare(h.credentials))
 	Action(s, registry.Kind, "regenerateCredential", h.regenerateCredential)
 	Reading(s, registry.Kind, "listUsages", h.usages)
 	Action(s, registry.Kind, "generateCredentials", h.generateCredentials)
 	Mount(s, repotoken.MapKind, services.ScopeMaps, Options{OldestVersion: "2019-05-01", KeepNulls: true})
 	Mount(s, repotoken.Kind, services.Tokens, Options{OldestVersion: "2019-05-01", KeepNulls: true})
 	Action(s, registry.Kind, "scheduleRun", h.scheduleRun)
-	Action(s, registry.Kind, "listBuildSourceUploadUrl", h.uploadURL)
+	Action(s, registry.Kind, "listBuildSourceUploadUrl", bare(h.uploadURL))
 	for _, typ := range []string{"replications", "privateEndpointConnections", "cacheRules", "credentialSets"} {
 		s.empty(arm.NewKind(registry.Kind.String()+"/"+typ), "2017-03-01")
 	}
 
 	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
-	Action(s, task.Kind, "listDetails", h.taskDetails)
+	Action(s, task.Kind, "listDetails", bare(h.taskDetails))
 	Action(s, task.Kind, "getIdentityToken", h.taskToken)
 
 	s.add(&kind{Kind: run.Kind, oldest: "2018-02-01", actions: map[string]action{}, get: h.run, list: h.runs, patch: h.patchRun})
-	Action(s, run.Kind, "cancel", h.cancelRun)
-	Action(s, run.Kind, "listLogSasUrl", h.logURL)
+	Action(s, run.Kind, "cancel", bare(h.cancelRun))
+	Action(s, run.Kind, "listLogSasUrl", bare(h.logURL))
 
 	Mount(s, taskrun.Kind, services.TaskRuns, Options{OldestVersion: "2019-06-01"})
-	Action(s, taskrun.Kind, "listDetails", h.taskRunDetails)
+	Action(s, taskrun.Kind, "listDetails", bare(h.taskRunDetails))
 
-	Mount(s, pool.Kind, services.Pools, Options{OldestVersion: "2019-06-01"})
-	Action(s, pool.Kind, "listQueueStatus", h.queueStatus)
+	Mount(s, pool.Kind, services.Pools, Options{OldestVersion: "2019-06-01", Leaving: services.Pools.Leaving})
+	Reading(s, pool.Kind, deletion, s.deletionOf(services.Pools.Leaving))
+	Action(s, pool.Kind, "listQueueStatus", bare(h.queueStatus))
 }
 
 // handlers are the actions, and the types that are tables.
@@ -93,13 +94,11 @@ type handlers struct {
 }
 
 func (s *Server) checkName(ctx context.Context, c *Call) (answer, error) {
-	var body struct {
-		Name string `json:"name"`
-	}
-	if err := c.Decode(&body); err != nil {
+	var asked registry.NameCheck
+	if err := c.Decode(&asked); err != nil {
 		return answer{}, err
 	}
-	a, err := s.services.Registries.CheckAvailability(ctx, body.Name)
+	a, err := s.services.Registries.CheckAvailability(ctx, asked)
 	return answer{status: http.StatusOK, body: a}, err
 }
 
@@ -140,8 +139,12 @@ func (h handlers) importImage(ctx context.Context, c *Call) (any, error) {
 // some clients wait for 30 s between two looks.
 const retryAfter = "1"
 
+// operationVersion is the api-version in the URLs under which clients look for the end of
+// what goes on.
+const operationVersion = "2023-07-01"
+
 func (s *Server) accepted(operation string) answer {
-	url := s.Endpoints.Management + "/subscriptions/" + s.Subscription + "/providers/Microsoft.ContainerRegistry/operations/" + operation + "?api-version=2023-07-01"
+	url := s.Endpoints.Management + "/subscriptions/" + s.Subscription + "/providers/Microsoft.ContainerRegistry/operations/" + operation + "?api-version=" + operationVersion
 	return answer{status: http.StatusAccepted, header: http.Header{"Location": {url}, "Azure-Asyncoperation": {url + "&form=status"}, "Retry-After": {retryAfter}}}
 }
 
@@ -280,7 +283,7 @@ func (h handlers) patchRun(ctx context.Context, c *Call) (answer, error) {
 	var body struct {
 		IsArchiveEnabled *bool `json:"isArchiveEnabled"`
 	}
-	if err := c.Decode(&body); err != nil {
+	if err := c.parse(&body); err != nil {
 		return answer{}, err
 	}
 	before, err := h.Runs.Get(ctx, c.ID)

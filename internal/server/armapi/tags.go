@@ -28,6 +28,7 @@ func tagsPath(segments []string) (scope arm.ID, ok bool) {
 
 // tagChange is the body of a PUT or PATCH of tags.
 type tagChange struct {
+	echo
 	Operation  string `json:"operation"`
 	Properties struct {
 		Tags map[string]string `json:"tags"`

@@ -1,9 +1,7 @@
 package armapi
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -42,29 +40,6 @@ func unheeded(change []byte, shown any, done ...string) error {
 		}
 	}
 	return nil
-}
-
-// unknown names a property that P does not have.
-func unknown[P any](properties map[string]any) error {
-	text, err := json.Marshal(without(properties))
-	if err != nil {
-		return err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	var known P
-	err = decoder.Decode(&known)
-	if err == nil {
-		return nil
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // it has no type of its own
-		return notHeeded("properties." + strings.Trim(name, `"`))
-	}
-	var told *problem.Error
-	if errors.As(err, &told) {
-		return told
-	}
-	return nil // what is wrong with a value is told where it is used
 }
 
 // without is an object without what says nothing.

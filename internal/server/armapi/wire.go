@@ -28,9 +28,17 @@ func (c *Call) readBody(w http.ResponseWriter) error {
 	return nil
 }
 
-// Decode reads the request's JSON into v. Members v does not have are ignored, as
-// Azure does; a missing body is an error.
+// Decode reads the request's JSON into v. A member that v does not have and that says
+// something is refused by its name; a missing body is an error.
 func (c *Call) Decode(v any) error {
+	if err := c.parse(v); err != nil {
+		return err
+	}
+	return checkMembers(c.body, v)
+}
+
+// parse is Decode for who looks at the members himself.
+func (c *Call) parse(v any) error {
 	if len(c.body) == 0 {
 		return problem.New(problem.Invalid, "InvalidRequestContent", "The request content is missing: JSON is expected.")
 	}

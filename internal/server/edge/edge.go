@@ -119,6 +119,16 @@ func unknownHost(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write([]byte(`{"error":{"code":"UnknownHost","message":"This server has no host of that name."}}` + "\n"))
 }
 
+// Absent is the handler of hosts of a service of Azure's that is not here: it says which.
+func Absent(service string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotImplemented)
+		_, _ = w.Write([]byte(`{"error":{"code":"NotImplemented","message":"` + service +
+			` are not available in this version of Acrux."}}` + "\n"))
+	})
+}
+
 func (r *Router) panicked(w *statusWriter, req *http.Request, id string, p any) {
 	if p == http.ErrAbortHandler {
 		panic(p)

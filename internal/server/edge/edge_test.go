@@ -20,6 +20,7 @@ func router() *edge.Router {
 	r.Host("Management.acrux.test", says("management"))
 	r.Below("azurecr.acrux.test", says("registry"))
 	r.Below("azurecr.io", says("registry"))
+	r.Below("vault.acrux.test", edge.Absent("Key vaults"))
 	r.Host("panics.acrux.test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") }))
 	r.Host("late.acrux.test", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot); panic("late") }))
 	return r
@@ -35,6 +36,8 @@ func TestHosts(t *testing.T) {
 		{"MANAGEMENT.acrux.test:8443", "management", 200},
 		{"reg.azurecr.acrux.test:8443", "registry", 200},
 		{"reg.azurecr.io", "registry", 200},
+		{"mine.vault.acrux.test:8443", `"NotImplemented","message":"Key vaults are not available`, 501},
+		{"vault.acrux.test", "UnknownHost", 404},
 		{"a.reg.azurecr.io", "UnknownHost", 404},
 		{"azurecr.io", "UnknownHost", 404},
 		{".azurecr.io", "UnknownHost", 404},

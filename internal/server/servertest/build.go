@@ -184,6 +184,7 @@ func (s *Stack) route(log *slog.Logger) {
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)
+	s.Router.Below("vault."+Domain, edge.Absent("Key vaults"))
 	for alias := range s.Registries.Aliases {
 		s.Router.Host(alias, contents)
 	}

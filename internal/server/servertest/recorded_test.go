@@ -40,7 +40,7 @@ func recordings(t *testing.T, file string) []recorded {
 }
 
 // What clients have sent once is answered as it was then: with the same status, and with
-// answers that have the same members. IDs that the installation makes are others.
+// answers that have the members they had; new ones break nobody. IDs that the installation makes are others.
 func TestRecordedRequests(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.jsonl")
 	if err != nil || len(files) == 0 {
@@ -106,8 +106,10 @@ func (p player) compare(at string, then, now any) string {
 		if !ok {
 			return fmt.Sprintf("%s is %v, not an object", at, now)
 		}
-		if a, b := p.members(then), p.members(object); !slices.Equal(a, b) {
-			return fmt.Sprintf("%s has the members %v, not %v", at, b, a)
+		for _, name := range p.members(then) {
+			if _, there := object[name]; !there {
+				return fmt.Sprintf("%s lacks the member %s", at, name)
+			}
 		}
 		for name, value := range then {
 			if diff := p.compare(at+"."+name, value, object[p.current(name)]); diff != "" {

@@ -186,6 +186,16 @@ func (s *Service) Delete(ctx context.Context, id arm.ID) (bool, error) {
 	return existed, err
 }
 
+// Leaving reports whether the pool was deleted and is still seen: no other can have its
+// name yet.
+func (s *Service) Leaving(ctx context.Context, id arm.ID) (bool, error) {
+	res, err := s.Get(ctx, id)
+	if problem.Is(err, problem.NotFound) {
+		return false, nil
+	}
+	return err == nil && res.Properties.ProvisioningState == deleting, err
+}
+
 // Check returns a problem unless runs of the registry may be queued for the pool.
 func (s *Service) Check(ctx context.Context, registry arm.ID, name string) error {
 	id := registry.Child("agentPools", name)

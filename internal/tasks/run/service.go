@@ -113,8 +113,22 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 	if err != nil {
 		return Run{}, err
 	}
+	res := s.show(row)
+	if err := s.foretell(res, now); err != nil {
+		return Run{}, err
+	}
 	s.bell.ring()
-	return s.show(row), nil
+	return res, nil
+}
+
+// foretell begins the log of a run with what it waits for, where its pool has no agent: who
+// follows the log would see nothing, for as long as that is.
+func (s *Service) foretell(queued Run, now time.Time) error {
+	text := ""
+	if why := queued.Properties.RunErrorMessage; why != nil && queued.Properties.AgentPoolName != nil {
+		text = now.UTC().Format("2006/01/02 15:04:05 ") + *why + "\r\n"
+	}
+	return s.Logs.Preface(runlog.Key{Registry: queued.ID.Parent().String(), RunID: queued.Properties.RunID}, text)
 }
 
 // show is the run on the wire. One that waits says for what if it will wait for long.

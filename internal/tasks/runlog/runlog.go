@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -123,18 +122,6 @@ func (l *Logs) Sync(key Key) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Size returns how many bytes a log has, and when it changed; a log not begun has none.
-func (l *Logs) Size(key Key) (int64, time.Time, error) {
-	info, err := os.Stat(l.file(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, time.Time{}, nil
-	}
-	if err != nil {
-		return 0, time.Time{}, err
-	}
-	return info.Size(), info.ModTime(), nil
-}
-
 // Sweep removes the logs that nobody has written to since a time, and tells how many.
 func (l *Logs) Sweep(since time.Time) (removed int, err error) {
 	err = filepath.WalkDir(l.dir, func(path string, entry fs.DirEntry, err error) error {
@@ -161,19 +148,5 @@ func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
-}
-
-// Copy writes n bytes from offset to w.
-func (l *Logs) Copy(w io.Writer, key Key, offset, n int64) error {
-	f, err := os.Open(l.file(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.Copy(w, io.NewSectionReader(f, offset, n))
 	return err
 }

@@ -36,6 +36,34 @@ func text(t *testing.T, l *runlog.Logs, key runlog.Key) string {
 	return buf.String()
 }
 
+// What the server says before an agent comes stands in front of what the agent writes.
+func TestPreface(t *testing.T) {
+	l := open(t)
+	for _, before := range []string{"waiting\r\n", "for b\r\n", ""} {
+		if err := l.Preface(key, before); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, l, key); got != before {
+			t.Errorf("a log not begun is %q", got)
+		}
+	}
+	if err := errors.Join(l.Preface(key, "waiting\r\n"), l.Append(key, 0, []byte("one")), l.Append(key, 3, []byte(" two"))); err != nil {
+		t.Fatal(err)
+	}
+	const all = "waiting\r\none two"
+	for from := range all {
+		for to := from; to <= len(all); to++ {
+			var buf bytes.Buffer
+			if err := l.Copy(&buf, key, int64(from), int64(to-from)); err != nil || buf.String() != all[from:to] {
+				t.Fatalf("%d to %d: %q, %v", from, to, buf.String(), err)
+			}
+		}
+	}
+	if removed, err := l.Sweep(time.Now().Add(time.Hour)); err != nil || removed != 2 || text(t, l, key) != "" {
+		t.Errorf("sweeping removed %d files and left %q: %v", removed, text(t, l, key), err)
+	}
+}
+
 var key = runlog.Key{Registry: "/subscriptions/s/x/Reg", RunID: "CA1"}
 
 func TestAppend(t *testing.T) {

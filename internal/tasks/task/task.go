@@ -84,6 +84,16 @@ type Value struct {
 	IsSecret bool    `json:"isSecret"`
 }
 
+// Wire is a value as requests have it: some clients say what it is.
+func (Value) Wire() any {
+	return struct {
+		Name     string `json:"name"`
+		Value    string `json:"value"`
+		IsSecret bool   `json:"isSecret"`
+		Type     string `json:"type"` // SetValue, Argument
+	}{}
+}
+
 // Trigger says what makes a run besides a person.
 type Trigger struct {
 	Timer     []TimerTrigger    `json:"timerTriggers"`
@@ -184,6 +194,9 @@ func (p *Properties) normalise() error {
 	}
 	if p.AgentConfiguration.CPU < 0 {
 		return invalid("agentConfiguration.cpu", "A run cannot have %d CPUs.", p.AgentConfiguration.CPU)
+	}
+	if p.LogTemplate != nil && *p.LogTemplate != "" {
+		return unsupported("logTemplate", "A log template, which would push the log of a run as an image,")
 	}
 	p.ProvisioningState = "Succeeded"
 	for _, check := range []func() error{p.checkPlatform, p.checkStep, p.checkTrigger, p.checkCredentials} {
