@@ -70,8 +70,14 @@ func unknownRepository(name Name) *problem.Error {
 	return problem.New(problem.NotFound, "NAME_UNKNOWN", "repository name not known to registry").On(name.Repository)
 }
 
+// unknownManifest has ACR's words, which scripts look for.
 func unknownManifest(name Name, reference string) *problem.Error {
-	return problem.New(problem.NotFound, "MANIFEST_UNKNOWN", "manifest %s is not known in repository %s", reference, name.Repository).On(reference)
+	what := fmt.Sprintf("tagged by %q", reference)
+	if digest.Digest(reference).Validate() == nil {
+		what = reference
+	}
+	return problem.New(problem.NotFound, "MANIFEST_UNKNOWN", "manifest %s is not found in repository %s", what, name.Repository).
+		On(reference)
 }
 
 func unknownTag(name Name, tag string) *problem.Error {

@@ -59,6 +59,7 @@ func visiting(req *http.Request, body *movingBody) (_ *http.Request, leave func(
 func tooMany(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Connection", "close")
+	w.Header().Set("Retry-After", "5")
 	w.WriteHeader(http.StatusTooManyRequests)
 	_, _ = w.Write([]byte(`{"error":{"code":"TooManyRequests","message":"Your address has too many connections."}}` + "\n"))
 }

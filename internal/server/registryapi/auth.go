@@ -80,7 +80,7 @@ func (c *call) identify(need oci.Access) (subject token.Subject, granted []oci.A
 		subject, err := c.login(user, password)
 		return subject, nil, err
 	}
-	if head == "" && c.resource.Properties.AnonymousPullEnabled && slices.Equal(need.Actions, []oci.Action{oci.Pull}) {
+	if head == "" && c.openToNobody(need) {
 		return subject, nil, nil
 	}
 	return subject, nil, c.challenge("", "")
@@ -325,13 +325,7 @@ func (c *call) tokenRequest() (subject token.Subject, scopes []string, err error
 		if err := c.checkTarget(query.Get("service"), ""); err != nil {
 			return subject, nil, err
 		}
-		user, password, ok := c.BasicAuth()
-		switch {
-		case ok:
-			subject, err = c.login(user, password)
-		case c.Header.Get("Authorization") != "" || !c.resource.Properties.AnonymousPullEnabled:
-			err = errNoCredential
-		}
+		subject, err = c.headed()
 		return subject, query["scope"], err
 	}
 	if err := c.form(); err != nil {
@@ -340,15 +334,34 @@ func (c *call) tokenRequest() (subject token.Subject, scopes []string, err error
 	if err := c.checkTarget(c.PostForm.Get("service"), c.PostForm.Get("tenant")); err != nil {
 		return subject, nil, err
 	}
-	switch grant := c.PostForm.Get("grant_type"); grant {
-	case "refresh_token":
+	switch grant := c.PostForm.Get("grant_type"); {
+	case (grant == "refresh_token" || grant == "password") && c.formOfNobody():
+		subject, err = c.headed()
+	case grant == "refresh_token":
 		subject, err = c.refresh(c.PostForm.Get("refresh_token"))
-	case "password":
+	case grant == "password":
 		subject, err = c.login(c.PostForm.Get("username"), c.PostForm.Get("password"))
 	default:
 		err = problem.New(problem.Invalid, "UNSUPPORTED_GRANT_TYPE", "the grant type %q is not available", grant)
 	}
 	return subject, c.PostForm["scope"], err
+}
+
+// headed finds who asks for a token by the header, which may have nobody in it.
+func (c *call) headed() (subject token.Subject, err error) {
+	user, password, ok := c.BasicAuth()
+	switch {
+	case ok:
+		return c.login(user, password)
+	case c.Header.Get("Authorization") != "" || !c.resource.Properties.AnonymousPullEnabled:
+		return subject, errNoCredential
+	}
+	return subject, nil
+}
+
+// formOfNobody reports whether a form names neither a user nor a token.
+func (c *call) formOfNobody() bool {
+	return c.PostForm.Get("username") == "" && c.PostForm.Get("password") == "" && c.PostForm.Get("refresh_token") == ""
 }
 
 var errNoCredential = problem.New(problem.Unauthenticated, "UNAUTHORIZED", "authentication required: this registry does not allow anonymous access")

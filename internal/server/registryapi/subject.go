@@ -2,6 +2,7 @@ package registryapi
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/token"
@@ -44,12 +45,22 @@ func (c *call) checkAdmin(mark string) error {
 		Hint("az acr credential show --name %s", c.resource.ID.Name())
 }
 
+// nobodyMay are the actions of nobody, where anonymous pull is enabled: pulling, and seeing
+// what a repository has.
+var nobodyMay = map[oci.Action]bool{oci.Pull: true, oci.MetadataRead: true}
+
 // checkAnonymous: nobody may pull where that is enabled, and nothing else.
 func (c *call) checkAnonymous(action oci.Action) error {
-	if c.resource.Properties.AnonymousPullEnabled && action == oci.Pull {
+	if c.resource.Properties.AnonymousPullEnabled && nobodyMay[action] {
 		return nil
 	}
 	return problem.New(problem.Denied, "DENIED", "without signing in one may at most pull, where anonymous pull is enabled")
+}
+
+// openToNobody reports whether a request that takes this needs no token.
+func (c *call) openToNobody(need oci.Access) bool {
+	closed := slices.ContainsFunc(need.Actions, func(action oci.Action) bool { return !nobodyMay[action] })
+	return c.resource.Properties.AnonymousPullEnabled && len(need.Actions) > 0 && !closed
 }
 
 // stillThere is for requests that take no right: the subject of the token must still

@@ -189,7 +189,10 @@ func TestAnonymousPull(t *testing.T) {
 	}{
 		{"GET", "/v2/hello/manifests/v1", 200}, {"HEAD", "/v2/hello/manifests/v1", 200}, {"GET", "/v2/hello/blobs/" + digestOf("layer"), 200}, {"GET", "/v2/hello/tags/list", 200},
 		{"GET", "/v2/hello/referrers/" + digestOf("none"), 200}, {"GET", "/v2/hello/manifests/none", 404}, {"GET", "/v2/nobody/tags/list", 404},
-		{"GET", "/v2/_catalog", 401}, {"GET", "/acr/v1/_catalog", 401}, {"GET", "/acr/v1/hello", 401}, {"GET", "/acr/v1/hello/_tags", 401}, {"GET", "/acr/v1/hello/_manifests/" + digestOf("none"), 401},
+		{"GET", "/v2/_catalog", 401}, {"GET", "/acr/v1/_catalog", 401}, {"GET", "/acr/v1/hello", 200}, {"GET", "/acr/v1/hello/_tags", 200},
+		{"GET", "/acr/v1/hello/_tags/v1", 200}, {"GET", "/acr/v1/hello/_manifests", 200}, {"GET", "/acr/v1/hello/_manifests/" + digestOf("none"), 404},
+		{"DELETE", "/acr/v1/hello/_tags/v1", 401}, {"PATCH", "/acr/v1/hello/_tags/v1", 401}, {"POST", "/acr/v1/hello/_purge", 401},
+		{"GET", "/acr/v1/_deleted/hello/_tags", 401},
 		{"GET", "/acr/v1/_deleted/_catalog", 401}, {"PATCH", "/acr/v1/hello", 401}, {"DELETE", "/acr/v1/hello", 401}, {"DELETE", "/v2/hello/manifests/v1", 401}, {"DELETE", "/v2/hello/blobs/" + digestOf("layer"), 401},
 		{"PUT", "/v2/hello/manifests/v2", 401}, {"POST", "/v2/hello/blobs/uploads/", 401}, {"POST", "/v2/new/blobs/uploads/?from=hello&mount=" + digestOf("layer"), 401},
 		{"GET", "/v2/hello/blobs/uploads/x", 401}, {"PATCH", "/v2/hello/blobs/uploads/x", 401}, {"PUT", "/v2/hello/blobs/uploads/x", 401}, {"DELETE", "/v2/hello/blobs/uploads/x", 401},
@@ -216,7 +219,7 @@ func TestAnonymousPull(t *testing.T) {
 	head := bearer(t, a)
 	_, access, err := w.Issuer.VerifyAccess(t.Context(), strings.TrimPrefix(head, "Bearer "), "myregistry")
 	must(t, err)
-	equal(t, asJSON(t, access), any([]any{map[string]any{"type": "repository", "name": "hello", "actions": []any{"pull"}}, map[string]any{"type": "repository", "name": "nobody", "actions": []any{"pull"}}}))
+	equal(t, asJSON(t, access), any([]any{map[string]any{"type": "repository", "name": "hello", "actions": []any{"pull", "metadata_read"}}, map[string]any{"type": "repository", "name": "nobody", "actions": []any{"pull"}}}))
 	try(head, true)
 	// The challenge that clients need to sign in stays; the token is answered.
 	want(t, w.Do(servertest.Request{Method: "GET", URL: "https://" + r.host + "/v2/"}), 401, "UNAUTHORIZED")

@@ -3,6 +3,7 @@ package registryapi
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -58,6 +59,10 @@ func (c *call) fail(err error) {
 	if p.Kind == problem.Unauthenticated && c.w.Header().Get("WWW-Authenticate") == "" && c.name != "" {
 		c.demand("")
 	}
+	passing := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+	if passing && c.w.Header().Get("Retry-After") == "" {
+		c.w.Header().Set("Retry-After", problem.RetryAfter)
+	}
 	_ = c.json(status, map[string][]ociError{"errors": {out}}) // always encodes
 }
 
@@ -71,7 +76,6 @@ func (c *call) ours(p *problem.Error, id string) *problem.Error {
 	case problem.Full:
 		return &problem.Error{Kind: p.Kind, Code: "INSUFFICIENT_STORAGE", Message: p.Message}
 	case problem.Away: // which docker and containerd take for a reason to try again
-		c.w.Header().Set("Retry-After", problem.RetryAfter)
 		return &problem.Error{Kind: p.Kind, Code: "UNAVAILABLE", Message: p.Message}
 	}
 	return problem.New(problem.Internal, "UNKNOWN",
