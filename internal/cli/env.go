@@ -171,8 +171,9 @@ func (m *machine) prepareAz(w io.Writer) error {
 }
 
 // portNote tells who reads the output what a port costs. To a shell it is a comment.
-const portNote = "# 'az acr check-health' of the Azure CLI takes a login server for a host without a port, and fails:\n" +
-	"# 'listen: 127.0.0.1:443' in the configuration of the server is the way. 'acrux acr check-health' passes as it is.\n"
+const portNote = `# 'az acr check-health' of the Azure CLI takes a login server for a host, port and all, and fails:
+# let the server listen on port 443 (listen: 127.0.0.1:443), or ask 'acrux acr check-health'.
+`
 
 func (m *machine) writeBundle(file string) error {
 	own, err := os.ReadFile(m.server.CABundle)

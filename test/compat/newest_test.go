@@ -117,7 +117,8 @@ func TestNewestAzureCLI(t *testing.T) {
 	az := startNewest(t)
 	w := newWorld(t)
 	s := w.serve(t, "")
-	testscript.Run(t, testscript.Params{Dir: "testdata/newest", RequireExplicitExec: true, Cmds: commands(), Setup: az.setUp(t, w, s)})
+	testscript.Run(t, testscript.Params{Dir: "testdata/newest", RequireExplicitExec: true, Cmds: commands(),
+		Setup: az.setUp(t, w, s)})
 }
 
 // It goes through the scripts of the tutorial and its refusals. Each has a server.

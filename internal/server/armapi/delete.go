@@ -45,6 +45,8 @@ func deletedStatus(existed bool) int {
 	return http.StatusNoContent
 }
 
+type actionFunc = func(context.Context, *Call) (any, error)
+
 // deletion is the action that tells whether a deleted resource is gone.
 const deletion = "deletionStatus"
 
@@ -56,7 +58,7 @@ func (s *Server) leaving(id arm.ID) answer {
 }
 
 // deletionOf is the action of a type whose deleted resources linger: 202 until one is gone.
-func (s *Server) deletionOf(leaving func(context.Context, arm.ID) (bool, error)) func(context.Context, *Call) (any, error) {
+func (s *Server) deletionOf(leaving func(context.Context, arm.ID) (bool, error)) actionFunc {
 	return func(ctx context.Context, c *Call) (any, error) {
 		going, err := leaving(ctx, c.ID)
 		if err != nil || going {

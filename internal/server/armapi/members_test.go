@@ -91,6 +91,23 @@ func TestRefusedMembers(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, a.Status, a.Body)
 		}
 	}
+	ofTask := `{"type":"TaskRunRequest","taskId":"` + all["task"] + `",`
+	for body, target := range map[string]string{
+		ofTask + `"timeout":600}`:                                             "timeout",
+		ofTask + `"values":[{"name":"a","value":"b"}]}`:                       "values",
+		ofTask + `"credentials":{"sourceRegistry":{"loginMode":"None"}}}`:     "credentials",
+		ofTask + `"overrideTaskStepProperties":{"target":"x"}}`:               "overrideTaskStepProperties.target",
+		ofTask + `"overrideTaskStepProperties":{"file":"x"}}`:                 "overrideTaskStepProperties.file",
+		ofTask + `"overrideTaskStepProperties":{"arguments":[{"name":"a"}]}}`: "overrideTaskStepProperties.arguments",
+		run(`"taskId":"` + all["task"] + `"`):                                 "taskId",
+		run(`"overrideTaskStepProperties":{"values":[{"name":"a"}]}`):         "overrideTaskStepProperties",
+		run(`"contextPath":"https://example.org/a.git"`):                      "contextPath",
+	} {
+		if a := w.ARM(w.Admin, http.MethodPost, r+"/scheduleRun", body); a.Status != 400 || a.At("error", "target") != target {
+			t.Errorf("%s: %d %s", body, a.Status, a.Body)
+		}
+	}
+	w.ARMOK(w.Admin, http.MethodPost, r+"/scheduleRun", ofTask+`"credentials":{},"platform":null,"overrideTaskStepProperties":{}}`)
 	a := w.ARMOK(w.Admin, http.MethodPut, all["identity"]+"2", `{"location":"eastus","properties":{"isolationScope":"none"}}`)
 	if a.At("properties", "isolationScope") != "none" {
 		t.Errorf("the identity is %s", a.Body)

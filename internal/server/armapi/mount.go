@@ -41,7 +41,7 @@ func Action(s *Server, k arm.Kind, name string, fn func(ctx context.Context, c *
 
 // bare is for an action that takes nothing but its name: a body that asks for something is
 // refused.
-func bare(fn func(context.Context, *Call) (any, error)) func(context.Context, *Call) (any, error) {
+func bare(fn actionFunc) actionFunc {
 	return func(ctx context.Context, c *Call) (any, error) {
 		if len(c.body) > 0 {
 			if err := checkMembers(c.body, struct{}{}); err != nil {

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -74,6 +75,9 @@ func (s *Service) plan(ctx context.Context, registry arm.ID, req Request) (plan,
 	if !ok {
 		return plan{}, problem.New(problem.Invalid, "InvalidRequestContent", "The run request type '%s' is not one of TaskRunRequest, EncodedTaskRunRequest, FileTaskRunRequest, DockerBuildRequest.", req.Type).On("type")
 	}
+	if err := req.checkUnused(); err != nil {
+		return plan{}, err
+	}
 	step := req.Step
 	step.Type, step.ContextPath = kind.step, req.SourceLocation
 	properties := task.Properties{Step: &step, Timeout: req.Timeout, Platform: req.Platform, AgentConfiguration: req.AgentConfiguration, Credentials: req.Credentials}
@@ -102,6 +106,9 @@ func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (p
 	if t.Properties.Status == "Disabled" {
 		return plan{}, problem.New(problem.Conflict, "TaskDisabled", "The task '%s' is disabled.", id.Name()).
 			Hint("az acr task update --name %s --registry %s --status Enabled", id.Name(), registry.Name())
+	}
+	if err := errors.Join(req.checkUnused(), req.Override.checkUnused(t.Properties.Step.Type)); err != nil {
+		return plan{}, err
 	}
 	properties := t.Properties
 	applyOverride(properties.Step, req.Override)
