@@ -76,8 +76,8 @@ func unknownManifest(name Name, reference string) *problem.Error {
 	if digest.Digest(reference).Validate() == nil {
 		what = reference
 	}
-	return problem.New(problem.NotFound, "MANIFEST_UNKNOWN", "manifest %s is not found in repository %s", what, name.Repository).
-		On(reference)
+	p := problem.New(problem.NotFound, "MANIFEST_UNKNOWN", "manifest %s is not found in repository %s", what, name.Repository)
+	return p.On(reference)
 }
 
 func unknownTag(name Name, tag string) *problem.Error {

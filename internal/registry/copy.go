@@ -62,7 +62,8 @@ func (c *Content) copyManifest(ctx context.Context, from Name, reference string,
 }
 
 // copyChildren copies what an index names, but for what are no manifests and may be blobs.
-func (c *Content) copyChildren(ctx context.Context, from Name, index Manifest, to Name, now time.Time, done map[digest.Digest]bool) (loose []digest.Digest, err error) {
+func (c *Content) copyChildren(ctx context.Context, from Name, index Manifest, to Name, now time.Time,
+	done map[digest.Digest]bool) (loose []digest.Digest, err error) {
 	mayBeBlob := setOf(index.Loose)
 	for _, child := range index.Children {
 		if done[child] {

@@ -253,8 +253,8 @@ func incomplete(err error, at, image string) error {
 	if !errors.As(err, &missing) {
 		return nil
 	}
-	return problem.New(problem.NotFound, "ImageIncomplete", "The registry '%s' does not have %s, which the image '%s' names.",
-		at, missing.Digest, image).On("source.sourceImage").Because(err)
+	return problem.New(problem.NotFound, "ImageIncomplete",
+		"The registry '%s' does not have %s, which the image '%s' names.", at, missing.Digest, image).On("source.sourceImage").Because(err)
 }
 
 // order is what the job needs to know; sealed with the operation, for it has credentials.

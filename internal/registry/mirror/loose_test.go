@@ -30,7 +30,8 @@ func TestIndexOfBlobs(t *testing.T) {
 			}
 		}
 	}
-	from, to := registry.Name{Registry: "myregistry", Repository: "mine"}, registry.Name{Registry: "another1", Repository: "copy"}
+	from := registry.Name{Registry: "myregistry", Repository: "mine"}
+	to := registry.Name{Registry: "another1", Repository: "copy"}
 	w.NewRegistry("Another1")
 	_, err := w.Content.Copy(t.Context(), from, "v1", to, []string{"v1"}, "me", time.Now())
 	must(t, err)

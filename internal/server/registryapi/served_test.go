@@ -18,7 +18,8 @@ func TestTokenOfNobody(t *testing.T) {
 	admin.image(t, "hello", "v1", "layer")
 	r := of(w, "myregistry", servertest.Person{})
 	of := func(grant string, more ...string) url.Values {
-		form := url.Values{"grant_type": {grant}, "service": {r.host}, "scope": {"repository:hello:pull"}, "client_id": {"docker"}}
+		form := url.Values{"grant_type": {grant}, "service": {r.host}, "scope": {"repository:hello:pull"},
+			"client_id": {"docker"}}
 		for i := 0; i < len(more); i += 2 {
 			form.Set(more[i], more[i+1])
 		}
@@ -66,7 +67,8 @@ func TestListingsOfNobody(t *testing.T) {
 	admin := of(w, "myregistry", w.Admin)
 	admin.image(t, "a/b", "v1", "layer")
 	set(w, `{"anonymousPullEnabled":true}`)
-	for _, path := range []string{"/acr/v1/a/b/_tags", "/acr/v1/a/b/_tags?n=1&orderby=timedesc", "/acr/v1/a/b/_manifests", "/acr/v1/a/b"} {
+	for _, below := range []string{"/_tags", "/_tags?n=1&orderby=timedesc", "/_manifests", ""} {
+		path := "/acr/v1/a/b" + below
 		a := w.Do(servertest.Request{Method: "GET", URL: "https://" + admin.host + path})
 		if own := admin.send("GET", path, ""); a.Status != 200 || a.Body != own.Body {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
@@ -81,7 +83,8 @@ func TestManifestWithoutMediaType(t *testing.T) {
 	r := of(w, "myregistry", w.Admin)
 	child := r.image(t, "charts/app", "1.0.0", "layer")
 	chart := strings.Replace(child, `"mediaType":"`+imageType+`",`, "", 1)
-	list := `{"schemaVersion":2,"manifests":[{"mediaType":"` + imageType + `","digest":"` + digestOf(chart) + `","size":1}]}`
+	list := `{"schemaVersion":2,"manifests":[{"mediaType":"` + imageType + `",` +
+		`"digest":"` + digestOf(chart) + `","size":1}]}`
 	for _, test := range []struct{ body, mediaType string }{{chart, imageType}, {list, indexType}} {
 		d := digestOf(test.body)
 		for _, reference := range []string{"2.0.0", d, "2.0.0", d} {
@@ -91,7 +94,8 @@ func TestManifestWithoutMediaType(t *testing.T) {
 		}
 		for _, reference := range []string{"2.0.0", d} {
 			a := r.send("GET", "/v2/charts/app/manifests/"+reference, "", "Accept", test.mediaType)
-			if a.Status != 200 || a.Body != test.body || a.Header.Get("Content-Type") != test.mediaType || a.Header.Get("Docker-Content-Digest") != d {
+			if a.Status != 200 || a.Body != test.body || a.Header.Get("Content-Type") != test.mediaType ||
+				a.Header.Get("Docker-Content-Digest") != d {
 				t.Errorf("%s: %d %v %s", reference, a.Status, a.Header, a.Body)
 			}
 		}
@@ -112,13 +116,16 @@ func TestUsualTokenRequests(t *testing.T) {
 		n     int
 	}{
 		"none": {nil, 0}, "empty": {[]string{""}, 0}, "one": {both[:1], 1}, "two parameters": {both, 2},
-		"one with a blank": {[]string{strings.Join(both, " ")}, 2}, "blanks": {[]string{"  " + strings.Join(both, "   ") + " "}, 2},
-		"both ways": {[]string{strings.Join(both, " "), "registry:catalog:*"}, 3},
+		"one with a blank": {[]string{strings.Join(both, " ")}, 2},
+		"blanks":           {[]string{"  " + strings.Join(both, "   ") + " "}, 2},
+		"both ways":        {[]string{strings.Join(both, " "), "registry:catalog:*"}, 3},
 	} {
-		query := url.Values{"service": {r.host}, "scope": test.scope, "account": {user}, "client_id": {"docker"}, "offline_token": {"true"}}
-		form := url.Values{"grant_type": {"password"}, "service": {r.host}, "client_id": {"containerd-client"}, "scope": test.scope,
-			"username": {user}, "password": {password}, "access_type": {"offline"}}
-		for _, a := range []servertest.Answer{r.send("GET", "/oauth2/token?"+query.Encode(), ""), r.form("/oauth2/token", form)} {
+		query := url.Values{"service": {r.host}, "scope": test.scope, "account": {user}, "client_id": {"docker"},
+			"offline_token": {"true"}}
+		form := url.Values{"grant_type": {"password"}, "service": {r.host}, "client_id": {"containerd-client"},
+			"scope": test.scope, "username": {user}, "password": {password}, "access_type": {"offline"}}
+		got, posted := r.send("GET", "/oauth2/token?"+query.Encode(), ""), r.form("/oauth2/token", form)
+		for _, a := range []servertest.Answer{got, posted} {
 			head := bearer(t, a)
 			_, access, err := w.Issuer.VerifyAccess(t.Context(), strings.TrimPrefix(head, "Bearer "), "myregistry")
 			if err != nil || len(access) != test.n {
@@ -137,7 +144,8 @@ func TestMountQueries(t *testing.T) {
 	d := digestOf("layer")
 	for i, query := range []string{
 		"mount=" + d + "&from=team/from", "from=team/from&mount=" + d,
-		"mount=" + url.QueryEscape(d) + "&from=" + url.QueryEscape("team/from"), "mount=" + d + "&from=team%2Ffrom", "mount=" + d,
+		"mount=" + url.QueryEscape(d) + "&from=" + url.QueryEscape("team/from"),
+		"mount=" + d + "&from=team%2Ffrom", "mount=" + d,
 	} {
 		to := "to" + strconv.Itoa(i)
 		want(t, r.send("POST", "/v2/"+to+"/blobs/uploads/?"+query, ""), 201, "")
@@ -150,7 +158,9 @@ func TestUnknownManifest(t *testing.T) {
 	w := servertest.New(t)
 	r := of(w, "myregistry", w.Admin)
 	r.image(t, "hello", "v1", "layer")
-	for reference, message := range map[string]string{"v2": `manifest tagged by "v2" is not found`, digestOf("x"): "manifest " + digestOf("x") + " is not found"} {
+	for reference, message := range map[string]string{
+		"v2": `manifest tagged by "v2" is not found`, digestOf("x"): "manifest " + digestOf("x") + " is not found",
+	} {
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {
 			a := r.send(method, "/v2/hello/manifests/"+reference, "")
 			text, _ := firstError(a)["message"].(string)

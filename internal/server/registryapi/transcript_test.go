@@ -54,7 +54,8 @@ func (z *az) command(title, scope string, requests ...string) {
 	for _, line := range requests {
 		method, rest, _ := strings.Cut(line, " ")
 		path, body, _ := strings.Cut(rest, " ")
-		z.record(title, line, z.send(method, path, body, "Authorization", "Bearer "+text, "Content-Type", "application/json", "User-Agent", "python-requests/2.28.1",
+		z.record(title, line, z.send(method, path, body, "Authorization", "Bearer "+text, "Content-Type", "application/json",
+			"User-Agent", "python-requests/2.28.1",
 			"Accept", "*/*, application/vnd.oci.artifact.manifest.v1+json, application/vnd.cncf.oras.artifact.manifest.v1+json, "+imageType+", "+indexType))
 	}
 }
