@@ -229,6 +229,9 @@ type target struct {
 func (s *Server) target(segments []string, method string) (target, error) {
 	path := strings.Join(segments, "/")
 	if k, ok := extension(segments); ok {
+		if _, served := s.kinds[k.Key()]; served && isProviders(segments[0]) {
+			return target{}, notRouted(path) // it is there, below a group
+		}
 		return target{}, unknownType(k)
 	}
 	if id, err := arm.ParseID(path); err == nil && id.Namespace != "" {

@@ -258,17 +258,25 @@ func (w *warnings) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler. It is nobody's fault that what was going on is canceled
 // because the server stops, or because another server has taken over what only one does:
-// that is also what a server finds that was frozen for some seconds.
+// that is also what a server finds that was frozen for some seconds. What took too long then,
+// or because the database is slow, is a warning: River does it again.
 func (w *warnings) Handle(ctx context.Context, r slog.Record) error {
-	canceled := false
-	r.Attrs(func(a slog.Attr) bool {
-		canceled = strings.Contains(a.Value.String(), context.Canceled.Error())
-		return !canceled
-	})
-	if canceled && (w.stopping.Load() || ctx.Err() != nil) {
+	if says(r, context.Canceled) && (w.stopping.Load() || ctx.Err() != nil) {
 		return nil
 	}
+	if says(r, context.DeadlineExceeded) {
+		r.Level = min(r.Level, slog.LevelWarn)
+	}
 	return w.Handler.Handle(ctx, r)
+}
+
+// says reports whether an attribute tells of an error, for which River has words only.
+func says(r slog.Record, err error) (found bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		found = strings.Contains(a.Value.String(), err.Error())
+		return !found
+	})
+	return found
 }
 
 // WithAttrs implements slog.Handler.

@@ -21,6 +21,7 @@ func TestQueueLog(t *testing.T) {
 	end()
 	log.ErrorContext(over, "five", "error", "context canceled")
 	log.ErrorContext(over, "six", "error", "disk full")
+	log.Error("seven", "err", "setting a state: context deadline exceeded")
 	stopping.Store(true)
 	log.Error("three", "err", "begin: context canceled")
 	log.Error("four", "err", "disk full")
@@ -28,5 +29,8 @@ func TestQueueLog(t *testing.T) {
 		if got := strings.Contains(out.String(), "msg="+message); got != want {
 			t.Errorf("%s is logged: %v, of %s", message, got, out.String())
 		}
+	}
+	if !strings.Contains(out.String(), "level=WARN msg=seven") {
+		t.Errorf("what is done again is no warning: %s", out.String())
 	}
 }

@@ -26,6 +26,7 @@ var (
 	notManagement = refusal{401, "InvalidAuthenticationToken", "The access token is invalid."}
 	notDirectory  = refusal{401, "InvalidAuthenticationToken", "Access token validation failure."}
 	notRegistry   = refusal{401, "UNAUTHORIZED", "authentication required"}
+	nobody        = refusal{401, "UNAUTHORIZED", "this registry does not allow anonymous access"}
 	notRefresh    = refusal{401, "UNAUTHORIZED", "the refresh token is not valid for this registry"}
 	notExchanged  = refusal{401, "UNAUTHORIZED", "the access token is not valid here"}
 	notAsserted   = refusal{401, "invalid_client",
@@ -57,7 +58,7 @@ func doors(t *testing.T, w *world) []door {
 		}, notRefresh, notRefresh, notRefresh},
 		{"access tokens", refresh, func(t *testing.T, token string) answer {
 			return w.askAccess(t, first, token, "repository:app:pull")
-		}, notRefresh, notRefresh, notRefresh},
+		}, notRefresh, notRefresh, nobody},
 		{"exchange", p.armToken(t), func(t *testing.T, token string) answer {
 			return w.form(t, w.at(first, "/oauth2/exchange"), "grant_type", "access_token", "service",
 				w.login(first), "access_token", token)
