@@ -72,6 +72,10 @@ func (p *previewer) step(step *taskfile.Step) {
 			shown.After = append(shown.After, parent)
 		}
 	}
+	for _, name := range step.Altered() {
+		p.shown.Warnings = append(p.shown.Warnings,
+			fmt.Sprintf("step %s: %s stays in one piece here; the shell of Azure's agents takes it apart", step.ID, name))
+	}
 	outlook, err := engine.Foresee(p.plan, step)
 	if err != nil {
 		shown.Fails = err.Error()

@@ -22,6 +22,20 @@ type buildLine struct {
 	from, to                                                  []Cache
 }
 
+// buildLines reads the line of a build step: the container of the build's client, and what
+// that builds.
+func buildLines(plan *taskfile.Plan, step *taskfile.Step) (*runLine, *buildLine, error) {
+	line, err := parseRunLine(step.CommandLine(plan.SharedVolume))
+	if err != nil {
+		return nil, nil, err
+	}
+	if line.image != ClientImage && line.image != "buildx" || len(line.args) == 0 || line.args[0] != "build" {
+		return nil, nil, fmt.Errorf("the line of the build step %s begins with %q", step.ID, line.image)
+	}
+	build, err := parseBuildLine(line.args[1:])
+	return line, build, err
+}
+
 // parseBuildLine reads the words after "docker build".
 func parseBuildLine(words []string) (*buildLine, error) {
 	build := new(buildLine)

@@ -29,11 +29,7 @@ const scanLimit = 15 * time.Minute
 // prepareBuild reads the arguments of a build step, fetches its context and scans it.
 func (r *Run) prepareBuild(ctx context.Context, position int) (attempt, error) {
 	step := &r.Plan.Steps[position]
-	line, err := parseRunLine(step.CommandLine(r.Plan.SharedVolume))
-	if err != nil {
-		return nil, err
-	}
-	options, err := parseBuildLine(line.args[1:])
+	line, options, err := buildLines(r.Plan, step)
 	if err != nil {
 		return nil, err
 	}
@@ -139,12 +135,16 @@ func (r *Run) fetch(ctx context.Context, step *taskfile.Step) (commit string, er
 	return commit, workspace(r.Workspace).place(dir, step.ID)
 }
 
-// buildDir is the directory in which the build client works.
+// buildDir is the directory in which the build client works: the step's, as the shell reads it.
 func buildDir(step *taskfile.Step) string {
-	if dir := step.Workdir(); dir != "" {
-		return dir
+	dir := step.Workdir()
+	if dir == "" {
+		return taskfile.WorkspaceDir
 	}
-	return taskfile.WorkspaceDir
+	if words, err := shellWords(step.Word(dir)); err == nil && len(words) == 1 {
+		return words[0]
+	}
+	return dir
 }
 
 // build makes what an Executor builds from the arguments of docker build.

@@ -21,21 +21,10 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 	if step.Kind == taskfile.KindPush {
 		return Outlook{}, nil
 	}
-	text := step.CommandLine(plan.SharedVolume)
-	line, err := parseRunLine(text)
-	var operator *operatorError
-	if step.Kind == taskfile.KindCmd && errors.As(err, &operator) {
-		return foreseeShell(text), nil
-	}
-	if err != nil {
-		return Outlook{}, err
-	}
 	if step.Kind == taskfile.KindCmd {
-		unread := func(string) ([]byte, error) { return nil, nil } // files come with the run
-		_, err := line.command(plan, unread)
-		return Outlook{Image: line.image}, err
+		return foreseeCmd(plan, step)
 	}
-	options, err := parseBuildLine(line.args[1:])
+	line, options, err := buildLines(plan, step)
 	if err != nil {
 		return Outlook{}, err
 	}
@@ -44,6 +33,20 @@ func Foresee(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
 		outlook.Dockerfile, _ = options.dockerfile(buildDir(step))
 	}
 	return outlook, nil
+}
+
+func foreseeCmd(plan *taskfile.Plan, step *taskfile.Step) (Outlook, error) {
+	text := step.CommandLine(plan.SharedVolume)
+	line, err := parseRunLine(text)
+	if errors.As(err, new(*operatorError)) {
+		return foreseeShell(text), nil
+	}
+	if err != nil {
+		return Outlook{}, err
+	}
+	unread := func(string) ([]byte, error) { return nil, nil } // files come with the run
+	_, err = line.command(plan, unread)
+	return Outlook{Image: line.image}, err
 }
 
 // foreseeShell reads a line that goes to a shell, as far as that is possible.

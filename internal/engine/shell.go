@@ -34,11 +34,35 @@ func shellWords(line string) ([]string, error) {
 		return nil, err
 	}
 	environment := expand.ListEnviron("HOME=" + taskfile.HomeDir)
+	for _, word := range call.Args {
+		keepBraces(word)
+	}
 	words, err := expand.Fields(&expand.Config{Env: environment}, call.Args...)
 	if err != nil {
 		return nil, Failure("the command line cannot be expanded: " + err.Error())
 	}
 	return words, nil
+}
+
+// keepBraces quotes what bash would expand and a POSIX shell does not: {a,b}.
+func keepBraces(word *syntax.Word) {
+	var parts []syntax.WordPart
+	for _, part := range word.Parts {
+		literal, ok := part.(*syntax.Lit)
+		if !ok {
+			parts = append(parts, part)
+			continue
+		}
+		for i, text := range strings.Split(literal.Value, "{") {
+			if i > 0 {
+				parts = append(parts, &syntax.SglQuoted{Value: "{"})
+			}
+			if text != "" {
+				parts = append(parts, &syntax.Lit{Value: text})
+			}
+		}
+	}
+	word.Parts = parts
 }
 
 func parseShell(line string) (*syntax.File, error) {

@@ -26,8 +26,9 @@ func NewMask(secrets ...String) *Mask {
 }
 
 // Add puts more secrets in: each as it is, without the blanks around it, and line
-// by line, since programs print a key with many lines one at a time; and each in the
-// forms that encoded lists. Texts shorter than four bytes are left out.
+// by line, since programs print a key with many lines one at a time; each in the forms
+// that encoded lists; and by words, into which a shell takes it apart. Texts shorter than
+// four bytes are left out.
 func (m *Mask) Add(secrets ...String) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,6 +44,9 @@ func (m *Mask) Add(secrets ...String) {
 		}
 		for line := range strings.Lines(secret.text) {
 			m.add(strings.TrimSpace(line))
+		}
+		for _, word := range words(secret.text) {
+			m.add(word)
 		}
 	}
 }

@@ -80,3 +80,23 @@ func FuzzMask(f *testing.F) {
 		}
 	})
 }
+
+// A shell takes a secret apart that has no quotes around it.
+func TestMaskHidesWords(t *testing.T) {
+	mask := NewMask(New("p@ss word;x or"), New("it's {\"a\":1}"), New("pa$tword"), New("-----BEGIN PRIVATE KEY-----\nMIIE vQIB\n-----END PRIVATE KEY-----\n"))
+	for _, test := range []struct{ text, want string }{
+		{"p@ss word;x or", "***"},
+		{"p@ss", "***"},
+		{"sh: word: not found", "sh: ***: not found"},
+		{"x or y", "x or y"},
+		{"its is short", "its is short"},
+		{"{a:1}", "***"},
+		{"tword", "***"},
+		{"vQIB", "***"},
+		{"a PRIVATE KEY", "a PRIVATE KEY"},
+	} {
+		if got := mask.Text(test.text); got != test.want {
+			t.Errorf("%q is shown as %q, want %q", test.text, got, test.want)
+		}
+	}
+}

@@ -87,6 +87,8 @@ type stepDocument struct {
 	VolumeMounts                    []mountDocument `yaml:"volumeMounts" kinds:"cmd build" about:"volumes in the container; refused for push" was:"mounts volumes"`
 	ExitedWith                      []int           `yaml:"exitedWith" kinds:"none" about:"accepted, without effect"`
 	ExitedWithout                   []int           `yaml:"exitedWithout" kinds:"none" about:"accepted, without effect"`
+
+	own int // of Env are the step's own; others are the task's
 }
 
 // networkName is a name, or a mapping that has one: the documentation calls it an object.

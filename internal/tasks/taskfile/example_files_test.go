@@ -171,13 +171,22 @@ func (ex *example) check(t *testing.T, plan *Plan) {
 	if lines := ex.expect["run"]; lines != nil {
 		diff(t, "command lines", unquoteLines(t, lines), commandLines(plan))
 	}
+	if strings.Contains(ex.in.Name, "env-06") {
+		diff(t, "altered", []string{"the variable OPTS"}, plan.Steps[0].Altered())
+		return
+	}
+	// Nothing in the others is data that a shell would take apart.
+	for _, step := range plan.Steps {
+		diff(t, "altered", []string(nil), step.Altered())
+		diff(t, "line", step.ReferenceLine(plan.SharedVolume), step.CommandLine(plan.SharedVolume))
+	}
 }
 
 func commandLines(plan *Plan) []string {
 	var lines []string
 	for _, step := range plan.Steps {
 		if step.Kind != KindPush {
-			lines = append(lines, step.CommandLine(plan.SharedVolume))
+			lines = append(lines, step.ReferenceLine(plan.SharedVolume))
 		}
 	}
 	return lines

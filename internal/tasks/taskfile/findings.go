@@ -73,6 +73,15 @@ func (p keyPath) last() string {
 	return strings.TrimPrefix(string(p[i:]), ".")
 }
 
+// index is the number of an item: 2 of steps[0].env[2]; -1 of what is none.
+func (p keyPath) index() int {
+	n, err := strconv.Atoi(strings.Trim(p.last(), "[]"))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
 // finding is a rule that a file breaks.
 type finding struct {
 	path  keyPath

@@ -33,8 +33,31 @@ func (l *linter) later() {
 	for i := range l.plan.Steps {
 		l.network(i)
 		l.containerName(i)
+		l.shellWords(i)
 	}
 	l.pushes()
+}
+
+// shellWords notes values that Azure's shell takes apart and that stay whole here.
+func (l *linter) shellWords(i int) {
+	own := l.doc.Steps[i].own
+	for _, o := range l.plan.Steps[i].altered() {
+		where := keyPath("steps").item(i) + "." + o.key
+		if o.name == "--env" {
+			if entry := o.key.index(); entry >= own {
+				where = "env"
+			}
+		}
+		if slices.ContainsFunc(l.found, func(p Problem) bool { return p.Path == string(where) && where == "env" }) {
+			continue // the same in each step
+		}
+		quoted := "" // what a template puts in is not the author's to quote
+		if strings.Contains(string(l.in.File), o.value) {
+			quoted = shellQuote(o.value)
+		}
+		l.doubt(l.places.of(where), where, "", quoted,
+			"%s stays in one piece here; the shell of Azure's agents takes it apart unless it has quotes of its own", o.title())
+	}
 }
 
 func (l *linter) fault(where keyPath, err error) {

@@ -315,6 +315,7 @@ type limitedBuffer struct {
 	literals map[*byte]int
 	from     origin
 	end      int
+	inserted []string
 }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
@@ -328,7 +329,26 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 			b.end = pos + len(p)
 		} else {
 			b.from.mark(b.Len(), b.end, true)
+			b.insert(string(p))
 		}
 	}
 	return b.Buffer.Write(p)
+}
+
+// maxInserted bounds how many texts of a template are kept.
+const maxInserted = 1000
+
+// insert keeps a text that a shell may read otherwise than it is. Entries of an environment
+// are split at commas later. Of too many texts nothing is known but the signs that matter.
+func (b *limitedBuffer) insert(text string) {
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if !strings.ContainsAny(part, "$`'\"") {
+			continue
+		}
+		if len(b.inserted) == maxInserted {
+			b.inserted = append(b.inserted[:0], "$", "`", "'", "\"")
+		}
+		b.inserted = append(b.inserted, part)
+	}
 }

@@ -50,13 +50,14 @@ func (o *origin) locate(at int) int {
 
 // sourced is a text made from a file, with the way back to it.
 type sourced struct {
-	text  string
-	trail []origin // the last step first
+	text     string
+	trail    []origin // the last step first
+	inserted []string // by templates, if a shell would care
 }
 
 // become is the text after one more step.
 func (s sourced) become(text string, from origin) sourced {
-	return sourced{text, append([]origin{from}, s.trail...)}
+	return sourced{text, append([]origin{from}, s.trail...), s.inserted}
 }
 
 // offset returns the byte of the file from which a byte of the text comes.

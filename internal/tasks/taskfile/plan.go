@@ -93,6 +93,8 @@ type Step struct {
 	DownloadRetryDelay              time.Duration
 	Cache                           string
 	Mounts                          []Mount
+
+	inserted []string // what templates have put into the file; see Step.Word
 }
 
 // Build is what the runner reads from a build step's string.

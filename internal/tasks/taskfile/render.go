@@ -152,6 +152,7 @@ func (r *reading) load(in *Input) (err error) {
 			p.Steps[i].Cmd = r.names.expandImage(p.Steps[i].Cmd)
 		}
 		p.Steps[i].Cmd = strings.TrimRight(p.Steps[i].Cmd, " \t\r\n")
+		p.Steps[i].inserted = r.rendered.inserted
 	}
 	return err
 }

@@ -95,6 +95,7 @@ func (p *Plan) completeStep(position int, raw *stepDocument, doc *document, foun
 	raw.Network = cmp.Or(raw.Network, networkName(p.defaultNetwork()))
 	raw.ID = cmp.Or(raw.ID, "acb_step_"+strconv.Itoa(position))
 	raw.WorkingDirectory = cmp.Or(raw.WorkingDirectory, doc.WorkingDirectory)
+	raw.own = len(raw.Env)
 	env, err := mergeEnv(raw.Env, doc.Env)
 	if err == nil {
 		raw.Env = env

@@ -164,6 +164,7 @@ func expand(name string, text sourced, data map[string]any) (sourced, error) {
 	if err := set.Execute(&out, data); err != nil {
 		return sourced{}, text.failed(fmt.Errorf("error while rendering templates: failed to execute template: %s. Err: %w", name, err), err)
 	}
+	text.inserted = append(text.inserted[:len(text.inserted):len(text.inserted)], out.inserted...)
 	rendered := dropNoValue(text.become(out.String(), out.from))
 	if rendered.text == "" && text.text != "" {
 		return sourced{}, errors.New("rendered template was empty")
