@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"text/template/parse"
+
+	"github.com/acrux/acrux/internal/nearest"
 )
 
 // use is a name that a template takes from its data: .Run.ID is [Run ID].
@@ -142,7 +144,7 @@ func (l *linter) missing(u use, names, known []string, what string) {
 		return
 	}
 	name := "." + strings.Join(names, ".")
-	right := nearest(word, known)
+	right := nearest.Word(word, known)
 	if right != "" {
 		right = "." + strings.Join(append(slices.Clone(names[:len(names)-1]), right), ".")
 	}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/acrux/acrux/internal/nearest"
 )
 
 // later notes what no rule forbids and what shows only when a run comes to it.
@@ -71,7 +73,7 @@ func (l *linter) network(i int) {
 	if id, shared := strings.CutPrefix(network, "container:"); shared {
 		known := func(s *stepDocument) bool { return s.ID == id }
 		if !slices.ContainsFunc(l.doc.Steps, known) && len(l.found) < maxFindings {
-			l.doubt(l.places.of(at), at, id, nearest(id, l.doc.stepNames("")), "there is no step %q whose network could be shared", shorten(id))
+			l.doubt(l.places.of(at), at, id, nearest.Word(id, l.doc.stepNames("")), "there is no step %q whose network could be shared", shorten(id))
 		}
 		return
 	}
@@ -86,7 +88,7 @@ func (l *linter) network(i int) {
 	for _, declared := range l.plan.Networks {
 		names = append(names, declared.Name)
 	}
-	l.add(l.places.of(at), Problem{Severity: Fault, Path: string(at), Wrong: network, Nearest: nearest(network, names),
+	l.add(l.places.of(at), Problem{Severity: Fault, Path: string(at), Wrong: network, Nearest: nearest.Word(network, names),
 		Message: fmt.Sprintf("there is no network %q; the step fails when it starts", shorten(network))})
 }
 
@@ -121,7 +123,7 @@ func (l *linter) pushes() {
 				continue
 			}
 			at := keyPath("steps").item(i).key("push").item(j)
-			l.doubt(l.places.of(at), at, name, nearest(name, tags), "no step tags the image %q", shorten(name))
+			l.doubt(l.places.of(at), at, name, nearest.Word(name, tags), "no step tags the image %q", shorten(name))
 		}
 	}
 }
@@ -154,7 +156,7 @@ func (l *linter) aliases() {
 	known := slices.Sorted(maps.Keys(l.names.values))
 	sign := string(l.names.directive)
 	for _, unknown := range l.names.unknown {
-		right := nearest(unknown.name, known)
+		right := nearest.Word(unknown.name, known)
 		// Names in capital letters are variables of the shell.
 		meant := right != "" && strings.ToUpper(unknown.name) != unknown.name && (len(unknown.name) > 3 || strings.EqualFold(right, unknown.name))
 		if inAction(l.rest.text, unknown.at) || !meant && !l.inImage(sign+unknown.name) {

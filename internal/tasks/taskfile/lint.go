@@ -10,6 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	yaml2 "gopkg.in/yaml.v2"
+
+	"github.com/acrux/acrux/internal/nearest"
 )
 
 // Severity says what a problem means for a run.
@@ -167,7 +169,7 @@ func (l *linter) rules() {
 			problem.Message = f.reason()
 		}
 		if f.right != nil {
-			problem.Nearest = nearest(f.wrong, f.right())
+			problem.Nearest = nearest.Word(f.wrong, f.right())
 		}
 		l.add(l.places.of(f.path), problem)
 	}
