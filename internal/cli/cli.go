@@ -45,6 +45,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, args: args}
 	root := newRoot(env)
 	root.Use = filepath.Base(args[0])
+	if err := checkTyped(root, args[1:]); err != nil {
+		return report(stderr, err)
+	}
 	root.SetArgs(spread(commands(), args[1:]))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -53,7 +56,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	if !env.started && !errors.As(err, &usageError{}) {
+	if !env.started && !errors.As(err, &usageError{}) && !errors.As(err, new(*problem.Error)) {
 		err = usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	return report(stderr, err)
@@ -74,11 +77,9 @@ func notice(env *environment, cmd *cobra.Command) {
 }
 
 func newRoot(env *environment) *cobra.Command {
-	root := &cobra.Command{Use: "acrux", Short: "A registry and builder for containers with Azure's interface", SilenceErrors: true, SilenceUsage: true}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
-	})
-	root.AddCommand(newServeCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newPlanCommand(env), newSchemaCommand(env))
+	root := &cobra.Command{Use: "acrux", Short: "A registry and builder for containers with Azure's interface", SilenceErrors: true, SilenceUsage: true, Version: readVersion().Version}
+	root.SetFlagErrorFunc(unknownFlag)
+	root.AddCommand(newServeCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newPlanCommand(env), newSchemaCommand(env), newVersionCommand(env))
 	addClientCommands(root, env)
 	notice(env, root)
 	return root
@@ -86,6 +87,9 @@ func newRoot(env *environment) *cobra.Command {
 
 // usageError is an error in how a command was called.
 type usageError struct{ error }
+
+// Unwrap returns what is wrong.
+func (e usageError) Unwrap() error { return e.error }
 
 // exitError ends the program with a status and says nothing more.
 type exitError int
@@ -110,7 +114,10 @@ func report(w io.Writer, err error) int {
 	for _, hint := range p.Hints {
 		fmt.Fprintln(w, "hint:", hint)
 	}
-	if p.Kind == problem.NotFound {
+	switch {
+	case errors.As(err, &usageError{}):
+		return exitUsage
+	case p.Kind == problem.NotFound:
 		return exitNotFound
 	}
 	return exitFailed

@@ -63,7 +63,7 @@ func resourceCommands() []command {
 		{path: "resource delete", short: "Delete a resource of any type", run: deleteResource, flags: genericFlags},
 		{path: "resource tag", short: "Change the tags of a resource", run: tagResource, flags: with(genericFlags, tagsFlag, flag{name: "is-incremental", short: "i", kind: toggle, help: "keep the tags that are there"})},
 		{path: "tag create", short: "Replace the tags of a resource", run: createTags, flags: []flag{resourceFlag, tagsFlag}},
-		{path: "tag update", short: "Change the tags of a resource", run: updateTags, flags: []flag{resourceFlag, {name: "operation", required: true, help: "Merge, Replace or Delete"}, tagsFlag}},
+		{path: "tag update", short: "Change the tags of a resource", run: updateTags, flags: []flag{resourceFlag, {name: "operation", required: true, values: "Merge Replace Delete"}, tagsFlag}},
 		{path: "tag list", short: "List the tags of a resource, or of all", run: listTags, flags: []flag{resourceFlag}},
 		{path: "tag delete", short: "Delete all tags of a resource", run: deleteTags, flags: []flag{{name: "resource-id", required: true, help: "resource, group or subscription", path: true}, yesFlag}},
 

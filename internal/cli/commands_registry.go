@@ -8,14 +8,14 @@ var (
 	registrySwitches = []flag{{name: "admin-enabled", kind: yesno, help: "whether the admin user may sign in"}, {name: "anonymous-pull-enabled", kind: yesno, help: "whether everyone may pull"},
 		{name: "public-network-enabled", kind: yesno, help: "whether the public network is open"}, {name: "allow-exports", kind: yesno, help: "whether images may leave"},
 		{name: "allow-trusted-services", kind: yesno, help: "whether trusted services pass network rules"}, {name: "data-endpoint-enabled", kind: yesno, help: "whether there are dedicated data endpoints"},
-		{name: "default-action", help: "what network rules do with others: Allow or Deny"}}
+		{name: "default-action", help: "what network rules do with others", values: "Allow Deny"}}
 
 	// Who asks a registry, instead of who is signed in; --suffix is what names end in.
 	signInFlags = []flag{usernameFlag, passwordFlag}
 	// What a command of a registry's host is about.
 	hostFlags     = with(signInFlags, nameFlag, groupFlag)
 	topFlag       = flag{name: "top", help: "at most so many"}
-	orderFlag     = flag{name: "orderby", help: "time_asc or time_desc"}
+	orderFlag     = flag{name: "orderby", values: "time_asc time_desc"}
 	repositoryOpt = flag{name: "repository", help: "repository"}
 	imageFlag     = flag{name: "image", short: "t", help: "repository:tag or repository@digest"}
 	lockSwitches  = []flag{{name: "delete-enabled", kind: yesno, help: "whether it may be deleted"}, {name: "write-enabled", kind: yesno, help: "whether it may be changed"},
@@ -26,16 +26,16 @@ var (
 func registryCommands() []command {
 	return []command{
 		{path: "acr create", short: "Create a registry", run: createRegistry, table: registriesTable, flags: with(registrySwitches, groupRequired, nameFlag, locationFlag, tagsFlag,
-			flag{name: "sku", required: true, help: "Basic, Standard or Premium"}, flag{name: "zone-redundancy", help: "Enabled or Disabled"})},
+			flag{name: "sku", required: true, values: "Basic Standard Premium"}, flag{name: "zone-redundancy", values: "Enabled Disabled"})},
 		{path: "acr show", short: "Show a registry", run: showRegistry, table: registriesTable, flags: []flag{nameFlag, groupFlag}},
 		{path: "acr list", short: "List registries", run: listRegistries, table: registriesTable, flags: []flag{groupFlag}},
-		{path: "acr update", short: "Change a registry", run: updateRegistry, table: registriesTable, flags: with(registrySwitches, nameFlag, groupFlag, tagsFlag, flag{name: "sku", help: "Basic, Standard or Premium"})},
+		{path: "acr update", short: "Change a registry", run: updateRegistry, table: registriesTable, flags: with(registrySwitches, nameFlag, groupFlag, tagsFlag, flag{name: "sku", values: "Basic Standard Premium"})},
 		{path: "acr delete", short: "Delete a registry and everything in it", run: deleteRegistry, flags: []flag{nameFlag, groupFlag, yesFlag}},
 		{path: "acr check-name", short: "Say whether a name is free", run: checkName, flags: []flag{nameFlag}},
 		{path: "acr check-health", short: "Look whether this machine can work with a registry", run: checkHealth, flags: with(signInFlags, flag{name: "name", short: "n", help: "name of the registry"}, groupFlag, yesFlag, flag{name: "ignore-errors", kind: toggle, help: "go on after what fails"})},
 		{path: "acr show-usage", short: "Show what a registry takes", run: showUsage, table: usageTable, flags: []flag{nameFlag, groupFlag}},
 		{path: "acr credential show", short: "Show the passwords of the admin user", run: showCredential, table: credentialsTable, flags: []flag{nameFlag, groupFlag}},
-		{path: "acr credential renew", short: "Make one of the admin user's passwords anew", run: renewCredential, table: credentialsTable, flags: []flag{nameFlag, groupFlag, {name: "password-name", required: true, help: "password or password2"}}},
+		{path: "acr credential renew", short: "Make one of the admin user's passwords anew", run: renewCredential, table: credentialsTable, flags: []flag{nameFlag, groupFlag, {name: "password-name", required: true, values: "password password2"}}},
 		{path: "acr identity assign", short: "Give identities to a registry", run: assignRegistryIdentity, flags: []flag{nameFlag, groupFlag, identitiesNeeded}},
 		{path: "acr identity show", short: "Show the identities of a registry", run: showRegistryIdentity, flags: []flag{nameFlag, groupFlag}},
 		{path: "acr identity remove", short: "Take identities from a registry", run: removeRegistryIdentity, flags: []flag{nameFlag, groupFlag, identitiesNeeded}},

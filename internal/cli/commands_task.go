@@ -17,7 +17,7 @@ var (
 	platformFlag    = flag{name: "platform", help: "os/architecture", fallback: "linux"}
 	poolFlag        = flag{name: "agent-pool", help: "agent pool"}
 	templateFlag    = flag{name: "log-template", help: "repository and tag of the log as an artifact"}
-	authModeFlag    = flag{name: "auth-mode", help: "Default or None"}
+	authModeFlag    = flag{name: "auth-mode", values: "Default None"}
 	valuesFlag      = flag{name: "values", help: "file with values"}
 	ofTask          = []flag{registryFlag, groupFlag, nameFlag}
 	ofRegistry      = []flag{registryFlag, groupFlag}
@@ -38,16 +38,16 @@ func taskCommands() []command {
 	enabled := flag{name: "enabled", kind: yesno, fallback: "true", help: "whether it counts"}
 	return []command{
 		{path: "acr task create", short: "Create a task", run: createTask, table: tasksTable, flags: with(taskFlags, identityFlag, platformFlag,
-			flag{name: "cpu", help: "CPUs of an agent", fallback: "2"}, flag{name: "status", help: "Enabled or Disabled", fallback: "Enabled"}, flag{name: "is-system-task", kind: yesno, help: "whether it is a system task"},
+			flag{name: "cpu", help: "CPUs of an agent", fallback: "2"}, flag{name: "status", values: "Enabled Disabled", fallback: "Enabled"}, flag{name: "is-system-task", kind: yesno, help: "whether it is a system task"},
 			flag{name: "schedule", help: "cron expression of a timer (kept, not fired yet)"},
-			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false", fallback: "true"}, flag{name: "base-image-trigger-type", help: "All or Runtime", fallback: "Runtime"},
+			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false", fallback: "true"}, flag{name: "base-image-trigger-type", values: "All Runtime", fallback: "Runtime"},
 			flag{name: "base-image-trigger-name", help: "name of the trigger", fallback: "defaultBaseimageTriggerName"})},
 		{path: "acr task show", short: "Show a task", run: showTask, table: tasksTable, flags: with(ofTask, flag{name: "with-secure-properties", kind: toggle, help: "with its secrets"})},
 		{path: "acr task list", short: "List tasks", run: listTasks, table: tasksTable, flags: ofRegistry},
 		{path: "acr task update", short: "Change a task", run: updateTask, table: tasksTable, flags: with(taskFlags, flag{name: "platform", help: "os/architecture"},
-			flag{name: "cpu", help: "CPUs of an agent"}, flag{name: "status", help: "Enabled or Disabled"},
-			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false"}, flag{name: "base-image-trigger-type", help: "All or Runtime"},
-			flag{name: "update-trigger-endpoint", help: "URL that is told of new base images"}, flag{name: "update-trigger-payload-type", help: "Default or Token"})},
+			flag{name: "cpu", help: "CPUs of an agent"}, flag{name: "status", values: "Enabled Disabled"},
+			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false"}, flag{name: "base-image-trigger-type", values: "All Runtime"},
+			flag{name: "update-trigger-endpoint", help: "URL that is told of new base images"}, flag{name: "update-trigger-payload-type", values: "Default Token"})},
 		{path: "acr task delete", short: "Delete a task", run: deleteTask, flags: with(ofTask, yesFlag)},
 		{path: "acr task run", short: "Run a task and show its log", run: runTask, flags: with(showingFlags, with(valueFlags, with(ofTask, poolFlag, templateFlag, flag{name: "context", short: "c", help: "source, instead of the task's"},
 			flag{name: "file", short: "f", help: "file in the source, instead of the task's"}, flag{name: "target", help: "stage of a Dockerfile"})...)...)},
@@ -84,7 +84,7 @@ func runCommands() []command {
 		{path: "acr taskrun show", short: "Show a task run", run: showTaskRun, table: taskRunsTable, flags: ofTask},
 		{path: "acr taskrun logs", short: "Show the log of a task run's run", run: showTaskRunLogs, flags: with(ofTask, flag{name: "no-format", kind: toggle, help: "show the log as it is (it always is)"})},
 		{path: "acr taskrun delete", short: "Delete a task run", run: deleteTaskRun, flags: with(ofTask, yesFlag)},
-		{path: "acr agentpool create", short: "Create an agent pool", run: createPool, table: poolsTable, flags: with(ofTask, flag{name: "count", short: "c", help: "number of agents", fallback: "1"}, flag{name: "tier", help: "S1, S2, S3 or I6", fallback: "S1"}, flag{name: "subnet-id", help: "virtual network"}, noWaitFlag)},
+		{path: "acr agentpool create", short: "Create an agent pool", run: createPool, table: poolsTable, flags: with(ofTask, flag{name: "count", short: "c", help: "number of agents", fallback: "1"}, flag{name: "tier", values: "S1 S2 S3 I6", fallback: "S1"}, flag{name: "subnet-id", help: "virtual network"}, noWaitFlag)},
 		{path: "acr agentpool list", short: "List agent pools", run: listPools, table: poolsTable, flags: ofRegistry},
 		{path: "acr agentpool show", short: "Show an agent pool", run: showPool, table: poolsTable, flags: with(ofTask, flag{name: "queue-count", kind: toggle, help: "only how many runs wait"})},
 		{path: "acr agentpool update", short: "Change an agent pool", run: updatePool, table: poolsTable, flags: with(ofTask, flag{name: "count", short: "c", help: "number of agents"}, noWaitFlag)},

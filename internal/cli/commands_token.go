@@ -17,7 +17,7 @@ func tokenCommands() []command {
 	scopeMap := flag{name: "scope-map", help: "name of the scope map"}
 	expiry := []flag{{name: "expiration", help: "when the passwords expire: 2030-12-31T12:59:59Z"}, {name: "expiration-in-days", help: "for how many days the passwords count", also: "--days"}}
 	which := []flag{{name: "password1", kind: toggle, help: "the first password"}, {name: "password2", kind: toggle, help: "the second password"}}
-	status := flag{name: "status", help: "enabled or disabled"}
+	status := flag{name: "status", values: "enabled disabled"}
 	return []command{
 		{path: "acr scope-map create", short: "Create a scope map", run: createScopeMap, table: scopeMapsTable, flags: with(named, description, repositories, gateways)},
 		{path: "acr scope-map show", short: "Show a scope map", run: showScopeMap, table: scopeMapsTable, flags: named},

@@ -46,6 +46,24 @@ func TestCoveragePage(t *testing.T) {
 	}
 }
 
+// What is said to be not there yet is not there.
+func TestStock(t *testing.T) {
+	names := readStock()
+	for _, c := range commands() {
+		for _, option := range names[c.path] {
+			if c.flag(option) != nil {
+				t.Errorf("az %s has %s", c.path, option)
+			}
+		}
+		if options, listed := names[c.path]; listed && options == nil {
+			t.Errorf("az %s is there", c.path)
+		}
+	}
+	if len(names) < 300 || !names.begins("acr webhook") {
+		t.Errorf("%d names", len(names))
+	}
+}
+
 // Every group says what it is about, and no command has a flag twice.
 func TestCommandTree(t *testing.T) {
 	env := &environment{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}

@@ -17,6 +17,7 @@ import (
 type lint struct {
 	flags   taskFileFlags
 	context string
+	name    string
 	output  string
 	strict  bool
 }
@@ -29,15 +30,19 @@ type fileProblem struct {
 
 func newLintCommand(env *environment) *cobra.Command {
 	var l lint
-	cmd := &cobra.Command{Use: "lint FILE...", Args: cobra.MinimumNArgs(1), Short: "Name all that is wrong with task files, without a server",
-		Long: "Name all that is wrong with task files, with line and column. An error is what a server refuses or\nwhat fails when a run comes to it; a warning is accepted and most likely not meant. The exit status\nis 1 if there are errors. FILE may be - for the standard input."}
+	cmd := &cobra.Command{Use: "lint [CONTEXT|FILE...]", Short: "Name all that is wrong with task files, without a server",
+		Long: "Name all that is wrong with task files, with line and column. An error is what a server refuses or\nwhat fails when a run comes to it; a warning is accepted and most likely not meant. The exit status\nis 1 if there are errors. A folder stands for its acb.yaml, or for --file in it; without an argument\nit is the current one. FILE may be - for the standard input."}
 	l.flags.add(cmd)
+	cmd.Flags().StringVarP(&l.name, "file", "f", "", "task file, in the folder or else from here (default acb.yaml)")
 	cmd.Flags().StringVar(&l.context, "context", "", "folder where files of aliases are (default that of the file)")
 	cmd.Flags().StringVarP(&l.output, "output", "o", "text", "text or json")
 	cmd.Flags().BoolVar(&l.strict, "strict", false, "warnings count as errors")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
 		if l.output != "text" && l.output != "json" {
 			return invalidArgument("--output %s is neither text nor json", l.output)
+		}
+		if len(files) == 0 {
+			files = []string{"."}
 		}
 		return l.run(cmd.Context(), env, files)
 	}
@@ -48,6 +53,7 @@ func (l *lint) run(ctx context.Context, env *environment, files []string) error 
 	all := []fileProblem{}
 	var unread []error // files that could not be read; the others are told all the same
 	for _, file := range files {
+		file, _ := taskFileOf(file, l.name)
 		found, err := l.file(ctx, env, file)
 		if err != nil {
 			unread = append(unread, err)

@@ -32,7 +32,8 @@ func (o *output) add(cmd *cobra.Command) {
 func (o *output) check() error {
 	o.format = strings.ToLower(o.format)
 	if !slices.Contains(formats, o.format) {
-		return usageError{fmt.Errorf("--output %s: the formats are %s", o.format, strings.Join(formats, ", "))}
+		_, err := flag{name: "output", values: strings.Join(formats, " ")}.check(o.format)
+		return err
 	}
 	if o.query == "" {
 		return nil

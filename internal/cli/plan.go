@@ -19,13 +19,15 @@ type planning struct {
 	group  string
 	task   string
 	output string
+	file   string
 }
 
 func newPlanCommand(env *environment) *cobra.Command {
 	var p planning
-	cmd := &cobra.Command{Use: "plan FILE [CONTEXT]", Args: cobra.RangeArgs(1, 2), Short: "Show what a run of a task file would do, without doing it",
-		Long: "Show what a run of a task file would do: order, commands, networks, volumes, images, and which\nregistries it would ask as whom. CONTEXT is the folder that would be its source (default that of the\nfile). It needs no server; where somebody is signed in, --registry names one of the server's, and\n--as-task says whose identities and credentials count and which rights they lack.\nThe exit status is 1 if something is missing or would fail."}
+	cmd := &cobra.Command{Use: "plan [CONTEXT|FILE]", Args: cobra.MaximumNArgs(2), Short: "Show what a run of a task file would do, without doing it",
+		Long: "Show what a run of a task file would do: order, commands, networks, volumes, images, and which\nregistries it would ask as whom. CONTEXT is the folder that would be its source, by default the\ncurrent one, with acb.yaml or --file in it; FILE stands for its folder. Also: plan FILE CONTEXT. It needs no server; where somebody is signed in, --registry names one of the server's, and\n--as-task says whose identities and credentials count and which rights they lack.\nThe exit status is 1 if something is missing or would fail."}
 	p.flags.add(cmd)
+	cmd.Flags().StringVarP(&p.file, "file", "f", "", "task file, in the folder or else from here (default acb.yaml)")
 	cmd.Flags().StringVarP(&p.group, "resource-group", "g", "", "resource group of the registry")
 	cmd.Flags().StringVar(&p.task, "as-task", "", "name of a task of the registry")
 	cmd.Flags().StringVarP(&p.output, "output", "o", "text", "text or json")
@@ -48,20 +50,17 @@ func (p *planning) run(cmd *cobra.Command, env *environment, args []string) erro
 	if err != nil {
 		return err
 	}
-	folder := folderOf(args[0])
-	if len(args) == 2 {
-		folder = args[1]
-	}
-	in, err := p.input(env, args[0], folder, asked)
+	file, folder := p.named(args)
+	in, err := p.input(env, file, folder, asked)
 	if err != nil {
 		return err
 	}
 	plan, err := taskfile.Render(cmd.Context(), in)
 	if err != nil {
-		return explainFile(args[0], err)
+		return explainFile(file, err)
 	}
 	shown := preview(plan, folder)
-	shown.File, shown.Registry = args[0], in.Run.Registry
+	shown.File, shown.Registry = file, in.Run.Registry
 	if err := asked.access(cmd.Context(), shown); err != nil {
 		return err
 	}
@@ -72,6 +71,17 @@ func (p *planning) run(cmd *cobra.Command, env *environment, args []string) erro
 		return exitError(exitFailed)
 	}
 	return nil
+}
+
+// named are the task file and the folder that the arguments name.
+func (p *planning) named(args []string) (file, folder string) {
+	switch len(args) {
+	case 0:
+		return taskFileOf(".", p.file)
+	case 1:
+		return taskFileOf(args[0], p.file)
+	}
+	return args[0], args[1]
 }
 
 // input is what the file is rendered with. Vault secrets are not read.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/nearest"
 )
 
 // command is a client command.
@@ -49,6 +50,36 @@ type flag struct {
 	fallback string // default of a text
 	path     bool   // a name that may have slashes
 	also     string // other spellings of the flag, with dashes
+	values   string // all that it may be, if these are few, parted by blanks
+}
+
+// check returns the value of a flag as it is written in the list of those it may have.
+func (f flag) check(value string) (string, error) {
+	all := strings.Fields(f.values)
+	if len(all) == 0 || value == "" {
+		return value, nil
+	}
+	if i := slices.IndexFunc(all, func(v string) bool { return strings.EqualFold(v, value) }); i >= 0 {
+		return all[i], nil
+	}
+	text := fmt.Sprintf("--%s %s is none of %s", f.name, value, strings.Join(all, ", "))
+	if meant := nearest.Word(value, all); meant != "" {
+		text += fmt.Sprintf("; did you mean %s?", meant)
+	}
+	return "", invalidArgument("%s", text)
+}
+
+// usage is what the help says of a flag.
+func (f flag) usage() string {
+	text := f.help
+	if all := strings.Fields(f.values); len(all) > 0 {
+		words := strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+		text = strings.TrimPrefix(text+": "+words, ": ")
+	}
+	if f.required {
+		text += " (required)"
+	}
+	return text
 }
 
 func isYesNo(text string) bool {
@@ -102,6 +133,13 @@ func (c *call) checkNames(flags []flag) error {
 		if f.required && f.kind == text && value == "" {
 			return invalidArgument("--%s is empty", f.name)
 		}
+		canonical, err := f.check(value)
+		if err != nil {
+			return err
+		}
+		if canonical != value {
+			_ = c.cmd.Flags().Set(f.name, canonical) // a text takes any value
+		}
 		if f.kind == yesno && value != "" && !isYesNo(value) {
 			return invalidArgument("--%s %s is neither true nor false", f.name, value)
 		}
@@ -142,12 +180,7 @@ func subgroup(parent *cobra.Command, word string) *cobra.Command {
 		}
 	}
 	cmd := &cobra.Command{Use: word, Short: groupShorts[strings.TrimSpace(strings.TrimPrefix(parent.CommandPath()+" "+word, parent.Root().Name()))]}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return usageError{fmt.Errorf("'%s' is not a command of '%s'; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
-		}
-		return cmd.Help()
-	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return cmd.Help() }
 	parent.AddCommand(cmd)
 	return cmd
 }
@@ -224,10 +257,9 @@ func (o *common) apply(c *call) error {
 const subscriptionName = "Acrux"
 
 func newClientCommand(env *environment, spec command, word string) *cobra.Command {
-	cmd := &cobra.Command{Use: word, Short: spec.short, Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: word, Short: spec.short, Args: positional(spec)}
 	if spec.args != "" {
 		cmd.Use += " [" + spec.args + "]"
-		cmd.Args = cobra.MaximumNArgs(1)
 	}
 	for _, f := range spec.flags {
 		f.add(cmd)
@@ -236,6 +268,7 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 	out.add(cmd)
 	var shared common
 	shared.add(cmd)
+	complete(env, spec, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := out.check(); err != nil {
 			return err
@@ -253,7 +286,7 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 		}
 		value, err := spec.run(cmd.Context(), c)
 		if err != nil {
-			return err
+			return c.meant(cmd.Context(), spec, err)
 		}
 		return out.print(env.stdout, value, spec.table)
 	}
@@ -261,19 +294,16 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 }
 
 func (f flag) add(cmd *cobra.Command) {
-	if f.required {
-		f.help += " (required)"
-	}
 	switch f.kind {
 	case text:
-		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
+		cmd.Flags().StringP(f.name, f.short, f.fallback, f.usage())
 	case toggle:
-		cmd.Flags().BoolP(f.name, f.short, false, f.help)
+		cmd.Flags().BoolP(f.name, f.short, false, f.usage())
 	case yesno:
-		cmd.Flags().StringP(f.name, f.short, f.fallback, f.help)
+		cmd.Flags().StringP(f.name, f.short, f.fallback, f.usage())
 		cmd.Flags().Lookup(f.name).NoOptDefVal = "true"
 	case list, several, optional, groups:
-		cmd.Flags().StringArrayP(f.name, f.short, nil, f.help)
+		cmd.Flags().StringArrayP(f.name, f.short, nil, f.usage())
 	}
 	if f.required {
 		_ = cmd.MarkFlagRequired(f.name) // the flag was just added

@@ -101,6 +101,21 @@ func aliasSource(folder string) func(context.Context, string) ([]byte, error) {
 	}
 }
 
+// defaultTaskFile is the task file of a folder.
+const defaultTaskFile = "acb.yaml"
+
+// taskFileOf is the task file that is meant by a folder, or by a file in the place of one,
+// and by --file; and the folder.
+func taskFileOf(context, file string) (name, folder string) {
+	switch info, err := os.Stat(context); {
+	case file != "":
+		return placed(context, file), context
+	case context == "-" || err == nil && info.Mode().IsRegular() || err != nil && isTaskFile(context):
+		return context, folderOf(context)
+	}
+	return filepath.Join(context, defaultTaskFile), context
+}
+
 // folderOf is where a task file lies.
 func folderOf(name string) string {
 	if name == "-" {

@@ -209,3 +209,6 @@ func writePublished(data string, p Published) error {
 	}
 	return secret.WriteFile(publishedFile(data), append(text, '\n'))
 }
+
+// Schema is the number of the database's schema that this program makes.
+func Schema() int64 { return sqlstore.Schema() }

@@ -25,8 +25,28 @@ func migrate(ctx context.Context, provide providerFunc, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	have, want, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if have > want {
+		return fmt.Errorf("the database has the schema %d, of a newer program; this one knows %d: %w", have, want, ErrSchema)
+	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// Schema is the number of the schema that this program makes.
+func Schema() int64 {
+	var newest int64
+	for _, pattern := range []string{"migrations/*.sql", "migrations/postgres/*.sql"} {
+		names, _ := fs.Glob(migrations, pattern) // the pattern is right
+		for _, name := range names {
+			version, _ := goose.NumericComponent(name) // files have numbers, or nothing starts
+			newest = max(newest, version)
+		}
+	}
+	return newest
 }
 
 // ErrSchema says that a database was made by another version of this program.
