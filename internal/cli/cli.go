@@ -79,7 +79,7 @@ func notice(env *environment, cmd *cobra.Command) {
 func newRoot(env *environment) *cobra.Command {
 	root := &cobra.Command{Use: "acrux", Short: "A registry and builder for containers with Azure's interface", SilenceErrors: true, SilenceUsage: true, Version: readVersion().Version}
 	root.SetFlagErrorFunc(unknownFlag)
-	root.AddCommand(newServeCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newPlanCommand(env), newSchemaCommand(env), newVersionCommand(env))
+	root.AddCommand(newServeCommand(env), newStopCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newPlanCommand(env), newSchemaCommand(env), newVersionCommand(env))
 	addClientCommands(root, env)
 	notice(env, root)
 	return root

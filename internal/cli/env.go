@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/daemon"
 )
 
@@ -34,17 +36,11 @@ func newEnvCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		m, err := readMachine(dir, o)
-		if err != nil {
+		if err := o.run(cmd.Context(), env, dir); err != nil {
+			fmt.Fprintln(env.stdout, "false # acrux env failed") // what eval ends with
 			return err
 		}
-		if o.undo {
-			return m.undo(env.stdout)
-		}
-		if err := m.names(cmd.Context(), env); err != nil {
-			return err
-		}
-		return m.prepare(env.stdout)
+		return nil
 	}
 	return cmd
 }
@@ -52,6 +48,23 @@ func newEnvCommand(env *environment) *cobra.Command {
 type envOptions struct {
 	az, hosts, docker, undo bool
 	hostsFile, certsDir     string
+}
+
+func (o envOptions) run(ctx context.Context, env *environment, data string) error {
+	if !o.undo {
+		awaitServer(ctx, env, data)
+	}
+	m, err := readMachine(data, o)
+	if err != nil {
+		return err
+	}
+	if o.undo {
+		return m.undo(env.stdout)
+	}
+	if err := m.names(ctx, env); err != nil {
+		return err
+	}
+	return m.prepare(env.stdout)
 }
 
 // Exports are the variables by which clients find a server and sign in.
@@ -79,7 +92,8 @@ func readMachine(data string, o envOptions) (*machine, error) {
 	m := &machine{envOptions: o, data: data}
 	var err error
 	if m.server, err = daemon.ReadPublished(data); err != nil {
-		return nil, fmt.Errorf("no server has run on %s yet: %w", data, err)
+		return nil, problem.New(problem.NotFound, "NoServer", "No server has run on %s yet.", data).
+			Hint("acrux serve --data %s --detach", data).Because(err)
 	}
 	m.admin, err = daemon.ReadAdmin(data)
 	return m, err

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -77,18 +75,7 @@ func (c *call) listAll(ctx context.Context, path, version string) ([]document, e
 
 // confirm asks before something is destroyed, unless --yes was given.
 func (c *call) confirm(what string) error {
-	if c.toggle("yes") {
-		return nil
-	}
-	if !isTerminal(c.stdin) {
-		return usageError{fmt.Errorf("%s: confirm with --yes", what)}
-	}
-	fmt.Fprintf(c.stderr, "%s Are you sure? (y/n): ", what)
-	line, err := bufio.NewReader(c.stdin).ReadString('\n')
-	if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
-		return errors.New("not confirmed; nothing was done")
-	}
-	return nil
+	return c.environment.confirm(c.toggle("yes"), what)
 }
 
 func createGroup(ctx context.Context, c *call) (any, error) {

@@ -21,14 +21,16 @@ type serverFlags struct {
 	data, file     string
 	listen, domain string
 	dns            string
+	changeDomain   bool
 }
 
 func (f *serverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.data, "data", "", dataHelp)
 	cmd.Flags().StringVar(&f.file, "config", "", configHelp)
-	cmd.Flags().StringVar(&f.listen, "listen", "", "address to listen on (default "+daemon.DefaultListen+")")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "address to listen on (default that of the start before, or "+daemon.DefaultListen+")")
 	cmd.Flags().StringVar(&f.dns, "dns", "", "address on which a name server answers for the domain, such as 127.0.0.1:53 (default none)")
-	cmd.Flags().StringVar(&f.domain, "domain", "", "domain of all host names (default "+daemon.DefaultDomain+")")
+	cmd.Flags().StringVar(&f.domain, "domain", "", "domain of all host names (default that of the start before, or "+daemon.DefaultDomain+")")
+	cmd.Flags().BoolVar(&f.changeDomain, "change-domain", false, "let --domain be another one than before: all host names change")
 }
 
 func (f *serverFlags) config(env *environment) (daemon.Config, error) {
@@ -49,6 +51,7 @@ func (f *serverFlags) config(env *environment) (daemon.Config, error) {
 	if f.domain != "" {
 		config.Domain = f.domain
 	}
+	config.ChangeDomain = f.changeDomain
 	return config, config.Complete()
 }
 
@@ -72,12 +75,17 @@ func (e *environment) dataDir(given string) (string, error) {
 
 func newServeCommand(env *environment) *cobra.Command {
 	var flags serverFlags
+	var background bool
 	cmd := &cobra.Command{Use: "serve", Short: "Start a server: control plane, registries and a built-in agent", Args: cobra.NoArgs}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&background, "detach", false, "go on in the background, and return when the server answers; acrux stop ends it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		config, err := flags.config(env)
 		if err != nil {
 			return err
+		}
+		if background {
+			return detach(cmd.Context(), env, config)
 		}
 		if !config.Agent.Off && config.Agent.Executor != "docker" && os.Geteuid() != 0 {
 			// Without what it takes the server works all the same, and says why it runs nothing.
@@ -88,7 +96,7 @@ func newServeCommand(env *environment) *cobra.Command {
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		return daemon.Run(ctx, config, newLogger(env.stderr, config.LogLevel), func(p daemon.Published) {
-			fmt.Fprintf(env.stdout, "Acrux is ready at %s\n", p.URL("management"))
+			fmt.Fprintf(env.stdout, "%s%s\n", readyLine, p.URL("management"))
 		})
 	}
 	return cmd
@@ -154,30 +162,6 @@ func newConfigCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
-func newAdminCommand(env *environment) *cobra.Command {
-	cmd := &cobra.Command{Use: "admin", Short: "What an administrator does on the machine of the server"}
-	cmd.AddCommand(newForgetCommand(env), newCreateUserCommand(env))
-	return cmd
-}
-
-func newForgetCommand(env *environment) *cobra.Command {
-	var data string
-	forget := &cobra.Command{Use: "forget-secret", Short: "Remove the clear copy of the administrator's secret from the data directory", Args: cobra.NoArgs}
-	forget.Flags().StringVar(&data, "data", "", dataHelp)
-	forget.RunE = func(*cobra.Command, []string) error {
-		dir, err := env.dataDir(data)
-		if err != nil {
-			return err
-		}
-		had, err := daemon.ForgetSecret(dir)
-		if err == nil && !had {
-			fmt.Fprintln(env.stdout, "There was no clear copy any more.")
-		}
-		return err
-	}
-	return forget
-}
-
 // place is the server that a command works on beside it, on its machine.
 type place struct{ data, file string }
 
@@ -197,38 +181,4 @@ func (p *place) load(env *environment) (daemon.Config, error) {
 		return config, err
 	}
 	return config, config.Complete()
-}
-
-// newCreateUserCommand makes users. Their passwords are no arguments: those are seen by
-// everybody on the machine and kept in the history of shells.
-func newCreateUserCommand(env *environment) *cobra.Command {
-	var at place
-	var user daemon.NewUser
-	cmd := &cobra.Command{Use: "create-user NAME@DOMAIN", Short: "Make a user, whose password is asked for or read from the standard input", Args: cobra.ExactArgs(1)}
-	at.add(cmd)
-	cmd.Flags().StringVar(&user.DisplayName, "display-name", "", "name that is shown (default NAME@DOMAIN)")
-	cmd.Flags().BoolVar(&user.Owner, "owner", false, "make the user an owner of everything")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		config, err := at.load(env)
-		if err != nil {
-			return err
-		}
-		user.Name = args[0]
-		if user.DisplayName == "" {
-			user.DisplayName = user.Name
-		}
-		if user.Password, err = env.newPassword(user.Name); err != nil {
-			return err
-		}
-		id, err := daemon.CreateUser(cmd.Context(), config, user)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
-		if !user.Owner {
-			fmt.Fprintf(env.stdout, "There are no rights yet: az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
-		}
-		return nil
-	}
-	return cmd
 }

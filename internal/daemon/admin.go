@@ -58,6 +58,48 @@ func ForgetSecret(data string) (bool, error) {
 	return true, writeAdmin(data, admin)
 }
 
+// RotateSecret gives the administrator of a data directory another secret, whether its server
+// runs or not, and takes all others. The data directory has the clear copy then. If this ends
+// between the two, nobody knows the new one, and the next call makes another.
+func RotateSecret(ctx context.Context, config Config) (admin Admin, err error) {
+	if admin, err = ReadAdmin(config.Data); errors.Is(err, fs.ErrNotExist) {
+		return admin, noServer(config.Data)
+	} else if err != nil {
+		return admin, err
+	}
+	db, err := openShared(ctx, config)
+	if err != nil {
+		return admin, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	directory, id := &identity.Directory{Store: sqlstore.Principals{DB: db}}, identity.ClientID(admin.ClientID)
+	err = db.InTx(ctx, func(ctx context.Context) error {
+		old, err := directory.Credentials(ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, c := range old {
+			if c.Kind != identity.Secret {
+				continue
+			}
+			if err := directory.RemoveSecret(ctx, id, c.KeyID); err != nil {
+				return err
+			}
+		}
+		_, text, err := directory.AddSecret(ctx, id, identity.Credential{Start: time.Now()})
+		admin.Secret = text.Reveal()
+		return err
+	})
+	if err != nil {
+		return admin, fmt.Errorf("the administrator's secret: %w", err)
+	}
+	return admin, writeAdmin(config.Data, admin)
+}
+
+func noServer(data string) error {
+	return problem.New(problem.NotFound, "NoServer", "There is no server in the data directory %s.", data).Hint("acrux serve --data %s", data)
+}
+
 func writeAdmin(data string, admin Admin) error {
 	text, err := json.MarshalIndent(admin, "", "  ")
 	if err != nil {
@@ -129,7 +171,7 @@ func openShared(ctx context.Context, config Config) (*sqlstore.DB, error) {
 	db, err := sqlstore.OpenShared(ctx, config.where())
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && config.Database.Empty():
-		return nil, problem.New(problem.NotFound, "NoServer", "There is no server in the data directory %s.", data).Hint("acrux serve --data %s", data)
+		return nil, noServer(data)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, problem.New(problem.NotFound, "NoServer", "No server has used the database yet.").Hint("acrux serve --data %s", data)
 	case errors.Is(err, sqlstore.ErrSchema):
@@ -169,6 +211,7 @@ type Published struct {
 	SubscriptionID string `json:"subscriptionId"`
 	CABundle       string `json:"caBundle"` // file
 	ServerID       string `json:"serverId"` // tells servers of one database apart
+	Listen         string `json:"listen"`   // as it was asked for
 }
 
 // URL is the address of one of the hosts, without a trailing slash.

@@ -77,6 +77,8 @@ type Config struct {
 	Agent AgentConfig `yaml:"agent"`
 	// LogLevel is debug, info, warn or error. Default info.
 	LogLevel string `yaml:"logLevel"`
+	// ChangeDomain lets a data directory have another domain than it was made with.
+	ChangeDomain bool `yaml:"-"`
 	// Executor replaces the agent's engine; the owner closes it. Only code can set it.
 	Executor engine.Executor `yaml:"-"`
 }
@@ -230,7 +232,7 @@ func LoadConfig(data, file string, getenv func(string) string) (Config, error) {
 		decoder := yaml.NewDecoder(f)
 		decoder.KnownFields(true)
 		if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
-			return c, fmt.Errorf("the configuration %s: %w", file, err)
+			return c, explainConfig(file, err)
 		}
 	}
 	c.Data = data
@@ -261,6 +263,10 @@ func (c *Config) Complete() error {
 		if *field == "" {
 			*field = value
 		}
+	}
+	if before, err := ReadPublished(c.Data); err == nil { // what the first start was told counts for the next
+		fill(&c.Domain, before.Domain)
+		fill(&c.Listen, before.Listen)
 	}
 	fill(&c.Listen, DefaultListen)
 	fill(&c.Domain, DefaultDomain)

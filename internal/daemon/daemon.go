@@ -116,6 +116,9 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := config.checkDomain(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	s := &Server{config: config, log: newSparing(log), lock: lock}
 	s.reserve = disk.New(config.Data, config.Disk.reserve, s.log)
 	s.reserve.Spend() // starting writes a little
@@ -216,7 +219,8 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if address.IP.IsUnspecified() {
 		ip = "127.0.0.1"
 	}
-	s.Published = Published{Address: net.JoinHostPort(ip, port), Domain: s.config.Domain, Port: port, CABundle: filepath.Join(s.config.Data, "tls", "ca.crt")}
+	s.Published = Published{Address: net.JoinHostPort(ip, port), Domain: s.config.Domain, Port: port, CABundle: filepath.Join(s.config.Data, "tls", "ca.crt"),
+		Listen: s.config.Listen}
 	if s.Published.CABundle, err = filepath.Abs(s.Published.CABundle); err != nil {
 		return err
 	}

@@ -17,3 +17,12 @@ func lockDirectory(data string) (*os.File, error) {
 	}
 	return os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 }
+
+// Running reports whether a server has the data directory.
+func Running(data string) bool {
+	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return !os.IsNotExist(err)
+	}
+	return f.Close() != nil
+}

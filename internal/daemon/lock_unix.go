@@ -21,3 +21,13 @@ func lockDirectory(data string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// Running reports whether a server has the data directory.
+func Running(data string) bool {
+	f, err := os.Open(filepath.Join(data, "lock"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
+}

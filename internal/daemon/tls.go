@@ -98,10 +98,11 @@ func authorityIn(dir string) authorityFiles {
 }
 
 // open reads the installation's authority, which a renewer renews, or makes it: the first time,
-// when the domain has changed, or when its time is over.
+// or when its time is over. It is kept when the domain changes: it gets one more certificate,
+// for all domains that it had.
 func (f authorityFiles) open(domain string, now time.Time) (*authority, error) {
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (!permits(pair.Leaf, domain) || now.After(pair.Leaf.NotAfter)) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && now.After(pair.Leaf.NotAfter) {
 		return f.make(domain, now)
 	}
 	if err != nil {
@@ -119,11 +120,25 @@ func (f authorityFiles) open(domain string, now time.Time) (*authority, error) {
 		}
 		ca.certs = append(ca.certs, cert)
 	}
+	if !permits(ca.cert(), domain) {
+		return f.extended(ca, domain, now)
+	}
 	return ca, nil
 }
 
 func permits(cert *x509.Certificate, domain string) bool {
-	return len(cert.PermittedDNSDomains) == 1 && cert.PermittedDNSDomains[0] == domain
+	return slices.Contains(cert.PermittedDNSDomains, domain)
+}
+
+// extended returns the authority with one more certificate, which is for one more domain.
+func (f authorityFiles) extended(old *authority, domain string, now time.Time) (*authority, error) {
+	domains := append(slices.Clone(old.cert().PermittedDNSDomains), domain)
+	cert, err := selfSigned(old.key, old.cert().Subject.CommonName, domains, now, caLife)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate authority for %s: %w", domain, err)
+	}
+	ca := &authority{old.key, append([]*x509.Certificate{cert}, old.certs...)}
+	return ca, f.writeCerts(ca)
 }
 
 // renewed returns the authority with one more certificate if it ends soon, and without

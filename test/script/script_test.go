@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -52,7 +54,19 @@ func setup(env *testscript.Env) error {
 	env.Setenv("MACHINE", machine())
 	env.Setenv("UPSTREAM_PORT", host[strings.LastIndex(host, ":")+1:])
 	env.Setenv("ACRUX_CONFIG_DIR", filepath.Join(env.WorkDir, "client"))
+	env.Defer(func() { endDetached(filepath.Join(env.WorkDir, "d")) })
 	return startServer(env, config)
+}
+
+// endDetached ends a server in the background that a script which failed has left.
+func endDetached(data string) {
+	text, err := os.ReadFile(filepath.Join(data, "serve.pid"))
+	if err != nil {
+		return // there is none
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }
 
 // machine is an address of this machine that is none of loopback, if it has one.
