@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/client"
 	"github.com/acrux/acrux/internal/oci"
 )
@@ -35,6 +37,17 @@ func (c *call) host(ctx context.Context, name string) (host, error) {
 		return h, nil
 	}
 	doc, err := c.getRegistry(ctx, name)
+	var p *problem.Error
+	if errors.As(err, &p) && (p.Kind == problem.NotFound || p.Kind == problem.Denied) {
+		// Who may only pull sees no resource: the name and the suffix make the login server.
+		h.server = c.client.LoginServer(name)
+		if _, refused := c.client.RefreshToken(ctx, h.server); errors.As(refused, &p) && p.Kind == problem.Denied {
+			return h, refused
+		} else if refused != nil {
+			return h, err
+		}
+		return h, nil
+	}
 	h.server, _ = doc["loginServer"].(string) // every registry has one
 	h.resource = doc
 	return h, err
