@@ -115,7 +115,8 @@ func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, nee
 	return location, err
 }
 
-// schedule queues a run and, unless told otherwise, stays with it to its end.
+// schedule queues a run and, unless told otherwise, stays with it to its end. Of a run that is
+// not waited for the document is the output: scripts take the run's ID from it.
 func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (any, error) {
 	var run document
 	if _, err := c.client.Do(ctx, "POST", registry.String()+"/scheduleRun", tasksVersion, body, &run); err != nil {
@@ -127,33 +128,53 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		what = "build"
 	}
 	c.warn("Queued a %s with ID: %s", what, id)
+	if !c.toggle("no-wait") {
+		c.warn("Waiting for an agent...")
+	}
+	run = flatten(run)
+	waiting := c.waiting(run, "")
 	switch {
 	case c.toggle("no-wait"):
-		return nil, nil
+		return c.shownRun(run), nil
 	case c.toggle("no-logs"):
-		return c.waitForRun(ctx, registry.Child("runs", id))
+		return c.waitForRun(ctx, registry.Child("runs", id), waiting)
 	}
-	c.warn("Waiting for an agent...")
-	if properties, _ := run["properties"].(map[string]any); properties["runErrorMessage"] != nil {
-		c.warn("%v", properties["runErrorMessage"]) // what it waits for
+	return nil, c.follow(ctx, registry.Child("runs", id), waiting)
+}
+
+// waiting tells what a queued run waits for, unless that was told already, and returns it.
+func (c *call) waiting(run document, told string) string {
+	why, _ := run["runErrorMessage"].(string)
+	if run["status"] == "Queued" && why != "" && why != told {
+		c.warn("%s", why)
+		return why
 	}
-	return nil, c.follow(ctx, registry.Child("runs", id))
+	return told
+}
+
+// shownRun is a run as the output has it.
+func (c *call) shownRun(run document) document {
+	if c.text("output") == "table" {
+		addRunColumns(run)
+	}
+	return run
 }
 
 // waitEvery is how often a run without its log is looked at.
 const waitEvery = 200 * time.Millisecond
 
-func (c *call) waitForRun(ctx context.Context, id arm.ID) (any, error) {
+// waitForRun waits for the end of a run. told is what was said of what it waits for.
+func (c *call) waitForRun(ctx context.Context, id arm.ID, told string) (any, error) {
 	for {
-		var doc document
-		if _, err := c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &doc); err != nil {
+		run, err := c.getRun(ctx, id)
+		if err != nil {
 			return nil, err
 		}
-		run := flatten(doc)
+		told = c.waiting(run, told)
 		switch run["status"] {
 		case "Queued", "Started", "Running":
 		case "Succeeded":
-			return run, nil
+			return c.shownRun(run), nil
 		default:
 			return nil, problem.New(problem.Internal, "RunFailed", "run %s ended as %v: %v", id.Name(), run["status"], run["runErrorMessage"]).
 				Hint("az acr task logs --registry %s --run-id %s", id.Parent().Name(), id.Name())
@@ -169,15 +190,42 @@ func (c *call) waitForRun(ctx context.Context, id arm.ID) (any, error) {
 // verdicts are what a client says about a run that did not succeed.
 var verdicts = map[string]string{"failed": "Run failed", "internalerror": "Run failed", "timedout": "Run timed out", "canceled": "Run was canceled"}
 
+func (c *call) getRun(ctx context.Context, id arm.ID) (document, error) {
+	var doc document
+	_, err := c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &doc)
+	return flatten(doc), err
+}
+
+// queuedEvery is how often a run whose log is followed is asked what it waits for.
+const queuedEvery = 2 * time.Second
+
+// whileQueued tells what a run waits for until it waits no more or ctx ends. That it cannot be
+// asked is for who follows the log to find out.
+func (c *call) whileQueued(ctx context.Context, id arm.ID, told string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(queuedEvery):
+		}
+		run, err := c.getRun(ctx, id)
+		if err != nil || run["status"] != "Queued" {
+			return
+		}
+		told = c.waiting(run, told)
+	}
+}
+
 // follow shows the log of a run to its end. Ctrl-C asks whether the run shall be
-// canceled; where nobody can be asked, it is.
-func (c *call) follow(ctx context.Context, id arm.ID) error {
+// canceled; where nobody can be asked, it is. told is what was said of what the run waits for.
+func (c *call) follow(ctx context.Context, id arm.ID, told string) error {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
 	defer signal.Stop(interrupts)
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	go c.interrupted(ctx, interrupts, id, leave)
+	go c.whileQueued(ctx, id, told)
 
 	verdict, err := c.showLog(ctx, id)
 	if err != nil {
@@ -355,13 +403,8 @@ func showRun(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out document
-	_, err = c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &out)
-	run := flatten(out)
-	if c.text("output") == "table" {
-		addRunColumns(run)
-	}
-	return run, err
+	run, err := c.getRun(ctx, id)
+	return c.shownRun(run), err
 }
 
 // updateRun changes whether a run is kept for good.
