@@ -92,6 +92,12 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+func printHints(w io.Writer, p *problem.Error) {
+	for _, hint := range p.Hints {
+		fmt.Fprintln(w, "hint:", hint)
+	}
+}
+
 // report prints an error with its hints and returns the exit status.
 func report(w io.Writer, err error) int {
 	var exit exitError
@@ -101,15 +107,17 @@ func report(w io.Writer, err error) int {
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		fmt.Fprintln(w, "error:", err)
-		if errors.As(err, &usageError{}) {
-			return exitUsage
+		var usage usageError
+		if !errors.As(err, &usage) {
+			return exitFailed
 		}
-		return exitFailed
+		if errors.As(usage.error, &p) {
+			printHints(w, p)
+		}
+		return exitUsage
 	}
 	fmt.Fprintf(w, "error: (%s) %s\n", p.Code, p.Message)
-	for _, hint := range p.Hints {
-		fmt.Fprintln(w, "hint:", hint)
-	}
+	printHints(w, p)
 	if p.Kind == problem.NotFound {
 		return exitNotFound
 	}

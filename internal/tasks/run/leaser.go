@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,13 +111,8 @@ func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("a token for %s: %w", row.ID(), err)
 	}
-	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true}
-	for alias, id := range s.Registries.Aliases {
-		if id.Key() == row.Registry.Key() {
-			own.Aliases = append(own.Aliases, alias)
-		}
-	}
-	slices.Sort(own.Aliases)
+	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true,
+		Aliases: s.aliases(row.Registry)}
 	job.Logins = append([]lease.Login{own}, job.Logins...)
 	return nil
 }

@@ -5,13 +5,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/upload"
@@ -240,16 +242,13 @@ func revealed(v *task.SecretValue) secret.String {
 	return secret.New(*v.Value)
 }
 
-// remoteContext is what a source location must look like: a URL, or a git address.
-var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/|oci://)`)
-
 // noContext is how clients write that there is no context.
 const noContext = "/dev/null"
 
 // checkContext accepts URLs, and uploads that belong to the registry and are complete. What
 // it accepts is taken by Schedule.
 func (s *Service) checkContext(registry arm.ID, path string) error {
-	if path == "" || strings.EqualFold(path, noContext) || remoteContext.MatchString(path) {
+	if task.IsFetched(path) {
 		return nil
 	}
 	name, ok := upload.Registry(path)
@@ -280,6 +279,35 @@ func jobStep(s *task.Step) (lease.Step, error) {
 	step.Build = lease.DockerBuild{Dockerfile: s.DockerFilePath, Target: s.Target, Images: s.ImageNames, NoCache: s.NoCache,
 		Push: s.IsPushEnabled == nil || *s.IsPushEnabled, Arguments: values(s.Arguments)}
 	return step, nil
+}
+
+// ownImages checks the names that a build pushes under, and puts the login server for the other
+// names of the run's registry, so that the outcome is told of one registry alone.
+func (s *Service) ownImages(reg arm.Resource[registry.Properties], p plan) (images []string, err error) {
+	aliases := s.aliases(reg.ID)
+	known := slices.Concat([]string{reg.Properties.LoginServer}, aliases, p.row.Properties.CustomRegistries)
+	for _, name := range p.job.Step.Build.Images {
+		if err := oci.CheckBuildName(name, known...); err != nil {
+			return nil, problem.New(problem.Invalid, "InvalidParameterValue", "%v.", err).On("imageNames")
+		}
+		host, rest, _ := strings.Cut(name, "/")
+		if strings.EqualFold(host, reg.Properties.LoginServer) || slices.ContainsFunc(aliases, func(alias string) bool { return strings.EqualFold(host, alias) }) {
+			name = reg.Properties.LoginServer + "/" + rest
+		}
+		images = append(images, name)
+	}
+	return images, nil
+}
+
+// aliases are the other names of a registry, sorted.
+func (s *Service) aliases(id arm.ID) (hosts []string) {
+	for alias, meant := range s.Registries.Aliases {
+		if meant.Key() == id.Key() {
+			hosts = append(hosts, alias)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts
 }
 
 func values(list []task.Value) []lease.Value {

@@ -92,6 +92,9 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 	}
 	p.job.RegistryName, p.job.LoginServer = reg.ID.Name(), reg.Properties.LoginServer
 	p.job.CreatedAt = now
+	if p.job.Step.Build.Images, err = s.ownImages(reg, p); err != nil {
+		return Run{}, err
+	}
 	if _, uploaded := upload.Registry(p.job.Step.Context); uploaded {
 		if err := s.Uploads.Take(p.job.Step.Context, reg.ID.Name()); err != nil {
 			return Run{}, fmt.Errorf("taking %s: %w", p.job.Step.Context, err)

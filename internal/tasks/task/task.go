@@ -15,6 +15,8 @@ import (
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // Kind is the kind of tasks.
@@ -259,10 +261,45 @@ func (p *Properties) checkStep() error {
 		if s.ContextPath == "" {
 			return invalid("step.contextPath", "A step of type Docker needs a contextPath.")
 		}
+		return s.checkImages()
 	case "":
 		return invalid("step.type", "The step has no type: EncodedTask, FileTask or Docker.")
 	default:
 		return invalid("step.type", "The step type '%s' is not one of EncodedTask, FileTask, Docker.", s.Type)
+	}
+	return nil
+}
+
+// remoteContext is what a source location must look like: a URL, or a git address.
+var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/|oci://)`)
+
+// noContext is how clients write that there is no context.
+const noContext = "/dev/null"
+
+// IsFetched reports whether a source location is one that agents fetch by themselves, or none.
+func IsFetched(path string) bool {
+	return path == "" || strings.EqualFold(path, noContext) || remoteContext.MatchString(path)
+}
+
+// checkContext refuses a source that no run could fetch, such as a folder of the client's.
+func (s *Step) checkContext() error {
+	path := s.ContextPath
+	if _, uploaded := upload.Registry(path); uploaded || IsFetched(path) {
+		return nil
+	}
+	return problem.New(problem.Invalid, "InvalidSourceLocation", "The source location '%s' is neither a URL nor an upload. "+
+		"A task needs the URL of a git repository or of an archive; a folder is built, or run, once.", path).
+		On("properties.step.contextPath").Hint("az acr build --registry REGISTRY --image NAME:TAG FOLDER").
+		Hint("az acr run --registry REGISTRY --file FILE FOLDER")
+}
+
+// checkImages refuses names under which no build can push. Which registries they may begin with
+// is known when a run is asked for: credentials come after the task.
+func (s *Step) checkImages() error {
+	for _, name := range s.ImageNames {
+		if err := oci.CheckBuildName(name); err != nil {
+			return invalid("step.imageNames", "%v.", err)
+		}
 	}
 	return nil
 }
