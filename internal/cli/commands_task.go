@@ -14,7 +14,7 @@ var (
 	loginServerFlag = flag{name: "login-server", required: true, help: "login server of the other registry"}
 	useIdentityFlag = flag{name: "use-identity", help: "client ID of an identity of the task, or [system]"}
 	timeoutFlag     = flag{name: "timeout", help: "timeout of a run in seconds"}
-	platformFlag    = flag{name: "platform", help: "os/architecture", fallback: "linux"}
+	platformFlag    = flag{name: "platform", help: "OS/ARCHITECTURE[/VARIANT]: of the image a Dockerfile makes, or of the agent for a task file", fallback: "linux"}
 	poolFlag        = flag{name: "agent-pool", help: "agent pool"}
 	templateFlag    = flag{name: "log-template", help: "repository and tag of the log as an artifact"}
 	authModeFlag    = flag{name: "auth-mode", help: "Default or None"}
@@ -44,7 +44,7 @@ func taskCommands() []command {
 			flag{name: "base-image-trigger-name", help: "name of the trigger", fallback: "defaultBaseimageTriggerName"})},
 		{path: "acr task show", short: "Show a task", run: showTask, table: tasksTable, flags: with(ofTask, flag{name: "with-secure-properties", kind: toggle, help: "with its secrets"})},
 		{path: "acr task list", short: "List tasks", run: listTasks, table: tasksTable, flags: ofRegistry},
-		{path: "acr task update", short: "Change a task", run: updateTask, table: tasksTable, flags: with(taskFlags, flag{name: "platform", help: "os/architecture"},
+		{path: "acr task update", short: "Change a task", run: updateTask, table: tasksTable, flags: with(taskFlags, flag{name: "platform", help: "OS/ARCHITECTURE[/VARIANT]"},
 			flag{name: "cpu", help: "CPUs of an agent"}, flag{name: "status", help: "Enabled or Disabled"},
 			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false"}, flag{name: "base-image-trigger-type", help: "All or Runtime"},
 			flag{name: "update-trigger-endpoint", help: "URL that is told of new base images"}, flag{name: "update-trigger-payload-type", help: "Default or Token"})},

@@ -103,11 +103,16 @@ func (c *call) values(open, hidden string) ([]document, error) {
 	return all, nil
 }
 
+// platform reads OS[/ARCHITECTURE[/VARIANT]].
 func (c *call) platform() document {
 	os, arch, _ := strings.Cut(c.text("platform"), "/")
+	arch, variant, _ := strings.Cut(arch, "/")
 	p := document{"os": os, "architecture": "amd64"}
 	if arch != "" {
 		p["architecture"] = arch
+	}
+	if variant != "" {
+		p["variant"] = variant
 	}
 	return p
 }

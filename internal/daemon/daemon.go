@@ -415,6 +415,7 @@ func (b *builtinAgent) opened(ctx context.Context) closingExecutor {
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		executor, err := b.open(ctx)
 		if err == nil {
+			b.server.services.Runs.NoAgent("")
 			if told != "" {
 				b.server.log.Info("the built-in agent works now")
 			}
@@ -422,6 +423,7 @@ func (b *builtinAgent) opened(ctx context.Context) closingExecutor {
 		}
 		if ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
+			b.server.services.Runs.NoAgent(agentExcuse(err))
 			b.server.log.Error("the built-in agent cannot work here; runs stay queued", "err", err, "hint", engineHint(err))
 		}
 		select {
@@ -430,6 +432,17 @@ func (b *builtinAgent) opened(ctx context.Context) closingExecutor {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// agentExcuse is what people are told who wait for the built-in agent. What the machine says of
+// itself stays in the log.
+func agentExcuse(err error) string {
+	text := "the agent of this server cannot work, and its log says why"
+	var told *problem.Error
+	if errors.As(err, &told) {
+		text = "the agent of this server cannot work: " + told.Message
+	}
+	return text + "; hint for who runs the server: " + engineHint(err)
 }
 
 // engineHint is what can be done for the engine to open.

@@ -124,6 +124,7 @@ type Step struct {
 type DockerBuild struct {
 	Dockerfile string
 	Target     string
+	Platform   string // of the image: OS/ARCHITECTURE[/VARIANT]; empty is the agent's
 	Images     []string
 	Push       bool
 	NoCache    bool

@@ -146,7 +146,7 @@ func (s *Service) Renew(ctx context.Context, key lease.Key) error {
 		return nil
 	})
 	if err == nil {
-		s.agents.note(lease.Agent{Pool: row.Pool, OS: row.OS, Arch: row.Arch}, time.Now()) // one that is busy is there, too
+		s.agents.busy(row, time.Now())
 	}
 	half := time.NewTimer(Term / 2)
 	defer half.Stop()

@@ -199,10 +199,14 @@ func (s *Service) assemble(ctx context.Context, registry arm.ID, p task.Properti
 	if p.Credentials != nil && p.Credentials.SourceRegistry != nil && strings.EqualFold(p.Credentials.SourceRegistry.LoginMode, "None") {
 		mode = "None"
 	}
-	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: p.Platform.Architecture, Properties: Properties{
+	arch := p.Platform.Architecture
+	if step.Kind == lease.Docker {
+		arch, step.Build.Platform = anyArch, p.Platform.Image()
+	}
+	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: arch, Timeout: time.Duration(p.Timeout) * time.Second, Properties: Properties{
 		ProvisioningState: "Succeeded", AgentPoolName: p.AgentPoolName, Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
 		SourceRegistryAuth: &mode, CustomRegistries: p.LoginServers(), OutputImages: nil}}
-	job := lease.Job{Step: step, Timeout: time.Duration(p.Timeout) * time.Second, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
+	job := lease.Job{Step: step, Timeout: row.Timeout, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
 	job.Logins = logins(p)
 	return plan{row: row, job: job}, nil
 }

@@ -7,7 +7,6 @@ package task
 
 import (
 	"encoding/base64"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,13 +36,6 @@ type Properties struct {
 	Credentials        *Credentials        `json:"credentials"`
 	LogTemplate        *string             `json:"logTemplate"`
 	IsSystemTask       bool                `json:"isSystemTask"`
-}
-
-// Platform says what a run runs on.
-type Platform struct {
-	OS           string  `json:"os"`
-	Architecture string  `json:"architecture,omitempty"`
-	Variant      *string `json:"variant,omitempty"`
 }
 
 // AgentConfiguration says how much of an agent a run takes.
@@ -158,7 +150,7 @@ var (
 // Limits of a run's time, in seconds.
 const (
 	DefaultTimeout = 3600
-	minTimeout     = 300
+	MinTimeout     = 300
 	maxTimeout     = 28800
 )
 
@@ -211,8 +203,8 @@ func (p *Properties) normalise() error {
 
 // CheckTimeout returns a problem unless seconds may bound a run.
 func CheckTimeout(seconds int) error {
-	if seconds < minTimeout || seconds > maxTimeout {
-		return invalid("timeout", "The timeout of %d seconds is not between %d and %d.", seconds, minTimeout, maxTimeout)
+	if seconds < MinTimeout || seconds > maxTimeout {
+		return invalid("timeout", "The timeout of %d seconds is not between %d and %d.", seconds, MinTimeout, maxTimeout)
 	}
 	return nil
 }
@@ -222,21 +214,6 @@ func (p *Properties) checkPlatform() error {
 		p.Platform = &Platform{OS: "linux", Architecture: "amd64"}
 	}
 	return NormalisePlatform(p.Platform)
-}
-
-// NormalisePlatform fills in a platform and refuses those no agent of ours has.
-func NormalisePlatform(p *Platform) error {
-	p.OS, p.Architecture = strings.ToLower(p.OS), strings.ToLower(p.Architecture)
-	if p.OS == "" {
-		p.OS = "linux"
-	}
-	if p.Architecture == "" {
-		p.Architecture = "amd64"
-	}
-	if p.OS != "linux" {
-		return unsupported("platform.os", fmt.Sprintf("The platform '%s'", p.OS))
-	}
-	return nil
 }
 
 func (p *Properties) checkStep() error {
