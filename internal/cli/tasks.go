@@ -14,6 +14,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 
 // taskID is the ID of the task that --registry and --name mean.
@@ -55,7 +56,7 @@ func (c *call) encode() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("the task file: %w", err)
 		}
-		return base64.StdEncoding.EncodeToString(append([]byte(version), content...)), nil
+		return base64.StdEncoding.EncodeToString(taskfile.Sent(content)), nil
 	}
 	return "", invalidArgument("give --file or --cmd, or a source with a Dockerfile")
 }

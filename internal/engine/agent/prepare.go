@@ -121,8 +121,8 @@ func (r *run) explainFile(err error) error {
 		return engine.Failure(err.Error())
 	}
 	file := "the task file"
-	if r.job.Step.Kind == lease.EncodedTask {
-		file += " as it was sent" // clients put a line with the version before it
+	if r.job.Step.Kind == lease.EncodedTask && taskfile.IsShifted(r.job.Step.Task) {
+		file += " as it was sent" // with a line before it that the client has put there
 	}
 	return engine.Failure(fmt.Sprintf("%v\nhint: %s of %s", err, placed.Place(), file))
 }
