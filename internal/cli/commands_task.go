@@ -2,7 +2,7 @@ package cli
 
 var (
 	tasksTable    = columns{{"NAME", "name"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"SOURCE REPOSITORY", "step.contextPath"}}
-	runsTable     = columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"TRIGGER", "trigger"}, {"STARTED", "startTime"}, {"DURATION", "duration"}}
+	runsTable     = columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"TRIGGER", "trigger"}, {"STARTED", "startTime"}, {"DURATION", "duration"}, {"ERROR", "error"}}
 	poolsTable    = columns{{"NAME", "name"}, {"COUNT", "count"}, {"SKU", "tier"}, {"STATE", "provisioningState"}, {"OS", "os"}}
 	taskRunsTable = columns{{"NAME", "name"}, {"RUN ID", "runResult.name"}, {"STATUS", "runResult.properties.status"}, {"STATE", "provisioningState"}}
 

@@ -379,9 +379,22 @@ func listRuns(ctx context.Context, c *call) (any, error) {
 	return all, err
 }
 
+// maxError is how much of why a run failed stands in a table, in characters.
+const maxError = 100
+
+func shortened(text string) string {
+	if letters := []rune(text); len(letters) > maxError {
+		return string(letters[:maxError-1]) + "…"
+	}
+	return text
+}
+
 // addRunColumns adds what the table of runs shows and the resource does not have.
 func addRunColumns(run document) {
 	run["trigger"] = "Manual"
+	if why, _ := run["runErrorMessage"].(string); why != "" {
+		run["error"] = shortened(why)
+	}
 	for member, word := range map[string]string{"sourceTrigger": "Commit", "imageUpdateTrigger": "Image Update", "timerTrigger": "Timer"} {
 		if run[member] != nil {
 			run["trigger"] = word

@@ -219,6 +219,7 @@ const (
 type Result struct {
 	Status       Status
 	Message      string // the reason, empty for Succeeded
+	Cause        string // what failed first, where more is known of it than Message says
 	Dependencies []Dependency
 	Layers       Layers
 }

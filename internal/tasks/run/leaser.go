@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -281,7 +282,7 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 		return err
 	}
 	_, err = s.update(ctx, key, func(row *Row) error {
-		s.finish(row, result.Status, result.Message, time.Now())
+		s.finish(row, result.Status, cmp.Or(result.Cause, result.Message), time.Now())
 		if result.Status == lease.Succeeded {
 			row.Properties.OutputImages = outputs(result.Dependencies)
 		}
