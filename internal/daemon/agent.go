@@ -68,7 +68,7 @@ func agentExcuse(err error) string {
 	text := "the agent of this server cannot work, and its log says why"
 	var told *problem.Error
 	if errors.As(err, &told) {
-		text = "the agent of this server cannot work: " + told.Message
+		text = "the agent of this server cannot work: " + strings.TrimSuffix(told.Message, ".")
 	}
 	return text + "; hint for who runs the server: " + engineHint(err)
 }

@@ -23,7 +23,8 @@ func (r *Run) noteReason(step string, out *finder) {
 // lastWords is the last line of an output that says something.
 func lastWords(output string) (last string) {
 	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "hint:") && !strings.HasPrefix(line, "See '") {
+		line = strings.TrimSpace(line)
+		if helps := strings.HasPrefix(line, "hint:") || strings.HasPrefix(line, "See '"); line != "" && !helps {
 			last = line
 		}
 	}

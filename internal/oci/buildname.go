@@ -40,8 +40,9 @@ func CheckBuildName(name string, known ...string) error {
 	case len(known) == 0, isKnown(host, known):
 		rest = after
 	case strings.Contains(host, ":") || host != strings.ToLower(host): // no part of a repository
-		return &BadName{name, fmt.Sprintf("it begins with the registry %s, and a build pushes to its own (%s) or to one that its task "+
-			"has a credential for", host, known[0]), nearest(after)}
+		reason := fmt.Sprintf("it begins with the registry %s, and a build pushes to its own (%s) or to one that "+
+			"its task has a credential for", host, known[0])
+		return &BadName{name, reason, nearest(after)}
 	}
 	if reason := wrongName(rest); reason != "" {
 		near := nearest(rest)
@@ -57,7 +58,8 @@ func CheckBuildName(name string, known ...string) error {
 // localhost.
 func splitHost(name string) (host, rest string) {
 	first, rest, found := strings.Cut(name, "/")
-	if !found || strings.Contains(first, "{{") || !hostname.MatchString(first) || !strings.ContainsAny(first, ".:") && first != "localhost" {
+	registry := first == "localhost" || strings.ContainsAny(first, ".:") && hostname.MatchString(first)
+	if !found || !registry {
 		return "", name
 	}
 	return first, rest
@@ -121,11 +123,13 @@ func wrongTag(tag string) string {
 	case strings.Contains(tag, ":"):
 		return fmt.Sprintf("it has more than one ':', and the tag '%s' cannot have one", tag)
 	}
-	return fmt.Sprintf("the tag '%s' has other signs than letters, digits, '_', '.' and '-', or begins with '.' or '-'", tag)
+	return fmt.Sprintf("the tag '%s' has other signs than letters, digits, '_', '.' and '-', or begins with one of the last two",
+		tag)
 }
 
 var (
-	variable        = regexp.MustCompile(`\$\{?(ID|Date|RegistryName|Registry|Commit|Branch|OS|Architecture|TaskName)\b\}?`)
+	variable = regexp.MustCompile(
+		`\$\{?(ID|Date|RegistryName|Registry|Commit|Branch|OS|Architecture|TaskName)\b\}?`)
 	notInRepository = regexp.MustCompile(`[^a-z0-9._-]+`)
 	notInTag        = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 	separators      = regexp.MustCompile(`[._-]+`)

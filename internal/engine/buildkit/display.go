@@ -41,7 +41,8 @@ type display struct {
 }
 
 func newDisplay(p *prepared, out io.Writer) *display {
-	d := &display{prepared: p, out: out, done: make(chan struct{}), completed: map[string]bool{}, unlike: map[string]bool{}, bases: map[string]string{}}
+	d := &display{prepared: p, out: out, done: make(chan struct{}), bases: map[string]string{},
+		completed: map[string]bool{}, unlike: map[string]bool{}}
 	if p.Plain {
 		d.plain = buildlog.NewPlain(out)
 		return d

@@ -26,7 +26,9 @@ func foreign(platform *pb.Platform) string {
 	if platform == nil {
 		return ""
 	}
-	wanted := platforms.Normalize(ocispec.Platform{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant})
+	wanted := platforms.Normalize(ocispec.Platform{
+		OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant,
+	})
 	if wanted.Architecture == df.Machine().Architecture {
 		return ""
 	}
@@ -43,7 +45,8 @@ func (d *display) notEmulated(err error, found *findings) string {
 	machine := platforms.Format(df.Machine())
 	platform := found.foreign[vertex.Digest]
 	if platform == "" {
-		return fmt.Sprintf(" is for %s, as this machine is, but a program that it starts is not: look at the base image and at what is copied into it", machine)
+		return fmt.Sprintf(" is for %s, as this machine is, but a program that it starts is not: look at the base image "+
+			"and at what is copied into it", machine)
 	}
 	return fmt.Sprintf(" is for %s: this machine is %s and has no emulation of it\n"+
 		"hint: register an emulator on the machine of the agent, as with: apt-get install qemu-user-static binfmt-support\n"+

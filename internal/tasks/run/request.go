@@ -203,10 +203,11 @@ func (s *Service) assemble(ctx context.Context, registry arm.ID, p task.Properti
 	if step.Kind == lease.Docker {
 		arch, step.Build.Platform = anyArch, p.Platform.Image()
 	}
-	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: arch, Timeout: time.Duration(p.Timeout) * time.Second, Properties: Properties{
+	limit := time.Duration(p.Timeout) * time.Second
+	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: arch, Timeout: limit, Properties: Properties{
 		ProvisioningState: "Succeeded", AgentPoolName: p.AgentPoolName, Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
 		SourceRegistryAuth: &mode, CustomRegistries: p.LoginServers(), OutputImages: nil}}
-	job := lease.Job{Step: step, Timeout: row.Timeout, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
+	job := lease.Job{Step: step, Timeout: limit, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
 	job.Logins = logins(p)
 	return plan{row: row, job: job}, nil
 }
@@ -288,14 +289,14 @@ func jobStep(s *task.Step) (lease.Step, error) {
 // ownImages checks the names that a build pushes under, and puts the login server for the other
 // names of the run's registry, so that the outcome is told of one registry alone.
 func (s *Service) ownImages(reg arm.Resource[registry.Properties], p plan) (images []string, err error) {
-	aliases := s.aliases(reg.ID)
-	known := slices.Concat([]string{reg.Properties.LoginServer}, aliases, p.row.Properties.CustomRegistries)
+	own := append([]string{reg.Properties.LoginServer}, s.aliases(reg.ID)...)
+	known := slices.Concat(own, p.row.Properties.CustomRegistries)
 	for _, name := range p.job.Step.Build.Images {
 		if err := oci.CheckBuildName(name, known...); err != nil {
 			return nil, problem.New(problem.Invalid, "InvalidParameterValue", "%v.", err).On("imageNames")
 		}
 		host, rest, _ := strings.Cut(name, "/")
-		if strings.EqualFold(host, reg.Properties.LoginServer) || slices.ContainsFunc(aliases, func(alias string) bool { return strings.EqualFold(host, alias) }) {
+		if slices.ContainsFunc(own, func(one string) bool { return strings.EqualFold(host, one) }) {
 			name = reg.Properties.LoginServer + "/" + rest
 		}
 		images = append(images, name)

@@ -106,8 +106,8 @@ func (s *Service) missing(row Row, now time.Time) (text string, sure bool) {
 	}
 	if others := s.agents.platforms(row.Pool, now); len(others) > 0 {
 		sure = true
-		text += fmt.Sprintf(", only for %s: steps are executed on an agent of the run's platform; an image for another platform is made "+
-			"by az acr build --platform, or by --platform in a build step", strings.Join(others, ", "))
+		text += fmt.Sprintf(", only for %s: steps are executed on an agent of the run's platform; an image for another "+
+			"platform is made by az acr build --platform, or by --platform in a build step", strings.Join(others, ", "))
 	}
 	if why := s.agents.absence(row.Pool); why != "" {
 		sure = true
@@ -119,7 +119,8 @@ func (s *Service) missing(row Row, now time.Time) (text string, sure bool) {
 // waiting is what a queued run says while nobody can take it.
 func (s *Service) waiting(row Row, now time.Time) (text string, sure bool) {
 	text, sure = s.missing(row, now)
-	return fmt.Sprintf("waiting: %s; the run ends at %s unless an agent comes", text, row.deadline().UTC().Format(time.RFC3339)), sure
+	end := row.deadline().UTC().Format(time.RFC3339)
+	return fmt.Sprintf("waiting: %s; the run ends at %s unless an agent comes", text, end), sure
 }
 
 // poolKey is the name of a pool without case, as rows and agents have it.

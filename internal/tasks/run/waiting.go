@@ -67,7 +67,8 @@ func (s *Service) endWaiting(ctx context.Context, seen Row, now time.Time) error
 			return nil
 		}
 		words := fmt.Sprintf("\r\nRun ID: %s failed after %s. Error: %s\r\n", row.Properties.RunID, waited, message)
-		if err := s.Logs.AppendLast(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}, words); err != nil {
+		key := runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}
+		if err := s.Logs.AppendLast(key, words); err != nil {
 			return err
 		}
 		s.finish(row, lease.Timeout, message, now)

@@ -15,7 +15,7 @@ type Platform struct {
 }
 
 // architectures are the words for processors: Azure's, and those that images have beside.
-var architectures = []string{"amd64", "x86", "386", "arm64", "arm", "loong64", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x"}
+var architectures = strings.Fields("amd64 x86 386 arm64 arm loong64 mips64 mips64le ppc64 ppc64le riscv64 s390x")
 
 var variantPattern = regexp.MustCompile(`^v[0-9]{1,2}$`)
 
@@ -36,10 +36,11 @@ func NormalisePlatform(p *Platform) error {
 	case p.OS == "windows":
 		return unsupported("platform.os", "The platform 'windows', whose steps and builds need a machine with Windows,")
 	case p.OS != "linux":
-		return invalid("platform.os", "The platform's operating system '%s' is not linux: platforms are OS/ARCHITECTURE[/VARIANT], "+
-			"such as linux/arm64.", p.OS)
+		return invalid("platform.os", "The platform's operating system '%s' is not linux: platforms are "+
+			"OS/ARCHITECTURE[/VARIANT], such as linux/arm64.", p.OS)
 	case !slices.Contains(architectures, p.Architecture):
-		return invalid("platform.architecture", "The platform's architecture '%s' is not one of %s.", p.Architecture, strings.Join(architectures, ", "))
+		return invalid("platform.architecture", "The platform's architecture '%s' is not one of %s.",
+			p.Architecture, strings.Join(architectures, ", "))
 	case p.Variant == nil:
 		return nil
 	}

@@ -65,8 +65,13 @@ func isWhole(text string) bool {
 	}
 	text, _ = dropComments(text)
 	begin := strings.TrimLeft(text, " \t\r\n")
-	return strings.HasPrefix(begin, "---") || strings.HasPrefix(begin, "%") || strings.HasPrefix(begin, "{") && !strings.HasPrefix(begin, "{{") ||
-		findVersion(text) != ""
+	switch {
+	case strings.HasPrefix(begin, "---"), strings.HasPrefix(begin, "%"):
+		return true
+	case strings.HasPrefix(begin, "{") && !strings.HasPrefix(begin, "{{"):
+		return true
+	}
+	return findVersion(text) != ""
 }
 
 // The byte order marks of UTF-16, YAML 1.2.2, 5.2.
