@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/oci"
 )
 
 // buildImage builds a Dockerfile in a folder or a repository and pushes the result.
@@ -32,7 +34,10 @@ func buildImage(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	images := c.list("image")
+	images, err := c.images(c.client.LoginServer(registry.Name()))
+	if err != nil {
+		return nil, err
+	}
 	body := document{"type": "DockerBuildRequest", "imageNames": images, "isPushEnabled": len(images) > 0 && !c.toggle("no-push"), "arguments": arguments,
 		"timeout": timeout, "platform": c.platform(), "agentConfiguration": document{"cpu": 2}, "isArchiveEnabled": false,
 		"noCache": c.toggle("no-cache"), "target": c.text("target"), "dockerFilePath": c.text("file")}
@@ -64,6 +69,27 @@ func buildImage(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	return c.schedule(ctx, registry, body)
+}
+
+// images are the names to push under, checked before anything is sent. With the login server of
+// the registry a name may begin with that or with a name that only the server knows, such as an
+// alias; without, with any.
+func (c *call) images(loginServer string) ([]string, error) {
+	names, _ := c.cmd.Flags().GetStringArray("image") // the table has it
+	if c.given("image") && (len(names) == 0 || slices.Contains(names, "")) {
+		return nil, invalidArgument("--image is empty")
+	}
+	for _, name := range names {
+		var known []string
+		host, _, _ := strings.Cut(name, "/")
+		if loginServer != "" && strings.Contains(host, ":") { // aliases have no port
+			known = []string{loginServer}
+		}
+		if err := oci.CheckBuildName(name, known...); err != nil {
+			return nil, invalidArgument("--image: %v", err)
+		}
+	}
+	return names, nil
 }
 
 // spool writes the standard input to a file of its own and names it.

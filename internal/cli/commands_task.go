@@ -2,7 +2,7 @@ package cli
 
 var (
 	tasksTable    = columns{{"NAME", "name"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"SOURCE REPOSITORY", "step.contextPath"}}
-	runsTable     = columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"TRIGGER", "trigger"}, {"STARTED", "startTime"}, {"DURATION", "duration"}}
+	runsTable     = columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"TRIGGER", "trigger"}, {"STARTED", "startTime"}, {"DURATION", "duration"}, {"ERROR", "error"}}
 	poolsTable    = columns{{"NAME", "name"}, {"COUNT", "count"}, {"SKU", "tier"}, {"STATE", "provisioningState"}, {"OS", "os"}}
 	taskRunsTable = columns{{"NAME", "name"}, {"RUN ID", "runResult.name"}, {"STATUS", "runResult.properties.status"}, {"STATE", "provisioningState"}}
 
@@ -14,7 +14,7 @@ var (
 	loginServerFlag = flag{name: "login-server", required: true, help: "login server of the other registry"}
 	useIdentityFlag = flag{name: "use-identity", help: "client ID of an identity of the task, or [system]"}
 	timeoutFlag     = flag{name: "timeout", help: "timeout of a run in seconds"}
-	platformFlag    = flag{name: "platform", help: "os/architecture", fallback: "linux"}
+	platformFlag    = flag{name: "platform", help: "OS/ARCHITECTURE[/VARIANT]: of the image a Dockerfile makes, or of the agent for a task file", fallback: "linux"}
 	poolFlag        = flag{name: "agent-pool", help: "agent pool"}
 	templateFlag    = flag{name: "log-template", help: "repository and tag of the log as an artifact"}
 	authModeFlag    = flag{name: "auth-mode", values: "Default None"}
@@ -44,12 +44,12 @@ func taskCommands() []command {
 			flag{name: "base-image-trigger-name", help: "name of the trigger", fallback: "defaultBaseimageTriggerName"})},
 		{path: "acr task show", short: "Show a task", run: showTask, table: tasksTable, flags: with(ofTask, flag{name: "with-secure-properties", kind: toggle, help: "with its secrets"})},
 		{path: "acr task list", short: "List tasks", run: listTasks, table: tasksTable, flags: ofRegistry},
-		{path: "acr task update", short: "Change a task", run: updateTask, table: tasksTable, flags: with(taskFlags, flag{name: "platform", help: "os/architecture"},
+		{path: "acr task update", short: "Change a task", run: updateTask, table: tasksTable, flags: with(taskFlags, flag{name: "platform", help: "OS/ARCHITECTURE[/VARIANT]"},
 			flag{name: "cpu", help: "CPUs of an agent"}, flag{name: "status", values: "Enabled Disabled"},
 			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false"}, flag{name: "base-image-trigger-type", values: "All Runtime"},
 			flag{name: "update-trigger-endpoint", help: "URL that is told of new base images"}, flag{name: "update-trigger-payload-type", values: "Default Token"})},
 		{path: "acr task delete", short: "Delete a task", run: deleteTask, flags: with(ofTask, yesFlag)},
-		{path: "acr task run", short: "Run a task and show its log", run: runTask, flags: with(showingFlags, with(valueFlags, with(ofTask, poolFlag, templateFlag, flag{name: "context", short: "c", help: "source, instead of the task's"},
+		{path: "acr task run", short: "Run a task and show its log", run: runTask, table: runsTable, flags: with(showingFlags, with(valueFlags, with(ofTask, poolFlag, templateFlag, flag{name: "context", short: "c", help: "source, instead of the task's"},
 			flag{name: "file", short: "f", help: "file in the source, instead of the task's"}, flag{name: "target", help: "stage of a Dockerfile"})...)...)},
 		{path: "acr task identity assign", short: "Give identities to a task", run: assignTaskIdentity, flags: with(ofTask, identitiesFlag)},
 		{path: "acr task identity show", short: "Show the identities of a task", run: showTaskIdentity, flags: ofTask},
@@ -69,10 +69,10 @@ func runCommands() []command {
 	oneRun := with(ofRegistry, runFlag)
 	task := flag{name: "name", short: "n", help: "task"}
 	return []command{
-		{path: "acr build", short: "Build a Dockerfile and push the image", args: "SOURCE_LOCATION", run: buildImage, flags: with(showingFlags, registryFlag, groupFlag, flag{name: "image", short: "t", kind: list, help: "repository:tag"},
+		{path: "acr build", short: "Build a Dockerfile and push the image", args: "SOURCE_LOCATION", run: buildImage, table: runsTable, flags: with(showingFlags, registryFlag, groupFlag, flag{name: "image", short: "t", kind: list, help: "repository:tag"},
 			flag{name: "file", short: "f", help: "Dockerfile; - for the standard input"}, flag{name: "build-arg", kind: list, help: "build arguments: NAME[=VALUE]"}, flag{name: "secret-build-arg", kind: list, help: "secret build arguments: NAME[=VALUE]"},
 			flag{name: "no-push", kind: toggle, help: "do not push"}, flag{name: "no-cache", kind: toggle, help: "build without the cache"}, flag{name: "target", help: "stage of the Dockerfile"}, timeoutFlag, platformFlag, poolFlag, templateFlag, authModeFlag)},
-		{path: "acr run", short: "Run a task file or a command once", args: "SOURCE_LOCATION", run: runOnce, flags: with(showingFlags, registryFlag, groupFlag, flag{name: "file", short: "f", help: "task file; - for the standard input"},
+		{path: "acr run", short: "Run a task file or a command once", args: "SOURCE_LOCATION", run: runOnce, table: runsTable, flags: with(showingFlags, registryFlag, groupFlag, flag{name: "file", short: "f", help: "task file; - for the standard input"},
 			flag{name: "cmd", help: "command"}, setFlag, setSecretFlag, valuesFlag, timeoutFlag, platformFlag, poolFlag, templateFlag, authModeFlag)},
 		{path: "acr task list-runs", short: "List runs, newest first", run: listRuns, table: runsTable, flags: with(ofRegistry, task, imageFlag, flag{name: "run-status", help: "status"}, flag{name: "top", help: "at most so many"})},
 		{path: "acr task show-run", short: "Show a run", run: showRun, table: runsTable, flags: oneRun},

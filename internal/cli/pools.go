@@ -69,7 +69,16 @@ func createPool(ctx context.Context, c *call) (any, error) {
 	}
 	var out document
 	_, err = c.client.Do(ctx, "PUT", id.String(), tasksVersion, document{"location": registry["location"], "properties": properties}, &out)
-	return flatten(out), err
+	return c.unlessNoWait(out), err
+}
+
+// unlessNoWait is the output of a command that may be told not to wait: then there is none, as
+// with the stock client.
+func (c *call) unlessNoWait(doc document) any {
+	if c.toggle("no-wait") {
+		return nil
+	}
+	return flatten(doc)
 }
 
 func updatePool(ctx context.Context, c *call) (any, error) {
@@ -87,7 +96,7 @@ func updatePool(ctx context.Context, c *call) (any, error) {
 	}
 	var out document
 	_, err = c.client.Do(ctx, "PATCH", id.String(), tasksVersion, document{"properties": properties}, &out)
-	return flatten(out), err
+	return c.unlessNoWait(out), err
 }
 
 func listPools(ctx context.Context, c *call) (any, error) { return c.listChildren(ctx, "agentPools") }
@@ -109,6 +118,9 @@ func showPool(ctx context.Context, c *call) (any, error) {
 // deletePool deletes a pool and waits until it is gone.
 func deletePool(ctx context.Context, c *call) (any, error) {
 	id, err := c.deleteChild(ctx, "agentPools", "agent pool")
+	if err == nil && c.toggle("no-wait") {
+		c.warn("The agent pool '%s' is being deleted.", id.Name())
+	}
 	for err == nil && !c.toggle("no-wait") {
 		if _, err = c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, nil); problem.Is(err, problem.NotFound) {
 			return nil, nil

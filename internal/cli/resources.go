@@ -245,8 +245,12 @@ func importImage(ctx context.Context, c *call) (any, error) {
 	}
 	body := document{"source": source, "targetTags": c.list("image"), "untaggedTargetRepositories": c.list("repository"), "mode": mode}
 	res, err := c.client.Do(ctx, "POST", id.String()+"/importImage", registriesVersion, body, nil)
-	if err != nil || c.toggle("no-wait") {
+	if err != nil {
 		return nil, err
+	}
+	if c.toggle("no-wait") {
+		c.warn("The import has begun; whether it succeeds is not waited for.")
+		return nil, nil
 	}
 	bar := progressLine{w: c.stderr, on: isTerminal(c.stderr)}
 	defer bar.clear()

@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/url"
-	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -115,7 +112,8 @@ func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, nee
 	return location, err
 }
 
-// schedule queues a run and, unless told otherwise, stays with it to its end.
+// schedule queues a run and, unless told otherwise, stays with it to its end. Of a run that is
+// not waited for the document is the output: scripts take the run's ID from it.
 func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (any, error) {
 	var run document
 	if _, err := c.client.Do(ctx, "POST", registry.String()+"/scheduleRun", tasksVersion, body, &run); err != nil {
@@ -127,124 +125,26 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		what = "build"
 	}
 	c.warn("Queued a %s with ID: %s", what, id)
+	if !c.toggle("no-wait") {
+		c.warn("Waiting for an agent...")
+	}
+	run = flatten(run)
+	waiting := c.waiting(run, "")
 	switch {
 	case c.toggle("no-wait"):
-		return nil, nil
+		return c.shownRun(run), nil
 	case c.toggle("no-logs"):
-		return c.waitForRun(ctx, registry.Child("runs", id))
+		return c.waitForRun(ctx, registry.Child("runs", id), waiting)
 	}
-	c.warn("Waiting for an agent...")
-	if properties, _ := run["properties"].(map[string]any); properties["runErrorMessage"] != nil {
-		c.warn("%v", properties["runErrorMessage"]) // what it waits for
-	}
-	return nil, c.follow(ctx, registry.Child("runs", id))
+	return nil, c.follow(ctx, registry.Child("runs", id), waiting)
 }
 
-// waitEvery is how often a run without its log is looked at.
-const waitEvery = 200 * time.Millisecond
-
-func (c *call) waitForRun(ctx context.Context, id arm.ID) (any, error) {
-	for {
-		var doc document
-		if _, err := c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &doc); err != nil {
-			return nil, err
-		}
-		run := flatten(doc)
-		switch run["status"] {
-		case "Queued", "Started", "Running":
-		case "Succeeded":
-			return run, nil
-		default:
-			return nil, problem.New(problem.Internal, "RunFailed", "run %s ended as %v: %v", id.Name(), run["status"], run["runErrorMessage"]).
-				Hint("az acr task logs --registry %s --run-id %s", id.Parent().Name(), id.Name())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(waitEvery):
-		}
+// shownRun is a run as the output has it.
+func (c *call) shownRun(run document) document {
+	if c.text("output") == "table" {
+		addRunColumns(run)
 	}
-}
-
-// verdicts are what a client says about a run that did not succeed.
-var verdicts = map[string]string{"failed": "Run failed", "internalerror": "Run failed", "timedout": "Run timed out", "canceled": "Run was canceled"}
-
-// follow shows the log of a run to its end. Ctrl-C asks whether the run shall be
-// canceled; where nobody can be asked, it is.
-func (c *call) follow(ctx context.Context, id arm.ID) error {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(nil)
-	go c.interrupted(ctx, interrupts, id, leave)
-
-	verdict, err := c.showLog(ctx, id)
-	if err != nil {
-		return err
-	}
-	if verdict == "successful" {
-		return nil
-	}
-	text, known := verdicts[verdict]
-	if !known {
-		text = "Run ended as '" + verdict + "', which this client does not know"
-	}
-	c.warn("%s", text)
-	return exitError(exitFailed)
-}
-
-// exitInterrupted is the status of a program that Ctrl-C ended.
-const exitInterrupted = 130
-
-func (c *call) interrupted(ctx context.Context, interrupts <-chan os.Signal, id arm.ID, leave context.CancelCauseFunc) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-interrupts:
-	}
-	if !c.wantsCancel(interrupts, id.Name()) {
-		c.warn("Run %s goes on; see it with: az acr task logs --registry %s --run-id %s", id.Name(), id.Parent().Name(), id.Name())
-		leave(exitError(exitInterrupted))
-		return
-	}
-	c.warn("Canceling run %s...", id.Name())
-	if _, err := c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil); err != nil {
-		leave(fmt.Errorf("canceling run %s: %w", id.Name(), err))
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-interrupts:
-		leave(exitError(exitInterrupted))
-	}
-}
-
-// wantsCancel asks. A second Ctrl-C means no.
-func (c *call) wantsCancel(interrupts <-chan os.Signal, run string) bool {
-	if !isTerminal(c.stdin) {
-		return true
-	}
-	fmt.Fprintf(c.stderr, "\nCancel run %s as well? (y/n): ", run)
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(c.stdin).ReadString('\n') // an end of input is a no
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y")
-	case <-interrupts:
-		return false
-	}
-}
-
-func (c *call) showLog(ctx context.Context, id arm.ID) (string, error) {
-	var link struct{ LogLink string }
-	if _, err := c.client.Do(ctx, "POST", id.String()+"/listLogSasUrl", tasksVersion, nil, &link); err != nil {
-		return "", err
-	}
-	return c.client.FollowLog(ctx, link.LogLink, c.stdout)
+	return run
 }
 
 func (c *call) runID(ctx context.Context) (arm.ID, error) {
@@ -331,9 +231,22 @@ func listRuns(ctx context.Context, c *call) (any, error) {
 	return all, err
 }
 
+// maxError is how much of why a run failed stands in a table, in characters.
+const maxError = 100
+
+func shortened(text string) string {
+	if letters := []rune(text); len(letters) > maxError {
+		return string(letters[:maxError-1]) + "…"
+	}
+	return text
+}
+
 // addRunColumns adds what the table of runs shows and the resource does not have.
 func addRunColumns(run document) {
 	run["trigger"] = "Manual"
+	if why, _ := run["runErrorMessage"].(string); why != "" {
+		run["error"] = shortened(why)
+	}
 	for member, word := range map[string]string{"sourceTrigger": "Commit", "imageUpdateTrigger": "Image Update", "timerTrigger": "Timer"} {
 		if run[member] != nil {
 			run["trigger"] = word
@@ -355,13 +268,8 @@ func showRun(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out document
-	_, err = c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &out)
-	run := flatten(out)
-	if c.text("output") == "table" {
-		addRunColumns(run)
-	}
-	return run, err
+	run, err := c.getRun(ctx, id)
+	return c.shownRun(run), err
 }
 
 // updateRun changes whether a run is kept for good.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 
 // taskID is the ID of the task that --registry and --name mean.
@@ -55,7 +56,7 @@ func (c *call) encode() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("the task file: %w", err)
 		}
-		return base64.StdEncoding.EncodeToString(append([]byte(version), content...)), nil
+		return base64.StdEncoding.EncodeToString(taskfile.Sent(content)), nil
 	}
 	return "", invalidArgument("give --file or --cmd, or a source with a Dockerfile")
 }
@@ -103,11 +104,16 @@ func (c *call) values(open, hidden string) ([]document, error) {
 	return all, nil
 }
 
+// platform reads OS[/ARCHITECTURE[/VARIANT]].
 func (c *call) platform() document {
 	os, arch, _ := strings.Cut(c.text("platform"), "/")
+	arch, variant, _ := strings.Cut(arch, "/")
 	p := document{"os": os, "architecture": "amd64"}
 	if arch != "" {
 		p["architecture"] = arch
+	}
+	if variant != "" {
+		p["variant"] = variant
 	}
 	return p
 }
@@ -125,6 +131,9 @@ func (c *call) step() (document, error) {
 	if c.text("cmd") != "" {
 		return nil, invalidArgument("--cmd goes with --context %s", noContext)
 	}
+	if !isRemote(source) {
+		return nil, folderAsSource(source)
+	}
 	step := document{"contextPath": source, "values": values}
 	if token := c.text("git-access-token"); token != "" {
 		step["contextAccessToken"] = token
@@ -134,9 +143,21 @@ func (c *call) step() (document, error) {
 		return step, nil
 	}
 	arguments, err := c.values("arg", "secret-arg")
-	step["type"], step["dockerFilePath"], step["imageNames"], step["arguments"] = "Docker", c.text("file"), c.list("image"), arguments
-	step["isPushEnabled"], step["noCache"], step["target"] = !c.yes("no-push") && len(c.list("image")) > 0, c.yes("no-cache"), c.text("target")
+	if err != nil {
+		return nil, err
+	}
+	images, err := c.images("")
+	step["type"], step["dockerFilePath"], step["imageNames"], step["arguments"] = "Docker", c.text("file"), images, arguments
+	step["isPushEnabled"], step["noCache"], step["target"] = !c.yes("no-push") && len(images) > 0, c.yes("no-cache"), c.text("target")
 	return step, err
+}
+
+// folderAsSource refuses a source that no run of a task could fetch: runs are made when nobody
+// is there who has it.
+func folderAsSource(source string) error {
+	return usageError{problem.New(problem.Invalid, "InvalidSourceLocation",
+		"--context %s is not the URL of a git repository or an archive, which a task needs; a folder is built, or run, once", source).
+		Hint("az acr build --registry REGISTRY --image NAME:TAG %s", source).Hint("az acr run --registry REGISTRY --file FILE %s", source)}
 }
 
 // encodedStep is a step whose task file and values are sent along.

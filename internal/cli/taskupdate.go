@@ -98,6 +98,9 @@ func (c *call) changedStep(ctx context.Context, id arm.ID) (document, error) {
 	if _, err := c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &doc); err != nil {
 		return nil, err
 	}
+	if _, err := c.images(""); err != nil {
+		return nil, err
+	}
 	kind, have := doc.Properties.Step.Type, doc.Properties.Step.ContextPath
 	file := c.text("file")
 	switch {

@@ -43,6 +43,9 @@ func (r *Run) prepareBuild(ctx context.Context, position int) (attempt, error) {
 			return nil, err
 		}
 		r.Log.Printf("Output from dependency scanning: %s", failure)
+		r.mu.Lock()
+		r.reasons[step.ID] = failure.Cause()
+		r.mu.Unlock()
 		return nil, Failure("failed to scan dependencies: exit status 1")
 	}
 	r.Log.Printf("Successfully scanned dependencies")
@@ -69,6 +72,7 @@ func (r *Run) buildOnce(ctx context.Context, position int, build Build, quiet bo
 		return err
 	}
 	if !result.OK {
+		r.noteReason(r.Plan.Steps[position].ID, out)
 		r.hint(out, r.baseImages(position)...)
 		return exitStatus(max(1, result.ExitCode))
 	}

@@ -43,6 +43,9 @@ func (r *Run) prepareCmd(ctx context.Context, position int) (attempt, error) {
 		if result.ExitCode == 0 && command.Detach {
 			fmt.Fprintln(out, result.ContainerID)
 		}
+		if result.ExitCode >= dockerFailed && result.ExitCode <= notFound {
+			r.noteReason(step.ID, out)
+		}
 		if result.ExitCode == dockerFailed {
 			r.hint(out, command.Image)
 		}
@@ -50,8 +53,12 @@ func (r *Run) prepareCmd(ctx context.Context, position int) (attempt, error) {
 	}, nil
 }
 
-// dockerFailed is the exit code of docker run if the container never started.
-const dockerFailed = 125
+// dockerFailed is the exit code of docker run if the container never started, notFound if it has
+// no such program; between them is that of one that cannot be executed.
+const (
+	dockerFailed = 125
+	notFound     = 127
+)
 
 // pull pulls ahead of the container. If the executor cannot, later says that the
 // container's own pull must do it.
@@ -67,6 +74,7 @@ func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (late
 		out := newFinder(output)
 		result, err := puller.Pull(ctx, image, out)
 		if err == nil && !result.OK {
+			r.noteReason(step.ID, out)
 			r.hint(out, image)
 		}
 		output.Close()

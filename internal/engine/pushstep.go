@@ -16,19 +16,20 @@ const (
 // push pushes the images of a step, one after the other.
 func (r *Run) push(ctx context.Context, step *taskfile.Step) error {
 	for _, image := range step.Push {
-		if err := r.pushImage(ctx, image); err != nil {
+		if err := r.pushImage(ctx, step, image); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Run) pushImage(ctx context.Context, image string) error {
+func (r *Run) pushImage(ctx context.Context, step *taskfile.Step, image string) error {
 	wait := pushPause
 	for try := 1; ; try++ {
 		r.Log.Printf("Pushing image: %s, attempt %d", image, try)
 		output := r.Log.Output()
-		result, err := r.Scope.Push(ctx, image, output)
+		out := newFinder(output)
+		result, err := r.Scope.Push(ctx, image, out)
 		output.Close()
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -42,6 +43,7 @@ func (r *Run) pushImage(ctx context.Context, image string) error {
 			r.pushed[imageKey(image)] = result.Digest
 			return nil
 		case try == pushAttempts:
+			r.noteReason(step.ID, out)
 			return Failure("failed to push images successfully")
 		}
 		if err := pause(ctx, wait); err != nil {

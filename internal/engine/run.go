@@ -73,6 +73,8 @@ type Run struct {
 	volumes map[string]fileSet  // contents, for build secrets
 	elapsed map[string]duration // by step
 	layers  Layers              // of all builds
+	reasons map[string]string   // why attempts failed, by step
+	culprit string              // the step that ended the run
 }
 
 type (
@@ -84,7 +86,9 @@ type (
 type Outcome struct {
 	OK bool
 	// Message is the reason for people, as it follows "Error: " in the log.
-	Message      string
+	Message string
+	// Cause is what failed first, on one line and without secrets; empty where that is not known.
+	Cause        string
 	Dependencies []lease.Dependency
 	Layers       Layers // of all builds, also of those that failed
 }
@@ -101,6 +105,7 @@ func (r *Run) Execute(ctx context.Context) (Outcome, error) {
 	r.pushed = map[string]string{}
 	r.volumes = map[string]fileSet{}
 	r.elapsed = map[string]duration{}
+	r.reasons = map[string]string{}
 	err := r.stages(ctx)
 	var failure Failure
 	switch {
@@ -108,7 +113,7 @@ func (r *Run) Execute(ctx context.Context) (Outcome, error) {
 		return Outcome{}, context.Cause(ctx)
 	case errors.As(err, &failure):
 		r.Log.Plain(failure.Error())
-		return Outcome{Message: RunFailed, Layers: r.layers}, nil
+		return Outcome{Message: RunFailed, Cause: r.cause(failure), Layers: r.layers}, nil
 	case err != nil:
 		return Outcome{}, err
 	}

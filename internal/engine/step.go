@@ -56,6 +56,9 @@ func (r *Run) judge(step *taskfile.Step, err error) error {
 		r.Log.Printf("Step ID: %s encountered an error: %s, but is set to ignore errors. Continuing...", step.ID, failure)
 		return nil
 	}
+	r.mu.Lock()
+	r.culprit = step.ID
+	r.mu.Unlock()
 	return Failure(fmt.Sprintf("failed to run step ID: %s: %s", step.ID, failure))
 }
 
@@ -148,6 +151,9 @@ func (r *Run) attempts(ctx context.Context, step *taskfile.Step, once attempt) e
 // attempt executes a step once; retry says whether its output allows another try.
 func (r *Run) attempt(ctx context.Context, step *taskfile.Step, once attempt) (retry bool, err error) {
 	r.Log.Printf("Launching container with name: %s", step.ID)
+	r.mu.Lock()
+	delete(r.reasons, step.ID) // of an attempt before
+	r.mu.Unlock()
 	output := r.Log.Output()
 	out := newFinder(output, step.RetryOnErrors...)
 	err = once(ctx, out)

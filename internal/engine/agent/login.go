@@ -89,10 +89,23 @@ func (r *run) explainExchange(ctx context.Context, registry string, err error) e
 	case !errors.As(err, &refused):
 		return engine.Failure(fmt.Sprintf("%sfailed to get ACR refresh token from %s, error: %v", resolving, registry, err))
 	}
-	for _, line := range refused.explain() {
+	lines := refused.explain()
+	for _, line := range lines {
 		r.log.Plain(line)
 	}
+	denied := engine.Failure(strings.Join(lines, "\n")).Cause()
+	r.denied.Store(&denied)
 	return engine.Failure(resolving + "failed to get ACR refresh token, exchange API response code: " + refused.status)
+}
+
+// cause is why the run failed, on one line and without secrets: with what a registry said when it
+// refused the run.
+func (r *run) cause(failure engine.Failure) string {
+	text := failure.Cause()
+	if denied := r.denied.Load(); denied != nil && *denied != "" {
+		text += ": " + *denied
+	}
+	return r.mask.Text(text)
 }
 
 // identity finds the identity that a login names.

@@ -121,8 +121,8 @@ func (r *run) explainFile(err error) error {
 		return engine.Failure(err.Error())
 	}
 	file := "the task file"
-	if r.job.Step.Kind == lease.EncodedTask {
-		file += " as it was sent" // clients put a line with the version before it
+	if r.job.Step.Kind == lease.EncodedTask && taskfile.IsShifted(r.job.Step.Task) {
+		file += " as it was sent" // with a line before it that the client has put there
 	}
 	return engine.Failure(fmt.Sprintf("%v\nhint: %s of %s", err, placed.Place(), file))
 }
@@ -157,7 +157,7 @@ func (r *run) readContext(name string) ([]byte, error) {
 func (r *run) dockerPlan() (*taskfile.Plan, error) {
 	step := r.job.Step.Build
 	build := taskfile.DockerBuild{
-		Dockerfile: step.Dockerfile, Target: step.Target, Images: step.Images, Push: step.Push, NoCache: step.NoCache,
+		Dockerfile: step.Dockerfile, Target: step.Target, Platform: r.foreign(step.Platform), Images: step.Images, Push: step.Push, NoCache: step.NoCache,
 		Run: r.values(), ServiceEnv: r.serviceEnv(),
 	}
 	for _, argument := range step.Arguments {
@@ -176,6 +176,14 @@ func (r *run) dockerPlan() (*taskfile.Plan, error) {
 		return nil, engine.Failure(err.Error())
 	}
 	return plan, nil
+}
+
+// foreign is the platform of an image unless it is this agent's, which builds are for anyway.
+func (r *run) foreign(platform string) string {
+	if platform == r.agent.Agent.OS+"/"+r.agent.Agent.Arch {
+		return ""
+	}
+	return platform
 }
 
 // values are what task files see as .Run.

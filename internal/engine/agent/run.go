@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +40,8 @@ type run struct {
 	mask         *secret.Mask
 	log          *engine.Log
 	credentials  *credentials
-	resolved     bool // the credentials are those of all logins
+	resolved     bool                   // the credentials are those of all logins
+	denied       atomic.Pointer[string] // what a registry said that refused the run; renewals come beside it
 	registries   *registryClient
 	metadata     *imds.Handler
 	reporter     *reporter
@@ -166,7 +168,7 @@ func (r *run) carry(ctx context.Context) (engine.Outcome, error) {
 	var failure engine.Failure
 	if err := r.fetchContext(ctx); errors.As(err, &failure) && ctx.Err() == nil {
 		r.log.Plain(failure.Error())
-		return engine.Outcome{Message: downloadFailed}, nil
+		return engine.Outcome{Message: downloadFailed, Cause: r.cause(failure)}, nil
 	} else if err != nil {
 		return engine.Outcome{}, err
 	}
@@ -176,7 +178,7 @@ func (r *run) carry(ctx context.Context) (engine.Outcome, error) {
 	execution, err := r.prepare(ctx)
 	if errors.As(err, &failure) && ctx.Err() == nil {
 		r.log.Plain(failure.Error())
-		return engine.Outcome{Message: engine.RunFailed}, nil
+		return engine.Outcome{Message: engine.RunFailed, Cause: r.cause(failure)}, nil
 	}
 	if err != nil {
 		return engine.Outcome{}, err
@@ -277,11 +279,12 @@ func (r *run) conclude(outcome engine.Outcome, err error) lease.Result {
 	case err == nil && outcome.OK:
 		result.Status = lease.Succeeded
 	case err == nil:
-		result.Status, result.Message = lease.Failed, outcome.Message
+		result.Status, result.Message, result.Cause = lease.Failed, outcome.Message, outcome.Cause
 	case errors.Is(err, lease.ErrCanceled):
 		result.Status, result.Message = lease.Canceled, lease.ErrCanceled.Error()
 	case errors.Is(err, errRunTimeout):
 		result.Status, result.Message = lease.Timeout, "failed during run, err: context deadline exceeded"
+		result.Cause = fmt.Sprintf("the time limit of the run, %s, was reached", limit(r.job.Timeout))
 	case errors.Is(err, errStopped), errors.Is(err, lease.ErrLost):
 		result.Status, result.Message = lease.Error, err.Error()
 	default:

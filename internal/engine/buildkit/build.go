@@ -158,7 +158,9 @@ func prepare(r Request) (_ *prepared, err error) {
 		if err != nil {
 			return nil, userError{fmt.Sprintf("invalid platform %q: %v", r.Platform, err)}
 		}
-		platform = platforms.Normalize(platform)
+		if platform = platforms.Normalize(platform); platform.OS != "linux" {
+			return nil, userError{fmt.Sprintf("images for %s are not built here: only for linux", platforms.Format(platform))}
+		}
 		p.platform = &platform
 	}
 	if p.agents, err = newAgents(p.secrets.prefix, r.Keys); err != nil {
@@ -208,7 +210,8 @@ func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result,
 		return Result{}, err
 	}
 	show := newDisplay(p, out)
-	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}, making: map[string]bool{}}
+	found := &findings{resolved: map[string]digest.Digest{}, granted: map[string]bool{}, commands: map[string][]string{}, making: map[string]bool{},
+		foreign: map[string]string{}}
 	run := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		res, err := dockerfilefrontend.Build(ctx, &frontend{Client: c, run: p.Images, place: s.place, secrets: p.secrets, observer: show, findings: found})
 		if err != nil {

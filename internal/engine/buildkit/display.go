@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type display struct {
 	// completed are the vertices that ended well, and whether the cache had them. It is
 	// there to read after wait.
 	completed map[string]bool
+	// unlike are the vertices whose program is for another kind of processor, as the kernel
+	// says. It is there to read after wait.
+	unlike map[string]bool
 
 	mu    sync.Mutex
 	bases map[string]string // names that people know, by those of the run
@@ -37,7 +41,8 @@ type display struct {
 }
 
 func newDisplay(p *prepared, out io.Writer) *display {
-	d := &display{prepared: p, out: out, done: make(chan struct{}), completed: map[string]bool{}, bases: map[string]string{}}
+	d := &display{prepared: p, out: out, done: make(chan struct{}), bases: map[string]string{},
+		completed: map[string]bool{}, unlike: map[string]bool{}}
 	if p.Plain {
 		d.plain = buildlog.NewPlain(out)
 		return d
@@ -73,6 +78,11 @@ func (d *display) count(report *client.SolveStatus) {
 		if v.Completed != nil && v.Error == "" {
 			// What comes from a cache elsewhere is told of again when it was fetched.
 			d.completed[v.Digest.String()] = v.Cached || d.completed[v.Digest.String()]
+		}
+	}
+	for _, log := range report.Logs {
+		if bytes.Contains(log.Data, []byte(formatError)) {
+			d.unlike[log.Vertex.String()] = true
 		}
 	}
 }
@@ -226,7 +236,11 @@ func (d *display) reason(err error, found *findings) string {
 	command, code, exited := exitOf(err, found)
 	switch {
 	case exited:
-		return fmt.Sprintf("The command '%s' returned a non-zero code: %s", command, code)
+		text := fmt.Sprintf("The command '%s' returned a non-zero code: %s", command, code)
+		if why := d.notEmulated(err, found); why != "" {
+			text += "\n" + d.place(step, located, command) + why
+		}
+		return text
 	case located && (d.file.steps[step].name == "copy" || d.file.steps[step].name == "add"):
 		if missing := missingIn(err); missing != "" {
 			return fmt.Sprintf("%s failed: file not found in build context or excluded by .dockerignore: stat %s: file does not exist",

@@ -50,6 +50,7 @@ type findings struct {
 	failure  error
 	commands map[string][]string // arguments of RUN by digest of their vertex
 	making   map[string]bool     // digests of the vertices that make layers
+	foreign  map[string]string   // platforms of RUN that are not this machine's, by digest of their vertex
 }
 
 // ResolveImageConfig implements gateway.Client.
@@ -182,6 +183,9 @@ func (f *frontend) note(ops []operation) {
 	for _, op := range ops {
 		if exec := op.GetExec(); exec != nil {
 			f.commands[op.digest.String()] = exec.GetMeta().GetArgs()
+			if platform := foreign(op.GetPlatform()); platform != "" {
+				f.foreign[op.digest.String()] = platform
+			}
 		}
 		if op.GetExec() != nil || op.GetFile() != nil {
 			f.making[op.digest.String()] = true

@@ -32,6 +32,7 @@ type stored struct {
 	Registry   string         `json:"registry"`
 	Task       string         `json:"task,omitempty"`
 	Properties run.Properties `json:"properties"`
+	Timeout    time.Duration  `json:"timeout,omitempty"`
 }
 
 const (
@@ -53,7 +54,7 @@ func scanRun(r row) (out run.Row, err error) {
 	if err := json.Unmarshal([]byte(body), &b); err != nil {
 		return out, err
 	}
-	out.Properties = b.Properties
+	out.Properties, out.Timeout = b.Properties, b.Timeout
 	if out.Registry, err = arm.ParseID(b.Registry); err != nil {
 		return out, err
 	}
@@ -106,7 +107,7 @@ func (s Runs) Runs(ctx context.Context, registry arm.ID, f run.Filter) ([]run.Ro
 
 // NextQueued implements run.Store. The single writer is the lock.
 func (s Runs) NextQueued(ctx context.Context, agent lease.Agent) (run.Row, error) {
-	return scanRun(s.queryRow(ctx, selectRun+`WHERE status = 'Queued' AND pool = $1 AND os = $2 AND arch = $3 ORDER BY created, number LIMIT 1`,
+	return scanRun(s.queryRow(ctx, selectRun+`WHERE status = 'Queued' AND pool = $1 AND os = $2 AND arch IN ($3, '') ORDER BY created, number LIMIT 1`,
 		agent.Pool, agent.OS, agent.Arch))
 }
 
@@ -120,6 +121,11 @@ func (s Runs) QueuedIn(ctx context.Context, registry arm.ID, pool string) ([]run
 	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status = 'Queued' AND registry = $1 AND pool = $2`, registry.Key(), pool)
 }
 
+// Waiting implements run.Store.
+func (s Runs) Waiting(ctx context.Context, before time.Time) ([]run.Row, error) {
+	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status = 'Queued' AND created < $1`, micros(before))
+}
+
 // Leased implements run.Store.
 func (s Runs) Leased(ctx context.Context, before time.Time, agent string) ([]run.Row, error) {
 	return collect(ctx, s.DB, scanRun, selectRun+`WHERE status IN ('Started', 'Running') AND (lease_until < $1 OR (agent = $2 AND $2 <> ''))`, micros(before), agent)
@@ -127,7 +133,7 @@ func (s Runs) Leased(ctx context.Context, before time.Time, agent string) ([]run
 
 // PutRun implements run.Store.
 func (s Runs) PutRun(ctx context.Context, r run.Row) error {
-	b := stored{Registry: r.Registry.String(), Properties: r.Properties}
+	b := stored{Registry: r.Registry.String(), Properties: r.Properties, Timeout: r.Timeout}
 	task := ""
 	if !r.Task.IsRoot() {
 		b.Task, task = r.Task.String(), r.Task.Key()

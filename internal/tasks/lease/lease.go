@@ -124,6 +124,7 @@ type Step struct {
 type DockerBuild struct {
 	Dockerfile string
 	Target     string
+	Platform   string // of the image: OS/ARCHITECTURE[/VARIANT]; empty is the agent's
 	Images     []string
 	Push       bool
 	NoCache    bool
@@ -218,6 +219,7 @@ const (
 type Result struct {
 	Status       Status
 	Message      string // the reason, empty for Succeeded
+	Cause        string // what failed first, where more is known of it than Message says
 	Dependencies []Dependency
 	Layers       Layers
 }

@@ -1,10 +1,10 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,13 +112,8 @@ func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("a token for %s: %w", row.ID(), err)
 	}
-	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true}
-	for alias, id := range s.Registries.Aliases {
-		if id.Key() == row.Registry.Key() {
-			own.Aliases = append(own.Aliases, alias)
-		}
-	}
-	slices.Sort(own.Aliases)
+	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true,
+		Aliases: s.aliases(row.Registry)}
 	job.Logins = append([]lease.Login{own}, job.Logins...)
 	return nil
 }
@@ -152,7 +147,7 @@ func (s *Service) Renew(ctx context.Context, key lease.Key) error {
 		return nil
 	})
 	if err == nil {
-		s.agents.note(lease.Agent{Pool: row.Pool, OS: row.OS, Arch: row.Arch}, time.Now()) // one that is busy is there, too
+		s.agents.busy(row, time.Now())
 	}
 	half := time.NewTimer(Term / 2)
 	defer half.Stop()
@@ -287,7 +282,7 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 		return err
 	}
 	_, err = s.update(ctx, key, func(row *Row) error {
-		s.finish(row, result.Status, result.Message, time.Now())
+		s.finish(row, result.Status, cmp.Or(result.Cause, result.Message), time.Now())
 		if result.Status == lease.Succeeded {
 			row.Properties.OutputImages = outputs(result.Dependencies)
 		}

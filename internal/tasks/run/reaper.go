@@ -8,7 +8,11 @@ import (
 // reapEvery is how often lost agents are looked for.
 const reapEvery = time.Second
 
-// Reaper ends runs whose agents are lost. It is a background duty.
+// waitingEvery is how often runs are looked for that nobody can take.
+const waitingEvery = 10 * time.Second
+
+// Reaper ends runs whose agents are lost, and those that no agent comes for. It is a background
+// duty.
 type Reaper struct {
 	Runs   *Service
 	Failed func(error)
@@ -22,6 +26,7 @@ func (r *Reaper) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	last := time.Now()
 	notBefore := last
+	waitingAt := last.Add(lookAround) // when agents have had time to ask
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,16 +35,21 @@ func (r *Reaper) Run(ctx context.Context) error {
 		}
 		now := time.Now()
 		if interrupted(now.Sub(last), now.Round(0).Sub(last.Round(0))) {
-			notBefore = now.Add(Term)
+			notBefore, waitingAt = now.Add(Term), now.Add(lookAround)
 		}
 		last = now
 		before := now
 		if now.Before(notBefore) {
 			before = time.Time{} // nobody's; it is seen whether the store is there
 		}
-		if err := r.Runs.EndLost(ctx, "", before); err != nil && ctx.Err() == nil {
+		err := r.Runs.EndLost(ctx, "", before)
+		if err == nil && now.After(waitingAt) {
+			waitingAt = now.Add(waitingEvery)
+			err = r.Runs.EndWaiting(ctx, now)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.Failed(err)
-			notBefore = time.Now().Add(Term)
+			notBefore, waitingAt = time.Now().Add(Term), time.Now().Add(lookAround)
 		}
 	}
 }

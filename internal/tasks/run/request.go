@@ -5,13 +5,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/upload"
@@ -197,10 +199,15 @@ func (s *Service) assemble(ctx context.Context, registry arm.ID, p task.Properti
 	if p.Credentials != nil && p.Credentials.SourceRegistry != nil && strings.EqualFold(p.Credentials.SourceRegistry.LoginMode, "None") {
 		mode = "None"
 	}
-	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: p.Platform.Architecture, Properties: Properties{
+	arch := p.Platform.Architecture
+	if step.Kind == lease.Docker {
+		arch, step.Build.Platform = anyArch, p.Platform.Image()
+	}
+	limit := time.Duration(p.Timeout) * time.Second
+	row := Row{Status: Queued, Pool: pool, OS: p.Platform.OS, Arch: arch, Timeout: limit, Properties: Properties{
 		ProvisioningState: "Succeeded", AgentPoolName: p.AgentPoolName, Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
 		SourceRegistryAuth: &mode, CustomRegistries: p.LoginServers(), OutputImages: nil}}
-	job := lease.Job{Step: step, Timeout: time.Duration(p.Timeout) * time.Second, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
+	job := lease.Job{Step: step, Timeout: limit, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
 	job.Logins = logins(p)
 	return plan{row: row, job: job}, nil
 }
@@ -240,16 +247,13 @@ func revealed(v *task.SecretValue) secret.String {
 	return secret.New(*v.Value)
 }
 
-// remoteContext is what a source location must look like: a URL, or a git address.
-var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/|oci://)`)
-
 // noContext is how clients write that there is no context.
 const noContext = "/dev/null"
 
 // checkContext accepts URLs, and uploads that belong to the registry and are complete. What
 // it accepts is taken by Schedule.
 func (s *Service) checkContext(registry arm.ID, path string) error {
-	if path == "" || strings.EqualFold(path, noContext) || remoteContext.MatchString(path) {
+	if task.IsFetched(path) {
 		return nil
 	}
 	name, ok := upload.Registry(path)
@@ -280,6 +284,35 @@ func jobStep(s *task.Step) (lease.Step, error) {
 	step.Build = lease.DockerBuild{Dockerfile: s.DockerFilePath, Target: s.Target, Images: s.ImageNames, NoCache: s.NoCache,
 		Push: s.IsPushEnabled == nil || *s.IsPushEnabled, Arguments: values(s.Arguments)}
 	return step, nil
+}
+
+// ownImages checks the names that a build pushes under, and puts the login server for the other
+// names of the run's registry, so that the outcome is told of one registry alone.
+func (s *Service) ownImages(reg arm.Resource[registry.Properties], p plan) (images []string, err error) {
+	own := append([]string{reg.Properties.LoginServer}, s.aliases(reg.ID)...)
+	known := slices.Concat(own, p.row.Properties.CustomRegistries)
+	for _, name := range p.job.Step.Build.Images {
+		if err := oci.CheckBuildName(name, known...); err != nil {
+			return nil, problem.New(problem.Invalid, "InvalidParameterValue", "%v.", err).On("imageNames")
+		}
+		host, rest, _ := strings.Cut(name, "/")
+		if slices.ContainsFunc(own, func(one string) bool { return strings.EqualFold(host, one) }) {
+			name = reg.Properties.LoginServer + "/" + rest
+		}
+		images = append(images, name)
+	}
+	return images, nil
+}
+
+// aliases are the other names of a registry, sorted.
+func (s *Service) aliases(id arm.ID) (hosts []string) {
+	for alias, meant := range s.Registries.Aliases {
+		if meant.Key() == id.Key() {
+			hosts = append(hosts, alias)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts
 }
 
 func values(list []task.Value) []lease.Value {

@@ -4,6 +4,7 @@
 //
 //	Queued ──▶ Started ──▶ Running ──▶ Succeeded | Failed | Canceled | Timeout | Error
 //	   └──────────┴────────────────▶ Canceled | Error
+//	   └──nobody can take it───────▶ Timeout
 //
 // A final state never changes. It is set after the last byte of the log, so who sees
 // it may read the whole log. What the agent needs is pinned when the run is queued,
@@ -93,6 +94,10 @@ type Image struct {
 // Run is a run as a resource.
 type Run = arm.Resource[Properties]
 
+// anyArch is the architecture of runs that any agent can execute: an image is built for its own
+// platform, not for that of the machine.
+const anyArch = ""
+
 // Row is a run as stored.
 type Row struct {
 	Registry   arm.ID
@@ -100,7 +105,8 @@ type Row struct {
 	Task       arm.ID // zero for quick runs
 	Status     Status
 	Pool       string
-	OS, Arch   string
+	OS, Arch   string        // of the agent that it needs; anyArch is whichever
+	Timeout    time.Duration // of the run, also of its waiting for an agent that is not there
 	Properties Properties
 	Job        []byte // sealed lease.Job; nil once the run has ended
 	Created    time.Time
@@ -146,13 +152,16 @@ type Store interface {
 	// Runs lists a registry's runs, newest first. The time it takes depends on how many it
 	// returns, not on how many there are.
 	Runs(ctx context.Context, registry arm.ID, filter Filter) ([]Row, error)
-	// NextQueued returns the run that has waited longest of those the agent fits, and
+	// NextQueued returns the run that has waited longest of those the agent fits (a run without
+	// an architecture fits all of the OS), and
 	// keeps others from getting it until the transaction ends; or ErrNotFound.
 	NextQueued(ctx context.Context, agent lease.Agent) (Row, error)
 	// QueuedOf lists a task's queued runs.
 	QueuedOf(ctx context.Context, task arm.ID) ([]Row, error)
 	// QueuedIn lists a registry's runs that wait for agents of the pool.
 	QueuedIn(ctx context.Context, registry arm.ID, pool string) ([]Row, error)
+	// Waiting lists the runs that have been queued since before the time.
+	Waiting(ctx context.Context, before time.Time) ([]Row, error)
 	// Leased lists the runs with leases that end before the time, or that the agent holds.
 	Leased(ctx context.Context, before time.Time, agent string) ([]Row, error)
 	// PutRun writes a run, new or not.

@@ -92,6 +92,9 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 	}
 	p.job.RegistryName, p.job.LoginServer = reg.ID.Name(), reg.Properties.LoginServer
 	p.job.CreatedAt = now
+	if p.job.Step.Build.Images, err = s.ownImages(reg, p); err != nil {
+		return Run{}, err
+	}
 	if _, uploaded := upload.Registry(p.job.Step.Context); uploaded {
 		if err := s.Uploads.Take(p.job.Step.Context, reg.ID.Name()); err != nil {
 			return Run{}, fmt.Errorf("taking %s: %w", p.job.Step.Context, err)
@@ -113,29 +116,28 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 	if err != nil {
 		return Run{}, err
 	}
-	res := s.show(row)
-	if err := s.foretell(res, now); err != nil {
+	if err := s.foretell(row, now); err != nil {
 		return Run{}, err
 	}
 	s.bell.ring()
-	return res, nil
+	return s.show(row), nil
 }
 
-// foretell begins the log of a run with what it waits for, where its pool has no agent: who
-// follows the log would see nothing, for as long as that is.
-func (s *Service) foretell(queued Run, now time.Time) error {
+// foretell begins the log of a run with what it waits for, where that is sure to be long: who
+// follows the log would see nothing.
+func (s *Service) foretell(row Row, now time.Time) error {
 	text := ""
-	if why := queued.Properties.RunErrorMessage; why != nil && queued.Properties.AgentPoolName != nil {
-		text = now.UTC().Format("2006/01/02 15:04:05 ") + *why + "\r\n"
+	if why, sure := s.waiting(row, now); sure && !s.agents.has(row, now) {
+		text = now.UTC().Format("2006/01/02 15:04:05 ") + why + "\r\n"
 	}
-	return s.Logs.Preface(runlog.Key{Registry: queued.ID.Parent().String(), RunID: queued.Properties.RunID}, text)
+	return s.Logs.Preface(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}, text)
 }
 
 // show is the run on the wire. One that waits says for what if it will wait for long.
 func (s *Service) show(row Row) Run {
 	res := row.Resource()
-	if agent := (lease.Agent{Pool: row.Pool, OS: row.OS, Arch: row.Arch}); row.Status == Queued && !s.agents.has(agent, time.Now()) {
-		message := lonely(agent)
+	if now := time.Now(); row.Status == Queued && !s.agents.has(row, now) {
+		message, _ := s.waiting(row, now)
 		res.Properties.RunErrorMessage = &message
 	}
 	return res

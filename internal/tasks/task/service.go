@@ -45,6 +45,9 @@ func (s *Service) Put(ctx context.Context, put resource.Put[Properties]) (Task, 
 	if err := put.Properties.normalise(); err != nil {
 		return Task{}, false, err
 	}
+	if err := put.Properties.Step.checkContext(); err != nil {
+		return Task{}, false, err
+	}
 	return s.PutResource(ctx, put, func(ctx context.Context, old, res *Task) error {
 		res.Properties.CreationDate = arm.Time(res.Created)
 		res.Properties.Step.BaseImages = nil

@@ -7,7 +7,6 @@ package task
 
 import (
 	"encoding/base64"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
 // Kind is the kind of tasks.
@@ -35,13 +36,6 @@ type Properties struct {
 	Credentials        *Credentials        `json:"credentials"`
 	LogTemplate        *string             `json:"logTemplate"`
 	IsSystemTask       bool                `json:"isSystemTask"`
-}
-
-// Platform says what a run runs on.
-type Platform struct {
-	OS           string  `json:"os"`
-	Architecture string  `json:"architecture,omitempty"`
-	Variant      *string `json:"variant,omitempty"`
 }
 
 // AgentConfiguration says how much of an agent a run takes.
@@ -156,7 +150,7 @@ var (
 // Limits of a run's time, in seconds.
 const (
 	DefaultTimeout = 3600
-	minTimeout     = 300
+	MinTimeout     = 300
 	maxTimeout     = 28800
 )
 
@@ -209,8 +203,8 @@ func (p *Properties) normalise() error {
 
 // CheckTimeout returns a problem unless seconds may bound a run.
 func CheckTimeout(seconds int) error {
-	if seconds < minTimeout || seconds > maxTimeout {
-		return invalid("timeout", "The timeout of %d seconds is not between %d and %d.", seconds, minTimeout, maxTimeout)
+	if seconds < MinTimeout || seconds > maxTimeout {
+		return invalid("timeout", "The timeout of %d seconds is not between %d and %d.", seconds, MinTimeout, maxTimeout)
 	}
 	return nil
 }
@@ -220,21 +214,6 @@ func (p *Properties) checkPlatform() error {
 		p.Platform = &Platform{OS: "linux", Architecture: "amd64"}
 	}
 	return NormalisePlatform(p.Platform)
-}
-
-// NormalisePlatform fills in a platform and refuses those no agent of ours has.
-func NormalisePlatform(p *Platform) error {
-	p.OS, p.Architecture = strings.ToLower(p.OS), strings.ToLower(p.Architecture)
-	if p.OS == "" {
-		p.OS = "linux"
-	}
-	if p.Architecture == "" {
-		p.Architecture = "amd64"
-	}
-	if p.OS != "linux" {
-		return unsupported("platform.os", fmt.Sprintf("The platform '%s'", p.OS))
-	}
-	return nil
 }
 
 func (p *Properties) checkStep() error {
@@ -259,10 +238,45 @@ func (p *Properties) checkStep() error {
 		if s.ContextPath == "" {
 			return invalid("step.contextPath", "A step of type Docker needs a contextPath.")
 		}
+		return s.checkImages()
 	case "":
 		return invalid("step.type", "The step has no type: EncodedTask, FileTask or Docker.")
 	default:
 		return invalid("step.type", "The step type '%s' is not one of EncodedTask, FileTask, Docker.", s.Type)
+	}
+	return nil
+}
+
+// remoteContext is what a source location must look like: a URL, or a git address.
+var remoteContext = regexp.MustCompile(`(?i)^(https?://|git://|git@|github\.com/|oci://)`)
+
+// noContext is how clients write that there is no context.
+const noContext = "/dev/null"
+
+// IsFetched reports whether a source location is one that agents fetch by themselves, or none.
+func IsFetched(path string) bool {
+	return path == "" || strings.EqualFold(path, noContext) || remoteContext.MatchString(path)
+}
+
+// checkContext refuses a source that no run could fetch, such as a folder of the client's.
+func (s *Step) checkContext() error {
+	path := s.ContextPath
+	if _, uploaded := upload.Registry(path); uploaded || IsFetched(path) {
+		return nil
+	}
+	return problem.New(problem.Invalid, "InvalidSourceLocation", "The source location '%s' is neither a URL nor an upload. "+
+		"A task needs the URL of a git repository or of an archive; a folder is built, or run, once.", path).
+		On("properties.step.contextPath").Hint("az acr build --registry REGISTRY --image NAME:TAG FOLDER").
+		Hint("az acr run --registry REGISTRY --file FILE FOLDER")
+}
+
+// checkImages refuses names under which no build can push. Which registries they may begin with
+// is known when a run is asked for: credentials come after the task.
+func (s *Step) checkImages() error {
+	for _, name := range s.ImageNames {
+		if err := oci.CheckBuildName(name); err != nil {
+			return invalid("step.imageNames", "%v.", err)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	yaml3 "go.yaml.in/yaml/v3"
 	"gopkg.in/yaml.v2"
 )
 
@@ -52,6 +53,30 @@ func cutAliases(text sourced) (block, rest sourced) {
 		}))
 	}
 	return cut(true), cut(false)
+}
+
+// flowAliases is the alias block of a file that has it in another form than on lines of its own,
+// such as in JSON. It stays in the file, where nobody reads it again.
+func flowAliases(text sourced) (block sourced) {
+	if !strings.Contains(text.text, "alias") || checkSize(text.text) != nil {
+		return block
+	}
+	node := firstOf(rootOf(text.text), "alias")
+	if node == nil || hasAnchors(node) {
+		return block
+	}
+	written, err := yaml3.Marshal(map[string]*yaml3.Node{"alias": node})
+	if err != nil {
+		return block
+	}
+	var from origin
+	from.mark(0, text.places().at(node.Line, node.Column), true)
+	return sourced{text: string(written), trail: []origin{from}}
+}
+
+// hasAnchors reports whether something in a node stands for what is elsewhere.
+func hasAnchors(node *yaml3.Node) bool {
+	return node.Kind == yaml3.AliasNode || slices.ContainsFunc(node.Content, hasAnchors)
 }
 
 // aliases are the names of a file with their values and the sign before them.

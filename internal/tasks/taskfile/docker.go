@@ -69,7 +69,7 @@ func (b *DockerBuild) Plan() (*Plan, error) {
 
 // qualify puts the run's registry in front of an image that names no known one.
 func (b *DockerBuild) qualify(image string) string {
-	known := func(registry string) bool { return strings.HasPrefix(image, registry) }
+	known := func(registry string) bool { return strings.HasPrefix(image, registry+"/") }
 	if strings.HasPrefix(image, "library/") || known(b.Run.Registry) || slices.ContainsFunc(b.Registries, known) {
 		return image
 	}

@@ -185,11 +185,11 @@ func (l *linter) mistyped(where keyPath) bool {
 // keys notes keys that nobody reads, and keys without effect.
 func (l *linter) keys() {
 	known := keys
-	if l.plan.AliasMode {
+	if l.plan.AliasMode && !l.whole {
 		known = slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return k.Name == "alias" })
 	}
 	l.compare(l.places, known)
-	if l.block.text != "" {
+	if l.block.text != "" && !l.whole {
 		l.compare(l.block.places(), keys[len(keys)-1:])
 	}
 	if l.places.root == nil {

@@ -60,6 +60,17 @@ func (s sourced) become(text string, from origin) sourced {
 	return sourced{text, append([]origin{from}, s.trail...), s.inserted}
 }
 
+// withoutMark is the text without its byte order mark.
+func (s sourced) withoutMark() sourced {
+	text, marked := strings.CutPrefix(s.text, byteOrderMark)
+	if !marked {
+		return s
+	}
+	var from origin
+	from.mark(0, len(byteOrderMark), false)
+	return s.become(text, from)
+}
+
 // offset returns the byte of the file from which a byte of the text comes.
 func (s sourced) offset(at int) int {
 	for i := range s.trail {

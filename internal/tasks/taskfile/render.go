@@ -58,6 +58,7 @@ type reading struct {
 	plan        *Plan
 	names       *aliases // nil without alias mode
 	block, rest sourced  // the alias block and the rest, before aliases were replaced
+	whole       bool     // the rest has the alias block as well
 	text        sourced  // the template
 	rendered    sourced
 	doc         *document
@@ -70,9 +71,11 @@ func read(ctx context.Context, in *Input) (*reading, error) {
 	if len(in.File) > maxFile {
 		return r, fmt.Errorf("failed to load template at path %s: %w", in.Name, tooLarge(fmt.Sprintf("the file is larger than %d bytes", maxFile)))
 	}
-	r.text = sourced{text: string(in.File)}
+	file, asked := received(in.File)
+	in.File = file // whose places are told
+	r.text = sourced{text: string(file)}.withoutMark()
 	r.text = r.text.become(dropComments(r.text.text))
-	r.plan.AliasMode = findVersion(r.text.text) >= aliasVersion
+	r.plan.AliasMode = asked || findVersion(r.text.text) >= aliasVersion
 
 	data, valuesErr := in.data()
 	if r.plan.AliasMode {
@@ -111,6 +114,10 @@ func (in *Input) data() (map[string]any, error) {
 // applyAliases cuts out the alias block and replaces aliases in the rest.
 func (r *reading) applyAliases(ctx context.Context, data map[string]any, dataErr error, in *Input) error {
 	block, rest := cutAliases(r.text)
+	if block.text == "" {
+		block = flowAliases(r.text)
+		r.whole = block.text != ""
+	}
 	if block.text != "" {
 		if dataErr != nil {
 			return fmt.Errorf("unable to render alias data: %w", dataErr)

@@ -23,28 +23,3 @@ func keepLines(text string, pass func(line string) bool) (string, origin) {
 	}
 	return kept.String(), from
 }
-
-// aliasVersion is the first version with aliases. Versions are compared as text.
-const aliasVersion = "v1.1.0"
-
-// AliasMode reports whether a task file asks for aliases, judging by its raw
-// text, as a runner must before it can parse the file.
-func AliasMode(file []byte) bool {
-	text, _ := dropComments(string(file))
-	return findVersion(text) >= aliasVersion
-}
-
-// findVersion returns the value on the first line that begins with the key
-// "version", quoted or not. It looks at raw lines, not at YAML.
-func findVersion(text string) string {
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(strings.TrimLeft(line, `'"`), "version") {
-			continue
-		}
-		key, value, found := strings.Cut(line, ":")
-		if found && strings.Trim(key, " \t'\"") == "version" {
-			return strings.Trim(strings.TrimSpace(value), `'"`)
-		}
-	}
-	return ""
-}
