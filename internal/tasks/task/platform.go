@@ -34,7 +34,7 @@ func NormalisePlatform(p *Platform) error {
 	}
 	switch {
 	case p.OS == "windows":
-		return unsupported("platform.os", "The platform 'windows', whose steps and builds need a machine with Windows,")
+		return unsupported("platform.os", "The platform 'windows'")
 	case p.OS != "linux":
 		return invalid("platform.os", "The platform's operating system '%s' is not linux: platforms are "+
 			"OS/ARCHITECTURE[/VARIANT], such as linux/arm64.", p.OS)
