@@ -101,13 +101,7 @@ func (l *lint) print(w io.Writer, problems []fileProblem) error {
 		return printJSON(w, problems, false)
 	}
 	for _, p := range problems {
-		text := fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Severity, p.Message)
-		if p.Path != "" && !strings.Contains(p.Message, p.Path) {
-			text += " (" + p.Path + ")"
-		}
-		if p.Nearest != "" {
-			text += fmt.Sprintf("; did you mean %s?", p.Nearest)
-		}
+		text := p.String()
 		if p.Reference != "" && p.Reference != p.Message {
 			text += "\n    a server says: " + p.Reference
 		}
@@ -116,6 +110,18 @@ func (l *lint) print(w io.Writer, problems []fileProblem) error {
 		}
 	}
 	return nil
+}
+
+// String is the problem in a line, as compilers tell theirs.
+func (p fileProblem) String() string {
+	text := fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Severity, p.Message)
+	if p.Path != "" && !strings.Contains(p.Message, p.Path) {
+		text += " (" + p.Path + ")"
+	}
+	if p.Nearest != "" {
+		text += fmt.Sprintf("; did you mean %s?", p.Nearest)
+	}
+	return text
 }
 
 // printable keeps what a file has from controlling the terminal that shows it.

@@ -22,6 +22,7 @@ import (
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine/local"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 
 // localRun are the flags of acrux run.
@@ -35,8 +36,8 @@ type localRun struct {
 
 func newRunCommand(env *environment) *cobra.Command {
 	var r localRun
-	cmd := &cobra.Command{Use: "run [CONTEXT]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
-		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; without one there is none. Steps are containers: that takes\nLinux, and root or newuidmap and subordinate IDs, or a Docker Engine, see --docker-host.\nWith --registry a run may pull from and push to a registry of the server where you are signed\nin, with your rights; with --as-task as well it has the identities and the credentials of a\ntask of that registry, if you may change that task."}
+	cmd := &cobra.Command{Use: "run [CONTEXT|FILE]", Args: cobra.MaximumNArgs(1), Short: "Execute a task file on this machine, without a server",
+		Long: "Execute a task file on this machine, as a server's agent would. CONTEXT is a folder, or the URL\nof a git repository or an archive; with --file alone there is none, and without both it is the\ncurrent folder. Steps are containers: that takes\nLinux, and root or newuidmap and subordinate IDs, or a Docker Engine, see --docker-host.\nWith --registry a run may pull from and push to a registry of the server where you are signed\nin, with your rights; with --as-task as well it has the identities and the credentials of a\ntask of that registry, if you may change that task."}
 	f := cmd.Flags()
 	f.StringVarP(&r.file, "file", "f", "", "task file, in the folder or else from here; - is the standard input (default acb.yaml)")
 	f.StringArrayVar(&r.set, "set", nil, "NAME=VALUE for the task file")
@@ -51,10 +52,7 @@ func newRunCommand(env *environment) *cobra.Command {
 	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
 	f.BoolVar(&r.privileged, "privileged", false, "let steps that ask for it control this machine")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var source string
-		if len(args) == 1 {
-			source = args[0]
-		}
+		source := r.source(args)
 		if err := r.check(); err != nil {
 			return err
 		}
@@ -67,6 +65,22 @@ func newRunCommand(env *environment) *cobra.Command {
 		return asInterrupted(ctx, r.run(cmd, env, source))
 	}
 	return cmd
+}
+
+// source is the folder, or the URL, that the arguments name. A task file stands for its folder,
+// and no argument for the current one if the task file is not named either.
+func (r *localRun) source(args []string) string {
+	if len(args) == 0 {
+		if r.file == "" {
+			return "."
+		}
+		return ""
+	}
+	if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() && r.file == "" && isTaskFile(args[0]) {
+		r.file = filepath.Base(args[0])
+		return filepath.Dir(args[0])
+	}
+	return args[0]
 }
 
 // errRunFailed is the end of a run whose log says why.
@@ -86,6 +100,10 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	ctx := cmd.Context()
 	job, err := r.job(env, source)
 	if err != nil {
+		return err
+	}
+	told := taskfile.Input{Name: r.file, File: job.Step.Task, ValuesFile: job.Step.ValuesFile, Values: taskValues(job.Step.Values)}
+	if err := (&call{environment: env}).lintInput(ctx, told, false); err != nil {
 		return err
 	}
 	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged, DockerHost: r.dockerHost, DockerClient: r.dockerClient,
@@ -153,8 +171,9 @@ func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 		if source == "" || isRemote(source) {
 			return job, invalidArgument("give the task file: --file FILE")
 		}
-		file = filepath.Join(source, "acb.yaml")
+		file = filepath.Join(source, defaultTaskFile)
 	}
+	r.file = file
 	var err error
 	if job.Step.Task, err = env.readFile(file); err != nil {
 		return job, err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -91,6 +92,9 @@ func runOnce(ctx context.Context, c *call) (any, error) {
 		if c.text("file") == "" {
 			body["taskFilePath"] = "acb.yaml"
 		}
+	}
+	if err := c.lintStep(ctx, cmp.Or(c.text("file"), defaultTaskFile), source, body, false); err != nil {
+		return nil, err
 	}
 	if source != noContext {
 		location, err := c.sourceOf(ctx, registry, source, neededBy(ctx, source, body, documentValues(values)))

@@ -229,6 +229,11 @@ func createTask(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if step, _ := properties["step"].(document); step != nil {
+		if err := c.lintStep(ctx, c.text("file"), "", step, true); err != nil {
+			return nil, err
+		}
+	}
 	registry, err := c.getRegistry(ctx, c.text("registry"))
 	if err != nil {
 		return nil, err

@@ -33,6 +33,9 @@ func updateTask(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	if len(step) > 0 {
+		if err := c.lintStep(ctx, c.text("file"), "", step, true); err != nil {
+			return nil, err
+		}
 		properties["step"] = step
 	}
 	return c.patchTask(ctx, id, document{"properties": properties})

@@ -124,6 +124,9 @@ func (r *Run) stages(ctx context.Context) error {
 	for _, warning := range r.Plan.Warnings {
 		r.Log.Printf("%s", warning)
 	}
+	if len(r.Plan.Steps) == 0 {
+		r.Log.Printf("WARNING: the task file has no steps; nothing is done")
+	}
 	for _, stage := range []func(context.Context) error{r.networks, r.logins, r.cacheBuilder, r.makeVolumes, r.steps} {
 		if err := stage(ctx); err != nil {
 			return err
