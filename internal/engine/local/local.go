@@ -97,7 +97,7 @@ func (o Options) open(ctx context.Context) (closingExecutor, error) {
 		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost,
 			Dialer: dialer, Log: o.Logger, Egress: o.StepNetwork, PublishAt: publishAt})
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: dialer,
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), OwnTemporary: true, Dialer: dialer,
 		Log: o.Logger, Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: publishAt})
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
