@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -129,8 +130,8 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	}
 	if source != "" && !isRemote(source) {
 		needed := neededFiles(ctx, source, job.Step.Task, job.Step.ValuesFile, taskValues(job.Step.Values))
-		forget, err := offer(ctx, &job, source, needed)
-		if err != nil {
+		var forget func()
+		if ctx, forget, err = offer(ctx, &job, source, needed); err != nil {
 			return err
 		}
 		defer forget()
@@ -139,7 +140,10 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	if result.Layers.Total > 0 {
 		fmt.Fprintf(env.stderr, "%d of %d layers came from the cache\n", result.Layers.Cached, result.Layers.Total)
 	}
+	var reason unpacked
 	switch {
+	case errors.As(context.Cause(ctx), &reason):
+		return reason.error
 	case err != nil:
 		return err
 	case result.Status == lease.Error:
@@ -198,25 +202,24 @@ func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 	return job, nil
 }
 
-// offer packs a folder and has it served to the run. It has no way to go for which
-// compressing it would be of use.
-func offer(ctx context.Context, job *lease.Job, folder string, needed []string) (forget func(), err error) {
-	archive, err := os.CreateTemp("", "acrux_context_*.tar")
-	if err != nil {
-		return nil, err
+// unpacked is the cause of the end of a run whose folder could not be packed.
+type unpacked struct{ error }
+
+// offer has a folder packed and served to the run, which ends, by the context that is returned,
+// if that fails. It has no way to go for which compressing it would be of use.
+func offer(ctx context.Context, job *lease.Job, folder string, needed []string) (_ context.Context, forget func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	pack := func(ctx context.Context, w io.Writer) error {
+		_, err := client.Pack(ctx, w, folder, client.PackOptions{Keep: needed})
+		return err
 	}
-	remove := func() { _, _ = archive.Close(), os.Remove(archive.Name()) }
-	if _, err := client.Pack(ctx, archive, folder, client.PackOptions{Keep: needed}); err != nil {
-		remove()
-		return nil, err
-	}
-	address, closing, err := local.Serve(archive)
+	failed := func(err error) { cancel(unpacked{err}) }
+	address, closing, err := local.Serve(local.Folder{Pack: pack, Failed: failed})
 	if err != nil {
-		remove()
-		return nil, err
+		return nil, nil, err
 	}
 	job.Step.Context = address
-	return func() { _ = closing(); remove() }, nil
+	return ctx, func() { _ = closing(); cancel(nil) }, nil
 }
 
 // signIn lets the run use a registry of the server with the rights of who is signed in.

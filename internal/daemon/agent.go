@@ -99,7 +99,7 @@ func (b *builtinAgent) open(ctx context.Context) (closingExecutor, error) {
 		return docker.Open(ctx, docker.Options{Root: filepath.Join(s.config.Data, "docker"), Host: c.DockerHost,
 			Dialer: dialer, Log: s.log, Egress: c.StepNetwork == "nat"})
 	}
-	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), Dialer: dialer, Log: s.log,
+	return embedded.Open(ctx, embedded.Options{Root: filepath.Join(s.config.Data, "engine"), OwnTemporary: true, Dialer: dialer, Log: s.log,
 		Trust:  s.stepTrust(),
 		Egress: c.StepNetwork == "nat", OwnPorts: s.ownPorts(), DockerClient: c.DockerClient,
 		MachineUsers: c.UserNamespaces == "off", DiskReserve: s.config.Disk.reserve,

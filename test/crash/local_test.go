@@ -2,47 +2,69 @@ package crash_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/enginetest"
 	"github.com/acrux/acrux/test/fixture"
 )
 
 // workbench is a folder of its user's, with what 'acrux run' needs.
 type workbench struct {
-	t            *testing.T
-	folder, root string
+	t                  *testing.T
+	folder, root, temp string
+	flags              []string // of every run
+	registry           string   // on loopback, for base images
+	bases              int      // that were made
 }
 
 func newWorkbench(t *testing.T) *workbench {
 	t.Helper()
-	b := &workbench{t, t.TempDir(), t.TempDir()}
-	program, err := os.ReadFile(fixture.Busybox)
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(b.folder, "busybox"), program, 0o700))
-	dockerfile := "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n"
-	must(t, os.WriteFile(filepath.Join(b.folder, "Dockerfile"), []byte(dockerfile), 0o600))
+	upstream := httptest.NewServer(fixture.Upstream())
+	t.Cleanup(upstream.Close)
+	b := &workbench{t: t, folder: t.TempDir(), root: t.TempDir(), temp: t.TempDir(), registry: strings.TrimPrefix(upstream.URL, "http://")}
+	for i := range 40 { // so that packing and copying take a while
+		must(t, os.WriteFile(filepath.Join(b.folder, fmt.Sprint("data", i)), make([]byte, 1<<20), 0o600))
+	}
 	return b
 }
 
-// begin starts a run of a step after the build of its image.
-func (b *workbench) begin(step string) (cmd *exec.Cmd, out *bytes.Buffer) {
+// begin starts a run: a build on a base image that nobody has yet, a service, and a step.
+func (b *workbench) begin(step, marker string) (cmd *exec.Cmd, out *bytes.Buffer) {
 	b.t.Helper()
-	file := filepath.Join(b.folder, "acb.yaml")
-	text := "version: v1.1.0\nsteps:\n- build: -t local:1 .\n- cmd: local:1 " + step + "\n"
-	must(b.t, os.WriteFile(file, []byte(text), 0o600))
+	b.bases++
+	base := fmt.Sprintf("library/base:%d", b.bases)
+	layer, err := random.Layer(4<<20, types.DockerLayer)
+	must(b.t, err)
+	image, err := fixture.BusyboxImage()
+	must(b.t, err)
+	image, err = mutate.AppendLayers(image, layer)
+	must(b.t, err)
+	must(b.t, fixture.Push(b.registry, base, image))
+	dockerfile := "FROM " + b.registry + "/" + base + "\nCOPY data* /data/\nRUN sleep 0.2\n"
+	must(b.t, os.WriteFile(filepath.Join(b.folder, "Dockerfile"), []byte(dockerfile), 0o600))
+	text := "version: v1.1.0\nsteps:\n- build: -t local:1 .\n- id: service\n  cmd: local:1 sleep " + marker + "\n  detach: true\n  ports: [\"80\"]\n" +
+		"- cmd: local:1 " + step + "\n"
+	must(b.t, os.WriteFile(filepath.Join(b.folder, "acb.yaml"), []byte(text), 0o600))
 	out = new(bytes.Buffer)
-	cmd = exec.Command(os.Args[0], "run", b.folder, "--root", b.root)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd = exec.Command(os.Args[0], append([]string{"run", b.folder, "--root", b.root}, b.flags...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+b.temp)
 	cmd.Stdout, cmd.Stderr = out, out
 	must(b.t, cmd.Start())
 	return cmd, out
@@ -51,32 +73,72 @@ func (b *workbench) begin(step string) (cmd *exec.Cmd, out *bytes.Buffer) {
 // succeeds runs something that must.
 func (b *workbench) succeeds(why string) {
 	b.t.Helper()
-	cmd, out := b.begin("true")
+	cmd, out := b.begin("true", "7799")
 	if err := cmd.Wait(); err != nil {
 		b.t.Fatalf("%s: the next run: %v\n%s", why, err, out)
 	}
 }
 
 // nothingLeft fails if something of a run stays. The kernel takes devices away when it has time.
-func (b *workbench) nothingLeft(why, marker string) {
+func (b *workbench) nothingLeft(why string) {
 	b.t.Helper()
 	var left []string
-	if !until(func() bool { left = b.left(marker); return len(left) == 0 }) {
+	if !until(func() bool { left = b.left(); return len(left) == 0 }) {
 		b.t.Errorf("%s leaves %q", why, left)
 	}
 }
 
-func (b *workbench) left(marker string) []string {
+func (b *workbench) left() []string {
 	b.t.Helper()
 	devices, tables := uplinks(b.t)
-	left := slices.Concat(mountsBelow(b.t, b.root), devices, tables)
-	if running(marker) {
-		left = append(left, "sleep "+marker)
+	left := slices.Concat(mountsBelow(b.t, b.root), mountsBelow(b.t, b.temp), devices, tables, ofThisProgram(), ofEngine(b.t, b.root))
+	entries, err := os.ReadDir(b.temp)
+	must(b.t, err)
+	for _, entry := range entries {
+		left = append(left, filepath.Join(b.temp, entry.Name()))
 	}
 	return left
 }
 
-// reaches waits until the step sleeps.
+// ofThisProgram are processes of other acruxes, and the steps of the tests.
+func ofThisProgram() (all []string) {
+	own, _ := os.Readlink("/proc/self/exe")
+	files, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is good
+	for _, file := range files {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil || pid == os.Getpid() || pid == os.Getppid() {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if err != nil {
+			continue // it has just ended
+		}
+		program, err := os.Readlink(file)
+		if err == nil && program == own || strings.HasPrefix(string(line), "sleep\x0077") {
+			all = append(all, fmt.Sprintf("process %d: %q", pid, line))
+		}
+	}
+	return all
+}
+
+// ofEngine are files and control groups that runs have in an engine's directory.
+func ofEngine(t *testing.T, root string) (all []string) {
+	t.Helper()
+	engine := filepath.Join(root, "engine")
+	cgroup := container.CgroupName(filepath.Join(engine, "containers"))
+	for _, pattern := range []string{
+		filepath.Join(root, "agent", "runs", "*"), filepath.Join(engine, "runs", "*"), filepath.Join(engine, "net", "run-*"),
+		filepath.Join(engine, "net", "build", "*"), filepath.Join(engine, "containers", "*"), filepath.Join(engine, "images", "content", "ingest", "*"),
+		"/sys/fs/cgroup/" + cgroup, "/sys/fs/cgroup/*/" + cgroup,
+	} {
+		files, err := filepath.Glob(pattern)
+		must(t, err)
+		all = append(all, files...)
+	}
+	return all
+}
+
+// reaches waits until the steps sleep.
 func (b *workbench) reaches(marker string, out *bytes.Buffer) {
 	b.t.Helper()
 	if !until(func() bool { return running(marker) }) {
@@ -84,45 +146,34 @@ func (b *workbench) reaches(marker string, out *bytes.Buffer) {
 	}
 }
 
+// status is what a shell would say of a command that has ended.
+func status(cmd *exec.Cmd) int {
+	if s := cmd.ProcessState.Sys().(syscall.WaitStatus); s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
 // A run on this machine that is interrupted gives everything back and says by its status what
-// ended it. One that is killed, at any time, is cleaned up by the next, which works.
+// ended it. One that is interrupted twice, whose step does not heed it, ends at once.
 func TestLocalRunEnds(t *testing.T) {
 	enginetest.WholeServers(t)
 	b := newWorkbench(t)
+	t.Cleanup(func() { clearNetwork(t) })
 	b.succeeds("nothing before")
-	b.nothingLeft("a run that succeeds", "0")
-	for s, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+	b.nothingLeft("a run that succeeds")
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		marker := fmt.Sprint(7700 + int(s))
-		cmd, out := b.begin("sleep " + marker)
+		cmd, out := b.begin("sleep "+marker, "7750")
 		b.reaches(marker, out)
 		must(t, cmd.Process.Signal(s))
 		_ = cmd.Wait() // the status says it
-		if code := cmd.ProcessState.ExitCode(); code != status || !strings.Contains(out.String(), "Canceling") {
-			t.Errorf("%s ends it with %d, want %d\n%s", s, code, status, out)
+		if code := cmd.ProcessState.ExitCode(); code != 128+int(s) || !strings.Contains(out.String(), "Canceling") {
+			t.Errorf("%s ends it with %d\n%s", s, code, out)
 		}
-		b.nothingLeft(s.String(), marker)
+		b.nothingLeft(s.String())
 	}
-	b.atOnce()
-	began := time.Now()
-	b.succeeds("ended at once")
-	took := time.Since(began)
-	for n := range 3 * kills() {
-		marker := fmt.Sprintf("79%03d", n)
-		cmd, _ := b.begin("sleep " + marker)
-		after := rand.N(took)
-		time.Sleep(after)
-		must(t, cmd.Process.Kill())
-		_ = cmd.Wait() // says that it was killed
-		why := fmt.Sprintf("killed after %s", after)
-		b.succeeds(why)
-		b.nothingLeft(why, marker)
-	}
-}
-
-// atOnce interrupts a run twice, whose step does not heed it.
-func (b *workbench) atOnce() {
-	b.t.Helper()
-	cmd, out := b.begin("sh -c 'trap true TERM INT; while true; do sleep 7798; done'")
+	cmd, out := b.begin("sh -c 'trap true TERM INT; while true; do sleep 7798; done'", "7750")
 	b.reaches("7798", out)
 	must(b.t, cmd.Process.Signal(syscall.SIGINT))
 	time.Sleep(50 * time.Millisecond)
@@ -130,5 +181,45 @@ func (b *workbench) atOnce() {
 	_ = cmd.Wait() // the status says it
 	if code := cmd.ProcessState.ExitCode(); code != 143 && code != 130 {
 		b.t.Errorf("interrupted twice it ends with %d\n%s", code, out)
+	}
+	b.succeeds("ended at once")
+	b.nothingLeft("the run after one that ended at once")
+}
+
+// Whatever ends a run, at any time, the next one works and nothing is left.
+func TestLocalRunKilledAtAnyTime(t *testing.T) {
+	enginetest.WholeServers(t)
+	b := newWorkbench(t)
+	t.Cleanup(func() { clearNetwork(t) })
+	b.killed(2 * kills())
+}
+
+// killed ends runs at random moments, by turns with each signal.
+func (b *workbench) killed(times int) {
+	b.t.Helper()
+	began := time.Now()
+	b.succeeds("nothing before")
+	took := time.Since(began)
+	moments := rand.New(rand.NewPCG(13, 2)) // the same in each test
+	for n := range times {
+		s := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}[n%3]
+		after := time.Duration(moments.Int64N(int64(took)))
+		cmd, out := b.begin("sleep 7701", "7702")
+		time.Sleep(after)
+		if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			b.t.Fatal(err)
+		}
+		_ = cmd.Wait() // the status says it
+		why := fmt.Sprintf("%s after %s", s, after.Round(time.Millisecond))
+		if got := status(cmd); got != 128+int(s) {
+			b.t.Errorf("%s: it ends with %d\n%s", why, got, out)
+		}
+		if s != syscall.SIGKILL {
+			b.nothingLeft(why)
+		}
+		again := time.Now()
+		b.succeeds(why)
+		b.t.Logf("%s; the next run took %s", why, time.Since(again).Round(10*time.Millisecond))
+		b.nothingLeft(why + ", and the next run")
 	}
 }

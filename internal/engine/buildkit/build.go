@@ -369,15 +369,13 @@ func (p *prepared) attributes() map[string]string {
 		attrs["add-hosts"] = strings.Join(hosts, ",")
 	}
 	// After the user's arguments, which must not decide these: what is kept stays within
-	// its scope, and hints about style are not what a build log is read for. BuildKit knows
-	// the result of a RUN by its line and its files, but not by its proxy or the addresses
-	// of its hosts: who names those could plant a layer that others take for theirs. The
-	// control group is part of what it is known by, and our executor has groups of its own.
-	// A remote BuildKit's executor has not, and shares what it keeps.
+	// its scope. BuildKit knows the result of a RUN by its line and its files, but not by its
+	// proxy or the addresses of its hosts: who names those could plant a layer that others
+	// take for theirs. The control group is part of what it is known by, and our executor has
+	// groups of its own. A remote BuildKit's executor has not, and shares what it keeps.
 	if p.remoteName == "" {
 		attrs["cgroup-parent"] = p.CacheScope
 	}
 	attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] = p.CacheScope
-	attrs["build-arg:BUILDKIT_DOCKERFILE_CHECK"] = "skip=all"
 	return attrs
 }

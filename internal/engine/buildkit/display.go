@@ -16,6 +16,7 @@ import (
 	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/engine/buildlog"
 	"github.com/acrux/acrux/internal/engine/imagestore"
@@ -35,9 +36,10 @@ type display struct {
 	// says. It is there to read after wait.
 	unlike map[string]bool
 
-	mu    sync.Mutex
-	bases map[string]string // names that people know, by those of the run
-	fault string            // the vertex that failed first; known when all reports are printed
+	mu       sync.Mutex
+	bases    map[string]string // names that people know, by those of the run
+	warnings []buildlog.Warning
+	fault    string // the vertex that failed first; known when all reports are printed
 }
 
 func newDisplay(p *prepared, out io.Writer) *display {
@@ -59,6 +61,9 @@ func (d *display) start() chan *client.SolveStatus {
 		defer close(d.done)
 		for report := range reports {
 			d.count(report)
+			for _, w := range report.Warnings {
+				d.warned(w.Vertex, warningAt(string(w.Short), w.Range))
+			}
 			if d.classic != nil {
 				d.follow(report)
 			} else {
@@ -199,9 +204,24 @@ func (d *display) defined(definition *pb.Definition) {
 	}
 }
 
+// warned implements observer.
+func (d *display) warned(vertex digest.Digest, warning buildlog.Warning) {
+	warning.Text = d.human(d.secrets.asWritten(warning.Text))
+	d.mu.Lock()
+	d.warnings = append(d.warnings, warning)
+	d.mu.Unlock()
+	if d.plain != nil {
+		d.plain.Warn(vertex.String(), warning.Text)
+	}
+}
+
+// lintViolation is how BuildKit's frontend fails a build whose Dockerfile wants no warnings.
+const lintViolation = "lint violation found for rules"
+
 func (d *display) succeeded(result Result) error {
 	if d.classic == nil {
-		return nil
+		_, err := io.WriteString(d.out, buildlog.Warnings(d.warnings))
+		return err
 	}
 	d.classic.End()
 	_, id, _ := strings.Cut(result.ImageID, ":")
@@ -218,6 +238,10 @@ func (d *display) failed(err error, found *findings, secrets secrets) error {
 	text := d.human(secrets.asWritten(d.reason(err, found)))
 	if d.classic == nil {
 		text = "ERROR: " + text
+	}
+	// The classic builder, whose log is printed, knows no warnings, unless they are the reason.
+	if d.classic == nil || strings.Contains(text, lintViolation) {
+		text = buildlog.Warnings(d.warnings) + text
 	}
 	_, err = fmt.Fprintln(d.out, text)
 	return err

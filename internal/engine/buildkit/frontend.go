@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrux/acrux/internal/engine/buildlog"
 	"github.com/acrux/acrux/internal/engine/imagestore"
 )
 
@@ -39,6 +40,8 @@ type observer interface {
 	base(image reference.Named, ref string, found imagestore.Image, local bool)
 	// defined: the graph of the build is known.
 	defined(*pb.Definition)
+	// warned: reading the Dockerfile, in this vertex, found what is to be told.
+	warned(vertex digest.Digest, warning buildlog.Warning)
 }
 
 // findings is what was learned on the way.
@@ -154,6 +157,22 @@ func (f *frontend) Solve(ctx context.Context, req gateway.SolveRequest) (*gatewa
 		f.observer.defined(req.Definition)
 	}
 	return f.Client.Solve(ctx, req)
+}
+
+// Warn implements gateway.Client. BuildKit is not told: it would hand the warning back with
+// the whole Dockerfile, each time, and older Docker Engines know of none.
+func (f *frontend) Warn(_ context.Context, vertex digest.Digest, text string, opts gateway.WarnOpts) error {
+	f.observer.warned(vertex, warningAt(text, opts.Range))
+	return nil
+}
+
+// warningAt is a warning about some lines of the Dockerfile.
+func warningAt(text string, ranges []*pb.Range) buildlog.Warning {
+	w := buildlog.Warning{Text: text}
+	if len(ranges) > 0 {
+		w.Start, w.End = int(ranges[0].Start.Line), int(ranges[len(ranges)-1].End.Line)
+	}
+	return w
 }
 
 // frontends are the names of the frontend that is built in, with the host that gives them:

@@ -16,6 +16,7 @@ type Plain struct {
 	out      io.Writer
 	vertices map[string]*plainVertex
 	current  *plainVertex // the one that printed last
+	warned   map[string][]string
 }
 
 type plainVertex struct {
@@ -35,7 +36,9 @@ type Vertex struct {
 }
 
 // NewPlain returns a printer to out.
-func NewPlain(out io.Writer) *Plain { return &Plain{out: out, vertices: map[string]*plainVertex{}} }
+func NewPlain(out io.Writer) *Plain {
+	return &Plain{out: out, vertices: map[string]*plainVertex{}, warned: map[string][]string{}}
+}
 
 // Vertex tells about a vertex; it may be told again and again.
 func (p *Plain) Vertex(v Vertex) {
@@ -56,6 +59,10 @@ func (p *Plain) Vertex(v Vertex) {
 		seen.begun = v.Started
 	}
 	p.turn(seen)
+	for _, text := range p.warned[v.ID] {
+		p.warn(seen, text)
+	}
+	delete(p.warned, v.ID)
 	if v.Stopped.IsZero() {
 		return
 	}
@@ -108,6 +115,22 @@ func (p *Plain) Status(vertexID, text string) {
 		p.turn(v)
 		fmt.Fprintf(p.out, "#%d %s done\n", v.number, text)
 	}
+}
+
+// Warn tells of a warning that belongs to a vertex, which may be told of later.
+func (p *Plain) Warn(vertexID, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v := p.vertices[vertexID]; v != nil {
+		p.turn(v)
+		p.warn(v, text)
+		return
+	}
+	p.warned[vertexID] = append(p.warned[vertexID], text)
+}
+
+func (p *Plain) warn(v *plainVertex, text string) {
+	fmt.Fprintf(p.out, "#%d WARN: %s\n", v.number, text)
 }
 
 // flush prints last lines without an end.

@@ -37,6 +37,7 @@ type Executor struct {
 	publishAt  netip.Addr
 	log        *slog.Logger
 	lock       *os.File
+	temporary  *temporary // nil has the process's
 	runtime    *container.Runtime
 	networks   *runnet.Manager
 	views      string           // directory of the runs' views; empty if they have no IDs of their own
@@ -87,6 +88,11 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	}
 	if err := e.clean(); err != nil {
 		return nil, fmt.Errorf("removing what a former process left: %w", err)
+	}
+	if o.OwnTemporary {
+		if e.temporary, err = ownTemporary(e.root); err != nil {
+			return nil, err
+		}
 	}
 	if !e.Limits() {
 		e.log.Warn("processors, memory and processes of steps are not limited: only root of the machine may do that")
@@ -268,6 +274,9 @@ func (e *Executor) Close() error {
 	errs = append(errs, e.closeViews())
 	if e.runtime != nil {
 		errs = append(errs, e.runtime.Close())
+	}
+	if e.temporary != nil {
+		errs = append(errs, e.temporary.close())
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())

@@ -19,6 +19,11 @@ type Options struct {
 	// Root is the executor's directory; it is made if need be. No other process may
 	// use it at the same time.
 	Root string
+	// OwnTemporary gives the whole process another directory for temporary files (TMPDIR)
+	// while the executor is open, in the place of the usual one and with a name that follows
+	// from Root, so that what a killed process left there is found. It is for programs that
+	// have one executor.
+	OwnTemporary bool
 	// Dialer is the way to registries, and to what Dockerfiles fetch. Nil refuses
 	// what a zero egress.Dialer refuses.
 	Dialer *egress.Dialer

@@ -17,5 +17,8 @@ func Open(context.Context, Options) (*Executor, error) {
 	return nil, errors.New("the embedded executor needs Linux and a binary built with cgo: use a remote engine")
 }
 
+// Tidy does nothing.
+func (*Executor) Tidy(context.Context) error { return nil }
+
 // Close does nothing.
 func (*Executor) Close() error { return nil }

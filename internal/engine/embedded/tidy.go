@@ -17,8 +17,15 @@ const (
 	busyTime = time.Minute
 )
 
-// tidy waits for the ends of runs and then gives back what they leave: contexts of
-// builds, images that only they had, with what their configurations tell of arguments, and memory.
+// Tidy gives back what runs that have ended leave on the disk: contexts of builds, images that
+// only they had, with what their configurations tell of arguments, and what the build cache has
+// too much. An executor does it by itself when runs end no more; one that is closed before
+// leaves it to its caller.
+func (e *Executor) Tidy(ctx context.Context) error {
+	return errors.Join(e.builder.Collect(ctx), e.store.Collect(ctx))
+}
+
+// tidy waits for the ends of runs and then gives back what they leave, and memory.
 func (e *Executor) tidy(ctx context.Context) {
 	for {
 		select {
@@ -29,7 +36,7 @@ func (e *Executor) tidy(ctx context.Context) {
 		if !e.waitForQuiet(ctx) {
 			return
 		}
-		if err := errors.Join(e.builder.Collect(ctx), e.store.Collect(ctx)); err != nil && ctx.Err() == nil {
+		if err := e.Tidy(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("what runs have left could not be removed", "error", err)
 		}
 		e.registries.Close() // connections that nobody uses; there will be others

@@ -22,6 +22,7 @@ var buildTests = map[string]func(*suite){
 	"BuildStrangers":  (*suite).testBuildStrangers,
 	"BuildRefuses":    (*suite).testBuildRefuses,
 	"BuildKitOutput":  (*suite).testBuildKitOutput,
+	"BuildWarnings":   (*suite).testBuildWarnings,
 	"BuildSyntax":     (*suite).testBuildSyntax,
 	"BuildCancel":     (*suite).testBuildCancel,
 	"PushRefused":     (*suite).testPushRefused,

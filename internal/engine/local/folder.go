@@ -4,15 +4,24 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
-// Serve makes an archive available to a run, on loopback, under an address that nobody can
-// guess. The archive is served until close is called.
-func Serve(archive *os.File) (url string, closing func() error, err error) {
+// Folder is a folder of this machine that a run gets.
+type Folder struct {
+	// Pack writes it as an archive, until ctx ends. It is called for each download, so that
+	// nothing of the archive lies on a disk.
+	Pack func(ctx context.Context, w io.Writer) error
+	// Failed is told why it could not be packed.
+	Failed func(error)
+}
+
+// Serve makes a folder available to a run, on loopback, under an address that nobody can
+// guess, until close is called.
+func Serve(folder Folder) (url string, closing func() error, err error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -23,13 +32,15 @@ func Serve(archive *os.File) (url string, closing func() error, err error) {
 			http.NotFound(w, r)
 			return
 		}
-		content, err := os.Open(archive.Name())
-		if err != nil {
-			http.NotFound(w, r)
+		to := &download{w: w}
+		err := folder.Pack(r.Context(), to)
+		if err == nil {
 			return
 		}
-		defer content.Close()
-		http.ServeContent(w, r, "context.tar", time.Time{}, content)
+		if to.broken == nil && r.Context().Err() == nil {
+			folder.Failed(err)
+		}
+		panic(http.ErrAbortHandler) // an end without one of the archive, which a client notices
 	})}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -40,4 +51,18 @@ func Serve(archive *os.File) (url string, closing func() error, err error) {
 		}
 		return err
 	}, nil
+}
+
+// download remembers whether its receiver has gone.
+type download struct {
+	w      io.Writer
+	broken error
+}
+
+func (d *download) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	if err != nil {
+		d.broken = err
+	}
+	return n, err
 }

@@ -80,6 +80,14 @@ type closingExecutor interface {
 	io.Closer
 }
 
+// tidied is an executor that tidies up before it is closed: it is there for one run, and would
+// have no time for it otherwise.
+type tidied struct{ *embedded.Executor }
+
+func (t tidied) Close() error {
+	return errors.Join(t.Tidy(context.Background()), t.Executor.Close())
+}
+
 // publishAt is where this machine's user finds the ports of a run.
 var publishAt = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
@@ -89,7 +97,7 @@ func (o Options) open(ctx context.Context) (closingExecutor, error) {
 		return docker.Open(ctx, docker.Options{Root: filepath.Join(o.Root, "docker"), Host: o.DockerHost,
 			Dialer: dialer, Log: o.Logger, Egress: o.StepNetwork, PublishAt: publishAt})
 	}
-	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), Dialer: dialer,
+	executor, err := embedded.Open(ctx, embedded.Options{Root: filepath.Join(o.Root, "engine"), OwnTemporary: true, Dialer: dialer,
 		Log: o.Logger, Egress: o.StepNetwork, OwnPorts: o.OwnPorts, DockerClient: o.DockerClient, PublishAt: publishAt})
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -98,7 +106,7 @@ func (o Options) open(ctx context.Context) (closingExecutor, error) {
 		return nil, problem.New(problem.Invalid, "EngineUnavailable", "The embedded engine cannot work here: %v.", err).
 			Hint("run this as root on Linux, or on a Docker Engine: --docker-host %s", docker.DefaultHost).Because(err)
 	}
-	return executor, nil
+	return tidied{executor}, nil
 }
 
 func (o Options) execute(ctx context.Context, executor engine.Executor, job lease.Job, out io.Writer) (lease.Result, error) {

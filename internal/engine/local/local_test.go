@@ -3,10 +3,9 @@ package local
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -91,41 +90,81 @@ func TestAppendLog(t *testing.T) {
 	}
 }
 
-// A folder is there for who knows the address, and while the run goes on.
+// A folder is there for who knows the address, as often as it is asked for, and while the run
+// goes on. What cannot be packed is told, and is no short archive.
 func TestServe(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "x.tar.gz")
-	if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(file)
+	packed, broken := 0, errors.New("cannot be read")
+	var failed error
+	address, closing, err := Serve(Folder{
+		Pack: func(_ context.Context, w io.Writer) error {
+			if packed++; packed > 2 {
+				_, err := io.WriteString(w, strings.Repeat("half", 10_000))
+				return errors.Join(err, broken)
+			}
+			_, err := io.WriteString(w, "content")
+			return err
+		},
+		Failed: func(err error) { failed = err },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	address, closing, err := Serve(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	get := func(url string) (int, string) {
+	get := func(url string) (int, string, error) {
 		res, err := http.Get(url)
 		if err != nil {
-			return 0, ""
+			return 0, "", err
 		}
 		defer res.Body.Close()
-		text, _ := io.ReadAll(res.Body)
-		return res.StatusCode, string(text)
+		text, err := io.ReadAll(res.Body)
+		return res.StatusCode, string(text), err
 	}
-	if code, text := get(address); code != 200 || text != "content" {
-		t.Error(code, text)
+	for range 2 {
+		if code, text, err := get(address); code != 200 || text != "content" || err != nil {
+			t.Error(code, text, err)
+		}
 	}
-	if code, _ := get(strings.Replace(address, "/context", "/x/context", 1)); code != 404 {
+	if code, _, _ := get(strings.Replace(address, "/context", "/x/context", 1)); code != 404 {
 		t.Error(code)
+	}
+	if _, text, err := get(address); err == nil {
+		t.Errorf("half an archive is a whole one: %.20q", text)
 	}
 	if err := closing(); err != nil {
 		t.Error(err)
 	}
-	if code, _ := get(address); code != 0 {
+	if !errors.Is(failed, broken) {
+		t.Error(failed)
+	}
+	if code, _, _ := get(address); code != 0 {
 		t.Error("it is served for ever")
+	}
+}
+
+// Who goes away while a folder is packed is no reason to say that it cannot be.
+func TestServeToNobody(t *testing.T) {
+	ended := make(chan error, 1)
+	address, closing, err := Serve(Folder{
+		Pack: func(ctx context.Context, w io.Writer) error {
+			for {
+				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+					ended <- err
+					return err
+				}
+			}
+		},
+		Failed: func(err error) { t.Errorf("blamed: %v", err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	<-ended
+	if err := closing(); err != nil {
+		t.Error(err)
 	}
 }
 
