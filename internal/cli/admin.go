@@ -23,7 +23,8 @@ const wayBack = "acrux admin rotate-secret --data %[1]s, or acrux admin create-u
 func newForgetCommand(env *environment) *cobra.Command {
 	var data string
 	var yes bool
-	forget := &cobra.Command{Use: "forget-secret", Short: "Remove the clear copy of the administrator's secret from the data directory", Args: cobra.NoArgs}
+	forget := &cobra.Command{Use: "forget-secret", Args: cobra.NoArgs,
+		Short: "Remove the clear copy of the administrator's secret from the data directory"}
 	forget.Flags().StringVar(&data, "data", "", dataHelp)
 	forget.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	forget.RunE = func(*cobra.Command, []string) error {
@@ -35,13 +36,16 @@ func newForgetCommand(env *environment) *cobra.Command {
 			fmt.Fprintln(env.stdout, "There was no clear copy any more.")
 			return nil
 		}
-		if err := env.confirm(yes, fmt.Sprintf("This removes the only clear copy of the administrator's secret; without it acrux env --data %s signs nobody in.", dir)); err != nil {
+		what := "This removes the only clear copy of the administrator's secret; " +
+			"without it acrux env --data " + dir + " signs nobody in."
+		if err := env.confirm(yes, what); err != nil {
 			return err
 		}
 		if _, err := daemon.ForgetSecret(dir); err != nil {
 			return err
 		}
-		fmt.Fprintf(env.stdout, "The clear copy is removed; the secret itself still counts. The way back in: "+wayBack+"\n", dir)
+		fmt.Fprintln(env.stdout, "The clear copy is removed; the secret itself still counts.")
+		fmt.Fprintf(env.stdout, "The way back in: "+wayBack+"\n", dir)
 		return nil
 	}
 	return forget
@@ -65,7 +69,8 @@ func (e *environment) confirm(yes bool, what string) error {
 
 func newRotateCommand(env *environment) *cobra.Command {
 	var at place
-	cmd := &cobra.Command{Use: "rotate-secret", Short: "Give the administrator another secret; the one before does not count any more", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "rotate-secret", Args: cobra.NoArgs,
+		Short: "Give the administrator another secret; the one before does not count any more"}
 	at.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		config, err := at.load(env)
@@ -76,7 +81,8 @@ func newRotateCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(env.stdout, "The administrator %s has another secret, in %s/keys/admin.json; those before do not count any more,\nbut for tokens that were given for them, until these end.\n", admin.ClientID, config.Data)
+		fmt.Fprintf(env.stdout, "The administrator %s has another secret, in %s/keys/admin.json.\n", admin.ClientID, config.Data)
+		fmt.Fprintln(env.stdout, "Those before do not count any more, but for tokens that were given for them, until these end.")
 		fmt.Fprintf(env.stdout, "For this shell: eval \"$(acrux env --data %s)\"\n", config.Data)
 		return nil
 	}
@@ -88,7 +94,8 @@ func newRotateCommand(env *environment) *cobra.Command {
 func newCreateUserCommand(env *environment) *cobra.Command {
 	var at place
 	var user daemon.NewUser
-	cmd := &cobra.Command{Use: "create-user NAME@DOMAIN", Short: "Make a user, whose password is asked for or read from the standard input", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "create-user NAME@DOMAIN", Args: cobra.ExactArgs(1),
+		Short: "Make a user, whose password is asked for or read from the standard input"}
 	at.add(cmd)
 	cmd.Flags().StringVar(&user.DisplayName, "display-name", "", "name that is shown (default NAME@DOMAIN)")
 	cmd.Flags().BoolVar(&user.Owner, "owner", false, "make the user an owner of everything")
@@ -110,7 +117,8 @@ func newCreateUserCommand(env *environment) *cobra.Command {
 		}
 		fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
 		if !user.Owner {
-			fmt.Fprintf(env.stdout, "There are no rights yet: az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
+			fmt.Fprintf(env.stdout, "There are no rights yet: "+
+				"az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
 		}
 		return nil
 	}

@@ -96,16 +96,21 @@ func complete(env *environment, spec command, cmd *cobra.Command) {
 		if len(values) == 0 && list == nil {
 			continue
 		}
-		_ = cmd.RegisterFlagCompletionFunc(f.name, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		completeFlag(cmd, f.name, func(cmd *cobra.Command) []string {
 			if list != nil {
-				values = env.ask(cmd, list)
+				return env.ask(cmd, list)
 			}
-			return values, cobra.ShellCompDirectiveNoFileComp
-		}) // the flag is there, and nobody else completes it
+			return values
+		})
 	}
-	_ = cmd.RegisterFlagCompletionFunc("output", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return formats, cobra.ShellCompDirectiveNoFileComp
-	})
+	completeFlag(cmd, "output", func(*cobra.Command) []string { return formats })
+}
+
+func completeFlag(cmd *cobra.Command, name string, values func(*cobra.Command) []string) {
+	complete := func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return values(cmd), cobra.ShellCompDirectiveNoFileComp
+	}
+	_ = cmd.RegisterFlagCompletionFunc(name, complete) // the flag is there, and nobody else completes it
 }
 
 func (e *environment) ask(cmd *cobra.Command, list lister) []string {

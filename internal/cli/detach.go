@@ -36,7 +36,8 @@ const (
 // it writes goes to a file beside its data; that of the start before is kept.
 func detach(ctx context.Context, env *environment, config daemon.Config) error {
 	if daemon.Running(config.Data) {
-		return problem.New(problem.Conflict, "Running", "A server has the data directory %s already.", config.Data).Hint("acrux stop --data %s", config.Data)
+		return problem.New(problem.Conflict, "Running", "A server has the data directory %s already.", config.Data).
+			Hint("acrux stop --data %s", config.Data)
 	}
 	if err := os.MkdirAll(config.Data, 0o700); err != nil {
 		return err
@@ -54,7 +55,9 @@ func detach(ctx context.Context, env *environment, config daemon.Config) error {
 	if err != nil {
 		return err
 	}
-	arguments := slices.DeleteFunc(slices.Clone(env.args[1:]), func(arg string) bool { return arg == "--detach" || arg == "--detach=true" })
+	arguments := slices.DeleteFunc(slices.Clone(env.args[1:]), func(arg string) bool {
+		return arg == "--detach" || arg == "--detach=true"
+	})
 	cmd := exec.Command(program, arguments...)
 	cmd.Args[0], cmd.Stdout, cmd.Stderr = env.args[0], log, log
 	alone(cmd)
@@ -71,7 +74,8 @@ func detach(ctx context.Context, env *environment, config daemon.Config) error {
 	if err := os.WriteFile(pidFile(config.Data), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.stdout, "%s\nIt goes on in the background, as process %d; its log is %s. To stop it: acrux stop --data %s\n", ready, cmd.Process.Pid, name, config.Data)
+	fmt.Fprintf(env.stdout, "%s\nIt goes on in the background, as process %d; its log is %s.\nTo stop it: acrux stop --data %s\n",
+		ready, cmd.Process.Pid, name, config.Data)
 	return nil
 }
 
@@ -80,7 +84,8 @@ func pidFile(data string) string { return filepath.Join(data, "serve.pid") }
 // awaitReady reads the log of a server until it answers; if it ends before, what it said
 // last is the error.
 func awaitReady(ctx context.Context, log string, ended <-chan error) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("the server does not answer after %s; see %s", startTime, log))
+	late := fmt.Errorf("the server does not answer after %s; see %s", startTime, log)
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, late)
 	defer cancel()
 	for {
 		text, err := os.ReadFile(log)
@@ -137,7 +142,8 @@ func stop(ctx context.Context, out io.Writer, data string) error {
 	text, err := os.ReadFile(pidFile(data))
 	pid, parseErr := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || parseErr != nil || pid <= 1 {
-		return problem.New(problem.Conflict, "NotDetached", "The server on %s was not started with --detach; end it where it was started.", data)
+		return problem.New(problem.Conflict, "NotDetached",
+			"The server on %s was not started with --detach; end it where it was started.", data)
 	}
 	process, err := os.FindProcess(pid)
 	if err == nil {

@@ -27,8 +27,8 @@ func (c *call) lintStep(ctx context.Context, name, folder string, step document,
 		return nil
 	}
 	values, _ := step["values"].([]document)
-	in := taskfile.Input{Name: name, File: text, ValuesFile: decoded(step["encodedValuesContent"]), Values: documentValues(values)}
-	return c.lintInput(ctx, in, refuse)
+	return c.lintInput(ctx, taskfile.Input{Name: name, File: text,
+		ValuesFile: decoded(step["encodedValuesContent"]), Values: documentValues(values)}, refuse)
 }
 
 func decoded(member any) []byte {
@@ -43,7 +43,8 @@ func decoded(member any) []byte {
 // lintInput prints warnings, and returns the errors if the file is to be refused for them. A
 // value that is given later may mend an error: then it is told like a warning.
 func (c *call) lintInput(ctx context.Context, in taskfile.Input, refuse bool) error {
-	in.Run = taskfile.Run{ID: "run1", Registry: "registry.example", RegistryName: "registry", SharedVolume: "acb_vol_run1", OS: "linux", Architecture: "amd64"}
+	in.Run = taskfile.Run{ID: "run1", Registry: "registry.example", RegistryName: "registry",
+		SharedVolume: "acb_vol_run1", OS: "linux", Architecture: "amd64"}
 	in.AliasSource = func(context.Context, string) ([]byte, error) { return nil, taskfile.ErrNotRead }
 	found, err := taskfile.Lint(ctx, in)
 	if err != nil {

@@ -103,7 +103,8 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	if err != nil {
 		return err
 	}
-	told := taskfile.Input{Name: r.file, File: job.Step.Task, ValuesFile: job.Step.ValuesFile, Values: taskValues(job.Step.Values)}
+	told := taskfile.Input{Name: r.file, File: job.Step.Task, ValuesFile: job.Step.ValuesFile,
+		Values: taskValues(job.Step.Values)}
 	if err := (&call{environment: env}).lintInput(ctx, told, false); err != nil {
 		return err
 	}

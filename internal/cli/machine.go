@@ -19,7 +19,8 @@ import (
 // administrator's secret or while the server is down there are none.
 func (m *machine) names(ctx context.Context, env *environment) error {
 	if m.admin.Secret == "" {
-		fmt.Fprintln(env.stderr, "note: the administrator's secret was forgotten, so the names of registries cannot be listed and are left out")
+		fmt.Fprintln(env.stderr,
+			"note: the administrator's secret was forgotten, so the names of registries cannot be listed and are left out")
 		return nil
 	}
 	p := m.server

@@ -27,10 +27,13 @@ type serverFlags struct {
 func (f *serverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.data, "data", "", dataHelp)
 	cmd.Flags().StringVar(&f.file, "config", "", configHelp)
-	cmd.Flags().StringVar(&f.listen, "listen", "", "address to listen on (default that of the start before, or "+daemon.DefaultListen+")")
+	cmd.Flags().StringVar(&f.listen, "listen", "",
+		"address to listen on (default that of the start before, or "+daemon.DefaultListen+")")
 	cmd.Flags().StringVar(&f.dns, "dns", "", "address on which a name server answers for the domain, such as 127.0.0.1:53 (default none)")
-	cmd.Flags().StringVar(&f.domain, "domain", "", "domain of all host names (default that of the start before, or "+daemon.DefaultDomain+")")
-	cmd.Flags().BoolVar(&f.changeDomain, "change-domain", false, "let --domain be another one than before: all host names change")
+	cmd.Flags().StringVar(&f.domain, "domain", "",
+		"domain of all host names (default that of the start before, or "+daemon.DefaultDomain+")")
+	cmd.Flags().BoolVar(&f.changeDomain, "change-domain", false,
+		"let --domain be another one than before: all host names change")
 }
 
 func (f *serverFlags) config(env *environment) (daemon.Config, error) {
@@ -78,7 +81,8 @@ func newServeCommand(env *environment) *cobra.Command {
 	var background bool
 	cmd := &cobra.Command{Use: "serve", Short: "Start a server: control plane, registries and a built-in agent", Args: cobra.NoArgs}
 	flags.add(cmd)
-	cmd.Flags().BoolVar(&background, "detach", false, "go on in the background, and return when the server answers; acrux stop ends it")
+	cmd.Flags().BoolVar(&background, "detach", false,
+		"go on in the background, and return when the server answers; acrux stop ends it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		config, err := flags.config(env)
 		if err != nil {

@@ -98,7 +98,8 @@ func child(group *cobra.Command, word string) *cobra.Command {
 		}
 	}
 	// The parser's own commands are added when it runs.
-	if group.HasParent() || !slices.Contains([]string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, word) {
+	later := []string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+	if group.HasParent() || !slices.Contains(later, word) {
 		return nil
 	}
 	return &cobra.Command{Use: word}
@@ -141,7 +142,8 @@ func swallowed(cmd *cobra.Command, spec *command, args []string) error {
 			continue
 		}
 		if next := args[i+1]; strings.HasPrefix(next, "--") && spec.flag(next) != nil {
-			return usageError{fmt.Errorf("%s got '%s' for its value: an empty variable?; see %s --help", args[i], next, cmd.CommandPath())}
+			return usageError{fmt.Errorf("%s got '%s' for its value: an empty variable?; see %s --help",
+				args[i], next, cmd.CommandPath())}
 		}
 		i++
 	}

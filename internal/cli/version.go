@@ -22,7 +22,8 @@ type version struct {
 
 // readVersion reads what Go's linker has noted.
 func readVersion() version {
-	v := version{Version: "unknown", Schema: daemon.Schema(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := version{Version: "unknown", Schema: daemon.Schema(), Go: runtime.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -42,7 +43,8 @@ func readVersion() version {
 func newVersionCommand(env *environment) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{Use: "version", Args: cobra.NoArgs, Short: "Print the version of this program",
-		Long: "Print the version of this program, the commit it was made from, and the schema of the database\nthat it works with: a program does not start on the database of a newer one."}
+		Long: "Print the version of this program, the commit it was made from, and the schema of the database\n" +
+			"that it works with: a program does not start on the database of a newer one."}
 	out.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := out.check(); err != nil {
@@ -59,7 +61,8 @@ func newVersionCommand(env *environment) *cobra.Command {
 		if v.Changed {
 			changed = ", changed since"
 		}
-		_, err := fmt.Fprintf(env.stdout, "acrux %s\ncommit %s%s\nschema %d\n%s %s\n", v.Version, commit, changed, v.Schema, v.Go, v.Platform)
+		_, err := fmt.Fprintf(env.stdout, "acrux %s\ncommit %s%s\nschema %d\n%s %s\n",
+			v.Version, commit, changed, v.Schema, v.Go, v.Platform)
 		return err
 	}
 	return cmd

@@ -83,7 +83,8 @@ func FuzzMask(f *testing.F) {
 
 // A shell takes a secret apart that has no quotes around it.
 func TestMaskHidesWords(t *testing.T) {
-	mask := NewMask(New("p@ss word;x or"), New("it's {\"a\":1}"), New("pa$tword"), New("-----BEGIN PRIVATE KEY-----\nMIIE vQIB\n-----END PRIVATE KEY-----\n"))
+	mask := NewMask(New("p@ss word;x or"), New("it's {\"a\":1}"), New("pa$tword"),
+		New("-----BEGIN PRIVATE KEY-----\nMIIE vQIB\n-----END PRIVATE KEY-----\n"))
 	for _, test := range []struct{ text, want string }{
 		{"p@ss word;x or", "***"},
 		{"p@ss", "***"},
