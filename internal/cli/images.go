@@ -7,6 +7,7 @@ import (
 	"os/exec"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/nearest"
 	"github.com/acrux/acrux/internal/oci"
 )
 
@@ -79,6 +80,29 @@ func showManifests(ctx context.Context, c *call) (any, error) {
 	return c.listOf(ctx, "_manifests", "manifests", "")
 }
 
+// unknownRepository adds to the error of a repository that is not there its name, and the one
+// that was probably meant, if the caller may list them.
+func (c *call) unknownRepository(ctx context.Context, h host, name string, err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != "NAME_UNKNOWN" {
+		return err
+	}
+	p.Message += ": " + name
+	all, listErr := h.pages(ctx, "/acr/v1/_catalog", nil, oci.CatalogAccess(), "repositories", 0)
+	if listErr != nil {
+		return p
+	}
+	var names []string
+	for _, one := range all {
+		text, _ := one.(string)
+		names = append(names, text)
+	}
+	if right := nearest.Word(name, names); right != "" {
+		return p.Hint("did you mean --repository %s?", right)
+	}
+	return p
+}
+
 // listOf lists what a repository has of one kind: one member of each, or with --detail,
 // or where there is none, the whole.
 func (c *call) listOf(ctx context.Context, path, member, shown string) (any, error) {
@@ -92,6 +116,7 @@ func (c *call) listOf(ctx context.Context, path, member, shown string) (any, err
 	}
 	repository := c.text("repository")
 	all, err := h.pages(ctx, "/acr/v1/"+repository+"/"+path, c.order(), oci.RepositoryAccess(repository, oci.MetadataRead), member, top)
+	err = c.unknownRepository(ctx, h, repository, err)
 	if err != nil || c.toggle("detail") {
 		return all, err
 	}

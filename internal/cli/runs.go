@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -204,7 +205,20 @@ func (c *call) runs(ctx context.Context, registry arm.ID, top string) ([]documen
 		query.Set("$top", top)
 	}
 	all, err := c.listAll(ctx, registry.String()+"/runs?"+query.Encode(), tasksVersion)
+	if err == nil && len(all) == 0 && c.text("name") != "" {
+		err = c.missingTask(ctx, registry)
+	}
 	return flattenAll(all), err
+}
+
+// missingTask is an error if there are no runs of a task because there is no such task.
+func (c *call) missingTask(ctx context.Context, registry arm.ID) error {
+	_, err := c.client.Do(ctx, "GET", registry.Child("tasks", c.text("name")).String(), tasksVersion, nil, nil)
+	var p *problem.Error
+	if errors.As(err, &p) && p.Kind == problem.NotFound {
+		return err
+	}
+	return nil // what else is wrong is not what was asked for
 }
 
 // outputFilter selects runs by the image that they have pushed, whatever its tags are now.
