@@ -84,6 +84,7 @@ func (c *call) confirm(what string) error {
 		return usageError{fmt.Errorf("%s: confirm with --yes", what)}
 	}
 	fmt.Fprintf(c.stderr, "%s Are you sure? (y/n): ", what)
+	defer c.signals.whileReading(nil)()
 	line, err := bufio.NewReader(c.stdin).ReadString('\n')
 	if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
 		return errors.New("not confirmed; nothing was done")
@@ -261,6 +262,7 @@ func importImage(ctx context.Context, c *call) (any, error) {
 	if err != nil || c.toggle("no-wait") {
 		return nil, err
 	}
+	c.signals.goesOn("Canceled: the import goes on")
 	bar := progressLine{w: c.stderr, on: isTerminal(c.stderr)}
 	defer bar.clear()
 	return nil, c.client.Wait(ctx, res, bar.show)

@@ -3,11 +3,12 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"os/signal"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/acrux/acrux/internal/arm"
@@ -118,6 +119,7 @@ func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, nee
 // schedule queues a run and, unless told otherwise, stays with it to its end.
 func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (any, error) {
 	var run document
+	c.signals.goesOn("Canceled: the run may be queued all the same; see az acr task list-runs --registry %s", registry.Name())
 	if _, err := c.client.Do(ctx, "POST", registry.String()+"/scheduleRun", tasksVersion, body, &run); err != nil {
 		return nil, err
 	}
@@ -127,6 +129,7 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		what = "build"
 	}
 	c.warn("Queued a %s with ID: %s", what, id)
+	c.signals.goesOn("%s", runGoesOn(registry.Child("runs", id)))
 	switch {
 	case c.toggle("no-wait"):
 		return nil, nil
@@ -138,6 +141,11 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		c.warn("%v", properties["runErrorMessage"]) // what it waits for
 	}
 	return nil, c.follow(ctx, registry.Child("runs", id))
+}
+
+// runGoesOn is what is said when a client leaves a run.
+func runGoesOn(id arm.ID) string {
+	return fmt.Sprintf("Run %s goes on; see it with: az acr task logs --registry %s --run-id %s", id.Name(), id.Parent().Name(), id.Name())
 }
 
 // waitEvery is how often a run without its log is looked at.
@@ -172,14 +180,18 @@ var verdicts = map[string]string{"failed": "Run failed", "internalerror": "Run f
 // follow shows the log of a run to its end. Ctrl-C asks whether the run shall be
 // canceled; where nobody can be asked, it is.
 func (c *call) follow(ctx context.Context, id arm.ID) error {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
+	interrupts := make(chan interrupted, 1)
+	defer c.signals.take(interrupts)()
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
-	go c.interrupted(ctx, interrupts, id, leave)
+	var canceled atomic.Bool
+	go c.interrupted(ctx, interrupts, id, leave, &canceled)
 
 	verdict, err := c.showLog(ctx, id)
+	var left exitError
+	if errors.As(context.Cause(ctx), &left) {
+		return left
+	}
 	if err != nil {
 		return err
 	}
@@ -191,23 +203,27 @@ func (c *call) follow(ctx context.Context, id arm.ID) error {
 		text = "Run ended as '" + verdict + "', which this client does not know"
 	}
 	c.warn("%s", text)
+	if canceled.Load() {
+		return exitError(interrupted{syscall.SIGINT}.status())
+	}
 	return exitError(exitFailed)
 }
 
-// exitInterrupted is the status of a program that Ctrl-C ended.
-const exitInterrupted = 130
-
-func (c *call) interrupted(ctx context.Context, interrupts <-chan os.Signal, id arm.ID, leave context.CancelCauseFunc) {
+// interrupted waits for a signal. Ctrl-C may cancel the run, which canceled tells then; whatever
+// else ends this program is not meant for the run.
+func (c *call) interrupted(ctx context.Context, interrupts <-chan interrupted, id arm.ID, leave context.CancelCauseFunc, canceled *atomic.Bool) {
+	var by interrupted
 	select {
 	case <-ctx.Done():
 		return
-	case <-interrupts:
+	case by = <-interrupts:
 	}
-	if !c.wantsCancel(interrupts, id.Name()) {
-		c.warn("Run %s goes on; see it with: az acr task logs --registry %s --run-id %s", id.Name(), id.Parent().Name(), id.Name())
-		leave(exitError(exitInterrupted))
+	if by.signal != syscall.SIGINT || !c.wantsCancel(interrupts, id.Name()) {
+		c.warn("%s", runGoesOn(id))
+		leave(exitError(by.status()))
 		return
 	}
+	canceled.Store(true)
 	c.warn("Canceling run %s...", id.Name())
 	if _, err := c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil); err != nil {
 		leave(fmt.Errorf("canceling run %s: %w", id.Name(), err))
@@ -215,13 +231,13 @@ func (c *call) interrupted(ctx context.Context, interrupts <-chan os.Signal, id 
 	}
 	select {
 	case <-ctx.Done():
-	case <-interrupts:
-		leave(exitError(exitInterrupted))
+	case by = <-interrupts:
+		leave(exitError(by.status()))
 	}
 }
 
 // wantsCancel asks. A second Ctrl-C means no.
-func (c *call) wantsCancel(interrupts <-chan os.Signal, run string) bool {
+func (c *call) wantsCancel(interrupts <-chan interrupted, run string) bool {
 	if !isTerminal(c.stdin) {
 		return true
 	}
@@ -272,6 +288,7 @@ func showLogs(ctx context.Context, c *call) (any, error) {
 		c.warn("Showing logs of the last created run.")
 		c.warn("Run ID: %s", name)
 	}
+	c.signals.goesOn("%s", runGoesOn(id))
 	_, err = c.showLog(ctx, id)
 	return nil, err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -217,18 +218,24 @@ func newCreateUserCommand(env *environment) *cobra.Command {
 		if user.DisplayName == "" {
 			user.DisplayName = user.Name
 		}
-		if user.Password, err = env.newPassword(user.Name); err != nil {
-			return err
-		}
-		id, err := daemon.CreateUser(cmd.Context(), config, user)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
-		if !user.Owner {
-			fmt.Fprintf(env.stdout, "There are no rights yet: az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
-		}
-		return nil
+		return env.interruptible(cmd.Context(), "Canceled", func(ctx context.Context) error {
+			return createAdminUser(ctx, env, config, user)
+		})
 	}
 	return cmd
+}
+
+func createAdminUser(ctx context.Context, env *environment, config daemon.Config, user daemon.NewUser) (err error) {
+	if user.Password, err = env.newPassword(user.Name); err != nil {
+		return err
+	}
+	id, err := daemon.CreateUser(ctx, config, user)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
+	if !user.Owner {
+		fmt.Fprintf(env.stdout, "There are no rights yet: az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
+	}
+	return nil
 }
