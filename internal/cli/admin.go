@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,6 +61,7 @@ func (e *environment) confirm(yes bool, what string) error {
 		return usageError{fmt.Errorf("%s Confirm with --yes", what)}
 	}
 	fmt.Fprintf(e.stderr, "%s Are you sure? (y/n): ", what)
+	defer e.signals.whileReading(nil)()
 	line, err := bufio.NewReader(e.stdin).ReadString('\n')
 	if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
 		return errors.New("not confirmed; nothing was done")
@@ -108,19 +110,25 @@ func newCreateUserCommand(env *environment) *cobra.Command {
 		if user.DisplayName == "" {
 			user.DisplayName = user.Name
 		}
-		if user.Password, err = env.newPassword(user.Name); err != nil {
-			return err
-		}
-		id, err := daemon.CreateUser(cmd.Context(), config, user)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
-		if !user.Owner {
-			fmt.Fprintf(env.stdout, "There are no rights yet: "+
-				"az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
-		}
-		return nil
+		return env.interruptible(cmd.Context(), "Canceled", func(ctx context.Context) error {
+			return createAdminUser(ctx, env, config, user)
+		})
 	}
 	return cmd
+}
+
+func createAdminUser(ctx context.Context, env *environment, config daemon.Config, user daemon.NewUser) (err error) {
+	if user.Password, err = env.newPassword(user.Name); err != nil {
+		return err
+	}
+	id, err := daemon.CreateUser(ctx, config, user)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.stdout, "%s has the object ID %s.\n", user.Name, id)
+	if !user.Owner {
+		fmt.Fprintf(env.stdout, "There are no rights yet: "+
+			"az role assignment create --assignee %s --role Reader --scope SCOPE\n", id)
+	}
+	return nil
 }

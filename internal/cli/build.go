@@ -120,12 +120,15 @@ func isRemote(source string) bool {
 // upload packs a folder and sends it to the server. It returns what names the upload
 // in a request, and the name of the Dockerfile inside if one was given.
 func (c *call) upload(ctx context.Context, registry arm.ID, folder string, o client.PackOptions) (location, name string, err error) {
+	c.signals.goesOn("Canceled: nothing was queued")
 	archive, err := os.CreateTemp("", "build_archive_*.tar.gz")
 	if err != nil {
 		return "", "", err
 	}
 	defer os.Remove(archive.Name())
 	defer archive.Close()
+	// Nobody else opens it, and who is killed cannot remove it. Some systems do not let that go.
+	_ = os.Remove(archive.Name())
 	c.warn("Packing source code into tar to upload...")
 	if name, err = client.PackCompressed(ctx, archive, folder, o); err != nil {
 		return "", "", err

@@ -28,6 +28,7 @@ type environment struct {
 	getenv         func(string) string
 	args           []string // all, with the program's name
 	started        bool     // the arguments were understood and a command runs
+	signals        signals
 }
 
 // Exit statuses, those of the Azure CLI.

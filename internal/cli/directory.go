@@ -200,7 +200,9 @@ func showSignedInUser(ctx context.Context, c *call) (any, error) {
 func createUser(ctx context.Context, c *call) (any, error) {
 	password := c.text("password")
 	if password == "" {
+		done := c.signals.whileReading(nil)
 		line, err := bufio.NewReader(c.stdin).ReadString('\n')
+		done()
 		if password = strings.TrimRight(line, "\r\n"); password == "" {
 			return nil, invalidArgument("give --password, or the password on the standard input: %v", err)
 		}

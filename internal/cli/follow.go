@@ -3,10 +3,11 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/acrux/acrux/internal/arm"
@@ -21,6 +22,12 @@ func (c *call) waiting(run document, told string) string {
 		return why
 	}
 	return told
+}
+
+// runGoesOn is what is said when a client leaves a run.
+func runGoesOn(id arm.ID) string {
+	return fmt.Sprintf("Run %s goes on; see it with: az acr task logs --registry %s --run-id %s",
+		id.Name(), id.Parent().Name(), id.Name())
 }
 
 // waitEvery is how often a run without its log is looked at.
@@ -82,15 +89,19 @@ func (c *call) whileQueued(ctx context.Context, id arm.ID, told string) {
 // follow shows the log of a run to its end. Ctrl-C asks whether the run shall be
 // canceled; where nobody can be asked, it is. told is what was said of what the run waits for.
 func (c *call) follow(ctx context.Context, id arm.ID, told string) error {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
-	defer signal.Stop(interrupts)
+	interrupts := make(chan interrupted, 1)
+	defer c.signals.take(interrupts)()
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
-	go c.interrupted(ctx, interrupts, id, leave)
+	var canceled atomic.Bool
+	go c.interrupted(ctx, interrupts, id, leave, &canceled)
 	go c.whileQueued(ctx, id, told)
 
 	verdict, err := c.showLog(ctx, id)
+	var left exitError
+	if errors.As(context.Cause(ctx), &left) {
+		return left
+	}
 	if err != nil {
 		return err
 	}
@@ -102,23 +113,28 @@ func (c *call) follow(ctx context.Context, id arm.ID, told string) error {
 		text = "Run ended as '" + verdict + "', which this client does not know"
 	}
 	c.warn("%s", text)
+	if canceled.Load() {
+		return exitError(interrupted{syscall.SIGINT}.status())
+	}
 	return exitError(exitFailed)
 }
 
-// exitInterrupted is the status of a program that Ctrl-C ended.
-const exitInterrupted = 130
-
-func (c *call) interrupted(ctx context.Context, interrupts <-chan os.Signal, id arm.ID, leave context.CancelCauseFunc) {
+// interrupted waits for a signal. Ctrl-C may cancel the run, which canceled tells then; whatever
+// else ends this program is not meant for the run.
+func (c *call) interrupted(ctx context.Context, interrupts <-chan interrupted, id arm.ID,
+	leave context.CancelCauseFunc, canceled *atomic.Bool) {
+	var by interrupted
 	select {
 	case <-ctx.Done():
 		return
-	case <-interrupts:
+	case by = <-interrupts:
 	}
-	if !c.wantsCancel(interrupts, id.Name()) {
-		c.warn("Run %s goes on; see it with: az acr task logs --registry %s --run-id %s", id.Name(), id.Parent().Name(), id.Name())
-		leave(exitError(exitInterrupted))
+	if by.signal != syscall.SIGINT || !c.wantsCancel(interrupts, id.Name()) {
+		c.warn("%s", runGoesOn(id))
+		leave(exitError(by.status()))
 		return
 	}
+	canceled.Store(true)
 	c.warn("Canceling run %s...", id.Name())
 	if _, err := c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil); err != nil {
 		leave(fmt.Errorf("canceling run %s: %w", id.Name(), err))
@@ -126,13 +142,13 @@ func (c *call) interrupted(ctx context.Context, interrupts <-chan os.Signal, id 
 	}
 	select {
 	case <-ctx.Done():
-	case <-interrupts:
-		leave(exitError(exitInterrupted))
+	case by = <-interrupts:
+		leave(exitError(by.status()))
 	}
 }
 
 // wantsCancel asks. A second Ctrl-C means no.
-func (c *call) wantsCancel(interrupts <-chan os.Signal, run string) bool {
+func (c *call) wantsCancel(interrupts <-chan interrupted, run string) bool {
 	if !isTerminal(c.stdin) {
 		return true
 	}

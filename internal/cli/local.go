@@ -60,10 +60,10 @@ func newRunCommand(env *environment) *cobra.Command {
 		if os.Geteuid() != 0 && r.dockerHost == "" {
 			return insideUserNamespace(env) // which passes signals on
 		}
-		ctx, stop := interruptible(cmd.Context(), env.stderr)
-		defer stop()
-		cmd.SetContext(ctx)
-		return asInterrupted(ctx, r.run(cmd, env, source))
+		return env.interruptible(cmd.Context(), "Canceling; once more ends it at once ...", func(ctx context.Context) error {
+			cmd.SetContext(ctx)
+			return r.run(cmd, env, source)
+		})
 	}
 	return cmd
 }

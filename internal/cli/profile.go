@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/term"
 
 	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
@@ -155,6 +152,7 @@ func (c *call) signInUser(ctx context.Context, fresh *client.Client) error {
 		return nil
 	}
 	if fresh.UserName == "" || c.toggle("use-device-code") {
+		c.signals.goesOn("Canceled: nobody was signed in")
 		return fresh.SignInDevice(ctx, func(message string) { c.warn("%s", message) })
 	}
 	password := c.text("password")
@@ -162,13 +160,10 @@ func (c *call) signInUser(ctx context.Context, fresh *client.Client) error {
 		if !isTerminal(c.stdin) {
 			return invalidArgument("--username needs --password where nobody can be asked, or --use-device-code")
 		}
-		fmt.Fprint(c.stderr, "Password: ")
-		text, err := term.ReadPassword(int(c.stdin.(*os.File).Fd()))
-		c.warn("")
-		if err != nil {
+		var err error
+		if password, err = c.readHidden("Password: "); err != nil {
 			return err
 		}
-		password = string(text)
 	}
 	return fresh.SignInUser(ctx, secret.New(password))
 }

@@ -115,6 +115,7 @@ func purge(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	body := document{"before": time.Now().Add(-ago).UTC(), "keep": keep, "untagged": only || c.toggle("untagged"), "includeLocked": c.toggle("include-locked"), "dryRun": c.toggle("dry-run")}
+	c.signals.goesOn("Canceled: what was deleted so far stays deleted")
 	done := []any{}
 	for _, entry := range names {
 		name, _ := entry.(string) // the API has nothing else

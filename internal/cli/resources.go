@@ -252,6 +252,7 @@ func importImage(ctx context.Context, c *call) (any, error) {
 		c.warn("The import has begun; whether it succeeds is not waited for.")
 		return nil, nil
 	}
+	c.signals.goesOn("Canceled: the import goes on")
 	bar := progressLine{w: c.stderr, on: isTerminal(c.stderr)}
 	defer bar.clear()
 	return nil, c.client.Wait(ctx, res, bar.show)

@@ -121,6 +121,7 @@ func (c *call) sourceOf(ctx context.Context, registry arm.ID, source string, nee
 // not waited for the document is the output: scripts take the run's ID from it.
 func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (any, error) {
 	var run document
+	c.signals.goesOn("Canceled: the run may be queued all the same; see az acr task list-runs --registry %s", registry.Name())
 	if _, err := c.client.Do(ctx, "POST", registry.String()+"/scheduleRun", tasksVersion, body, &run); err != nil {
 		return nil, err
 	}
@@ -130,6 +131,7 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 		what = "build"
 	}
 	c.warn("Queued a %s with ID: %s", what, id)
+	c.signals.goesOn("%s", runGoesOn(registry.Child("runs", id)))
 	if !c.toggle("no-wait") {
 		c.warn("Waiting for an agent...")
 	}
@@ -177,6 +179,7 @@ func showLogs(ctx context.Context, c *call) (any, error) {
 		c.warn("Showing logs of the last created run.")
 		c.warn("Run ID: %s", name)
 	}
+	c.signals.goesOn("%s", runGoesOn(id))
 	_, err = c.showLog(ctx, id)
 	return nil, err
 }

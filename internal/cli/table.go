@@ -284,11 +284,13 @@ func newClientCommand(env *environment, spec command, word string) *cobra.Comman
 		if err := shared.apply(c); err != nil {
 			return err
 		}
-		value, err := spec.run(cmd.Context(), c)
-		if err != nil {
-			return c.meant(cmd.Context(), spec, err)
-		}
-		return out.print(env.stdout, value, spec.table)
+		return env.interruptible(cmd.Context(), "Canceled", func(ctx context.Context) error {
+			value, err := spec.run(ctx, c)
+			if err != nil {
+				return c.meant(ctx, spec, err)
+			}
+			return out.print(env.stdout, value, spec.table)
+		})
 	}
 	return cmd
 }

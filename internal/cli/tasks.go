@@ -67,6 +67,7 @@ const maxInput = 10 << 20
 // readFile reads a file, or for "-" the standard input.
 func (e *environment) readFile(name string) ([]byte, error) {
 	if name == "-" {
+		defer e.signals.whileReading(nil)()
 		return io.ReadAll(io.LimitReader(e.stdin, maxInput))
 	}
 	return os.ReadFile(name)

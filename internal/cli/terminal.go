@@ -26,27 +26,39 @@ const maxPassword = 4 << 10
 // line of what is no terminal.
 func (e *environment) newPassword(user string) (secret.String, error) {
 	if !isTerminal(e.stdin) {
+		defer e.signals.whileReading(nil)()
 		line, err := bufio.NewReader(io.LimitReader(e.stdin, maxPassword)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return secret.String{}, fmt.Errorf("reading the password: %w", err)
 		}
 		return secret.New(strings.TrimRight(line, "\r\n")), nil
 	}
-	ask := func(prompt string) (string, error) {
-		fmt.Fprint(e.stderr, prompt)
-		text, err := term.ReadPassword(int(e.stdin.(*os.File).Fd()))
-		fmt.Fprintln(e.stderr)
-		return string(text), err
-	}
-	first, err := ask("Password of " + user + ": ")
+	first, err := e.readHidden("Password of " + user + ": ")
 	if err != nil {
 		return secret.String{}, err
 	}
-	second, err := ask("Again: ")
+	second, err := e.readHidden("Again: ")
 	if err == nil && first != second {
 		err = errors.New("the passwords differ")
 	}
 	return secret.New(first), err
+}
+
+// readHidden reads a line from the terminal that the standard input is, and does not show it.
+func (e *environment) readHidden(prompt string) (string, error) {
+	terminal := int(e.stdin.(*os.File).Fd())
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	defer fmt.Fprintln(e.stderr)
+	defer e.signals.whileReading(func() {
+		_ = term.Restore(terminal, before) // as well as can be
+		fmt.Fprintln(e.stderr)
+	})()
+	fmt.Fprint(e.stderr, prompt)
+	text, err := term.ReadPassword(terminal)
+	return string(text), err
 }
 
 // progressLine is one line on a terminal that tells how far something is.

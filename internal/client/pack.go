@@ -76,7 +76,7 @@ func Pack(ctx context.Context, w io.Writer, folder string, o PackOptions) (name 
 	if !info.IsDir() {
 		return "", problem.New(problem.Invalid, "InvalidSourceLocation", "the source location '%s' is not a folder", folder)
 	}
-	chunks := bufio.NewWriterSize(w, chunk)
+	chunks := bufio.NewWriterSize(until{ctx, w}, chunk)
 	p := &packer{ctx: ctx, tar: tar.NewWriter(chunks), folder: folder, keep: kept(o.Keep)}
 	ignore := filepath.Join(folder, ignoreFile)
 	if o.Dockerfile != "" {
@@ -91,6 +91,19 @@ func Pack(ctx context.Context, w io.Writer, folder string, o PackOptions) (name 
 		return "", err // the archive is broken; that it cannot be closed says nothing more
 	}
 	return name, errors.Join(p.tar.Close(), chunks.Flush())
+}
+
+// until writes until ctx ends: a file may be larger than anybody waits for.
+type until struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (u until) Write(p []byte) (int, error) {
+	if err := context.Cause(u.ctx); err != nil {
+		return 0, err
+	}
+	return u.w.Write(p)
 }
 
 // ignoreFile names what stays out of builds of a folder, and the ending of such a file for a

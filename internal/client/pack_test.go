@@ -277,3 +277,32 @@ func TestPackFails(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// cancels ends a context when it is first written to.
+type cancels struct {
+	cancel  func()
+	written int
+}
+
+func (c *cancels) Write(p []byte) (int, error) {
+	c.cancel()
+	c.written += len(p)
+	return len(p), nil
+}
+
+// The middle of a large file is early enough to stop.
+func TestPackIsCanceledWithinAFile(t *testing.T) {
+	folder := t.TempDir()
+	large := filepath.Join(folder, "large")
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	to := &cancels{cancel: cancel}
+	if _, err := Pack(ctx, to, folder, PackOptions{}); !errors.Is(err, context.Canceled) || to.written > 1<<20 {
+		t.Errorf("%d bytes come after the end: %v", to.written, err)
+	}
+}

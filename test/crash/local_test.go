@@ -2,9 +2,13 @@ package crash_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -29,9 +33,11 @@ import (
 type workbench struct {
 	t                  *testing.T
 	folder, root, temp string
-	flags              []string // of every run
-	registry           string   // on loopback, for base images
-	bases              int      // that were made
+	command            func(args ...string) *exec.Cmd // of acrux
+	also               func() []string                // what else is left
+	flags              []string                       // of every run
+	registry           string                         // on loopback, for base images
+	bases              int                            // that were made
 }
 
 func newWorkbench(t *testing.T) *workbench {
@@ -39,10 +45,22 @@ func newWorkbench(t *testing.T) *workbench {
 	upstream := httptest.NewServer(fixture.Upstream())
 	t.Cleanup(upstream.Close)
 	b := &workbench{t: t, folder: t.TempDir(), root: t.TempDir(), temp: t.TempDir(), registry: strings.TrimPrefix(upstream.URL, "http://")}
-	for i := range 40 { // so that packing and copying take a while
-		must(t, os.WriteFile(filepath.Join(b.folder, fmt.Sprint("data", i)), make([]byte, 1<<20), 0o600))
+	b.also = func() []string { return nil }
+	b.command = func(args ...string) *exec.Cmd {
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+b.temp)
+		return cmd
 	}
+	b.fill()
 	return b
+}
+
+// fill puts into the folder what takes a while to pack and to copy.
+func (b *workbench) fill() {
+	b.t.Helper()
+	for i := range 40 {
+		must(b.t, os.WriteFile(filepath.Join(b.folder, fmt.Sprint("data", i)), make([]byte, 1<<20), 0o644))
+	}
 }
 
 // begin starts a run: a build on a base image that nobody has yet, a service, and a step.
@@ -58,13 +76,12 @@ func (b *workbench) begin(step, marker string) (cmd *exec.Cmd, out *bytes.Buffer
 	must(b.t, err)
 	must(b.t, fixture.Push(b.registry, base, image))
 	dockerfile := "FROM " + b.registry + "/" + base + "\nCOPY data* /data/\nRUN sleep 0.2\n"
-	must(b.t, os.WriteFile(filepath.Join(b.folder, "Dockerfile"), []byte(dockerfile), 0o600))
+	must(b.t, os.WriteFile(filepath.Join(b.folder, "Dockerfile"), []byte(dockerfile), 0o644))
 	text := "version: v1.1.0\nsteps:\n- build: -t local:1 .\n- id: service\n  cmd: local:1 sleep " + marker + "\n  detach: true\n  ports: [\"80\"]\n" +
 		"- cmd: local:1 " + step + "\n"
-	must(b.t, os.WriteFile(filepath.Join(b.folder, "acb.yaml"), []byte(text), 0o600))
+	must(b.t, os.WriteFile(filepath.Join(b.folder, "acb.yaml"), []byte(text), 0o644))
 	out = new(bytes.Buffer)
-	cmd = exec.Command(os.Args[0], append([]string{"run", b.folder, "--root", b.root}, b.flags...)...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+b.temp)
+	cmd = b.command(append([]string{"run", b.folder, "--root", b.root}, b.flags...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	must(b.t, cmd.Start())
 	return cmd, out
@@ -91,7 +108,7 @@ func (b *workbench) nothingLeft(why string) {
 func (b *workbench) left() []string {
 	b.t.Helper()
 	devices, tables := uplinks(b.t)
-	left := slices.Concat(mountsBelow(b.t, b.root), mountsBelow(b.t, b.temp), devices, tables, ofThisProgram(), ofEngine(b.t, b.root))
+	left := slices.Concat(mountsBelow(b.t, b.root), mountsBelow(b.t, b.temp), devices, tables, ofThisProgram(), ofEngine(b.t, b.root), b.also())
 	entries, err := os.ReadDir(b.temp)
 	must(b.t, err)
 	for _, entry := range entries {
@@ -100,9 +117,8 @@ func (b *workbench) left() []string {
 	return left
 }
 
-// ofThisProgram are processes of other acruxes, and the steps of the tests.
+// ofThisProgram are processes of acrux, and the steps of the tests.
 func ofThisProgram() (all []string) {
-	own, _ := os.Readlink("/proc/self/exe")
 	files, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is good
 	for _, file := range files {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
@@ -113,8 +129,8 @@ func ofThisProgram() (all []string) {
 		if err != nil {
 			continue // it has just ended
 		}
-		program, err := os.Readlink(file)
-		if err == nil && program == own || strings.HasPrefix(string(line), "sleep\x0077") {
+		environ, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "environ"))
+		if strings.Contains(string(environ), asProgram+"=") || strings.HasPrefix(string(line), "sleep\x0077") {
 			all = append(all, fmt.Sprintf("process %d: %q", pid, line))
 		}
 	}
@@ -192,6 +208,56 @@ func TestLocalRunKilledAtAnyTime(t *testing.T) {
 	b := newWorkbench(t)
 	t.Cleanup(func() { clearNetwork(t) })
 	b.killed(2 * kills())
+}
+
+// The same for an ordinary user, whose acrux is a process in namespaces and one outside.
+func TestUsersRunKilledAtAnyTime(t *testing.T) {
+	enginetest.WholeServers(t)
+	template := enginetest.UserCommand(t) // has a copy of the program
+	b := newWorkbench(t)
+	for _, dir := range []*string{&b.folder, &b.root, &b.temp} {
+		public, err := os.MkdirTemp(filepath.Join(template.Dir, "tmp"), "")
+		must(t, err)
+		must(t, os.Chmod(public, 0o777))
+		*dir = public
+	}
+	b.fill()
+	b.command = func(args ...string) *exec.Cmd {
+		cmd := exec.Command(template.Args[0], append(template.Args[1:], args...)...)
+		cmd.Dir, cmd.Env = template.Dir, append(template.Env, asProgram+"=1", "TMPDIR="+b.temp)
+		return cmd
+	}
+	b.killed(kills())
+}
+
+// The same on a Docker Engine, which goes on when acrux has gone.
+func TestDockerRunKilledAtAnyTime(t *testing.T) {
+	enginetest.WholeServers(t)
+	host := enginetest.StartDockerEngine(t)
+	b := newWorkbench(t)
+	b.flags = []string{"--docker-host", host}
+	b.also = func() []string { return inDockerEngine(t, host) }
+	b.killed(kills())
+}
+
+// inDockerEngine lists what runs have in a Docker Engine.
+func inDockerEngine(t *testing.T, host string) (all []string) {
+	t.Helper()
+	socket := strings.TrimPrefix(host, "unix://")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	for _, list := range []string{"containers/json?all=1", "networks?filters={\"label\":[\"acrux.run\"]}", "volumes?filters={\"label\":[\"acrux.run\"]}", "images/json"} {
+		response, err := client.Get("http://docker/" + list)
+		must(t, err)
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		must(t, err)
+		if s := strings.TrimSpace(string(text)); s != "[]" && !strings.HasPrefix(s, `{"Volumes":[]`) && !strings.HasPrefix(s, `{"Volumes":null`) {
+			all = append(all, list+": "+s)
+		}
+	}
+	return all
 }
 
 // killed ends runs at random moments, by turns with each signal.
