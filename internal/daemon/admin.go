@@ -241,9 +241,13 @@ func ReadPublished(data string) (Published, error) {
 }
 
 // writePublished leaves a file that says the same as it is: a start need not write, as on a
-// full disk.
+// full disk. Who asks for just the address that the server had changes nothing either.
 func writePublished(data string, p Published) error {
-	if before, err := ReadPublished(data); err == nil && before == p {
+	before, err := ReadPublished(data)
+	if p.Listen == p.Address && before.Address == p.Address {
+		p.Listen = before.Listen
+	}
+	if err == nil && before == p {
 		return nil
 	}
 	text, err := json.MarshalIndent(p, "", "  ")
