@@ -87,10 +87,9 @@ func (e *environment) interruptible(ctx context.Context, words string, run func(
 	defer cancel(nil)
 	e.signals.goesOn("%s", words)
 	came, stopped := make(chan os.Signal, 2), make(chan struct{})
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // as by nohup
-			signal.Notify(came, s)
-		}
+	signal.Notify(came, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // by nohup
+		signal.Notify(came, syscall.SIGHUP)
 	}
 	defer close(stopped)
 	defer signal.Stop(came)

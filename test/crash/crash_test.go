@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -158,15 +159,19 @@ func (w *world) longRun(marker string) string {
 }
 
 // running reports whether a process sleeps for the marker.
-func running(marker string) bool {
+func running(marker string) bool { return len(sleepers(marker)) > 0 }
+
+// sleepers are the processes that sleep so long.
+func sleepers(marker string) (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err == nil && string(text) == "sleep\x00"+marker+"\x00" {
-			return true
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // the pattern says so
+			pids = append(pids, pid)
 		}
 	}
-	return false
+	return pids
 }
 
 // leftovers are mounts below the data directory and network devices of runs.

@@ -90,7 +90,7 @@ func (b *workbench) begin(step, marker string) (cmd *exec.Cmd, out *bytes.Buffer
 // succeeds runs something that must.
 func (b *workbench) succeeds(why string) {
 	b.t.Helper()
-	cmd, out := b.begin("true", "7799")
+	cmd, out := b.begin("true", sleeping(99))
 	if err := cmd.Wait(); err != nil {
 		b.t.Fatalf("%s: the next run: %v\n%s", why, err, out)
 	}
@@ -108,7 +108,7 @@ func (b *workbench) nothingLeft(why string) {
 func (b *workbench) left() []string {
 	b.t.Helper()
 	devices, tables := uplinks(b.t)
-	left := slices.Concat(mountsBelow(b.t, b.root), mountsBelow(b.t, b.temp), devices, tables, ofThisProgram(), ofEngine(b.t, b.root), b.also())
+	left := slices.Concat(mountsBelow(b.t, b.root), mountsBelow(b.t, b.temp), devices, tables, b.processes(), ofEngine(b.t, b.root), b.also())
 	entries, err := os.ReadDir(b.temp)
 	must(b.t, err)
 	for _, entry := range entries {
@@ -117,8 +117,12 @@ func (b *workbench) left() []string {
 	return left
 }
 
-// ofThisProgram are processes of acrux, and the steps of the tests.
-func ofThisProgram() (all []string) {
+// sleeping is how long a step or a service sleeps, which finds its process: no other test, nor
+// one of another process, has that.
+func sleeping(n int) string { return fmt.Sprintf("%d%02d", os.Getpid(), n) }
+
+// processes are those of acrux, and the steps of the tests.
+func (b *workbench) processes() (all []string) {
 	files, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is good
 	for _, file := range files {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
@@ -130,7 +134,7 @@ func ofThisProgram() (all []string) {
 			continue // it has just ended
 		}
 		environ, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "environ"))
-		if strings.Contains(string(environ), asProgram+"=") || strings.HasPrefix(string(line), "sleep\x0077") {
+		if strings.Contains(string(environ), "TMPDIR="+b.temp+"\x00") || strings.HasPrefix(string(line), "sleep\x00"+fmt.Sprint(os.Getpid())) {
 			all = append(all, fmt.Sprintf("process %d: %q", pid, line))
 		}
 	}
@@ -179,8 +183,8 @@ func TestLocalRunEnds(t *testing.T) {
 	b.succeeds("nothing before")
 	b.nothingLeft("a run that succeeds")
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		marker := fmt.Sprint(7700 + int(s))
-		cmd, out := b.begin("sleep "+marker, "7750")
+		marker := sleeping(int(s))
+		cmd, out := b.begin("sleep "+marker, sleeping(50))
 		b.reaches(marker, out)
 		must(t, cmd.Process.Signal(s))
 		_ = cmd.Wait() // the status says it
@@ -189,8 +193,8 @@ func TestLocalRunEnds(t *testing.T) {
 		}
 		b.nothingLeft(s.String())
 	}
-	cmd, out := b.begin("sh -c 'trap true TERM INT; while true; do sleep 7798; done'", "7750")
-	b.reaches("7798", out)
+	cmd, out := b.begin("sh -c 'trap true TERM INT; while true; do sleep "+sleeping(98)+"; done'", sleeping(50))
+	b.reaches(sleeping(98), out)
 	must(b.t, cmd.Process.Signal(syscall.SIGINT))
 	time.Sleep(50 * time.Millisecond)
 	must(b.t, cmd.Process.Signal(syscall.SIGTERM))
@@ -210,7 +214,39 @@ func TestLocalRunKilledAtAnyTime(t *testing.T) {
 	b.killed(2 * kills())
 }
 
-// The same for an ordinary user, whose acrux is a process in namespaces and one outside.
+// Runs with directories of their own do not clean up each other: one goes on, and reaches what it
+// reached, while another one is killed and begun again. Of one directory there is one run.
+func TestLocalRunsSideBySide(t *testing.T) {
+	enginetest.WholeServers(t)
+	go greet(enginetest.Outside(t))
+	t.Cleanup(func() { clearNetwork(t) })
+	one, other := newWorkbench(t), newWorkbench(t)
+	ask := "nc -w 2 198.51.100.2 8080 < /dev/null"
+	cmd, out := one.begin("sh -c '"+ask+"; sleep "+sleeping(61)+"; "+ask+"; true'", sleeping(62))
+	one.reaches(sleeping(61), out)
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
+		killed, out := other.begin("sleep "+sleeping(63), sleeping(64))
+		other.reaches(sleeping(63), out)
+		must(t, killed.Process.Signal(s))
+		_ = killed.Wait() // says that it was
+		other.succeeds(s.String())
+	}
+	second, said := one.begin("true", sleeping(65))
+	if err := second.Wait(); err == nil || !strings.Contains(said.String(), "Another run uses "+one.root) {
+		t.Errorf("two runs use one directory: %v\n%s", err, said)
+	}
+	if !running(sleeping(62)) {
+		t.Error("the service of the first run has gone")
+	}
+	for _, pid := range sleepers(sleeping(61)) {
+		must(t, syscall.Kill(pid, syscall.SIGTERM))
+	}
+	if err := cmd.Wait(); err != nil || strings.Count(out.String(), "\nhello 198.51.100.1\n") != 2 {
+		t.Errorf("the first run: %v\n%s", err, out)
+	}
+}
+
+// Whatever ends an ordinary user's run, whose acrux is a process in namespaces and one outside.
 func TestUsersRunKilledAtAnyTime(t *testing.T) {
 	enginetest.WholeServers(t)
 	template := enginetest.UserCommand(t) // has a copy of the program
@@ -270,7 +306,7 @@ func (b *workbench) killed(times int) {
 	for n := range times {
 		s := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}[n%3]
 		after := time.Duration(moments.Int64N(int64(took)))
-		cmd, out := b.begin("sleep 7701", "7702")
+		cmd, out := b.begin("sleep "+sleeping(1), sleeping(2))
 		time.Sleep(after)
 		if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			b.t.Fatal(err)

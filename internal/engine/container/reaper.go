@@ -22,7 +22,7 @@ func beReaper() {
 	if len(os.Args) < 3 || os.Args[0] != initPath || os.Args[1] != "--" {
 		return
 	}
-	code, err := Reap(os.Args[2], os.Args[2:], os.Environ())
+	code, err := Reap(os.Args[2], os.Args[2:], os.Environ(), func() {})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", path.Base(initPath), err)
 		code = childCode(err)
@@ -32,8 +32,9 @@ func beReaper() {
 
 // Reap runs a program as the first process of a namespace has to: it passes signals on,
 // waits for whatever is left an orphan, and returns the program's exit status once that
-// has ended. An error says that it could not be started.
-func Reap(program string, args, env []string) (code int, err error) {
+// has ended. It calls started once signals reach the program. An error says that it could not be
+// started.
+func Reap(program string, args, env []string, started func()) (code int, err error) {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	file, err := exec.LookPath(program)
@@ -44,6 +45,7 @@ func Reap(program string, args, env []string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	started()
 	for s := range signals {
 		switch s {
 		case unix.SIGCHLD:

@@ -54,23 +54,29 @@ func Run(args []string) (int, error) {
 		return 0, fmt.Errorf("making a pipe: %w", err)
 	}
 	defer alive.Close()
+	ready, started, err := os.Pipe()
+	if err != nil {
+		life.Close()
+		return 0, fmt.Errorf("making a pipe: %w", err)
+	}
+	defer ready.Close()
 	cmd := &exec.Cmd{
 		Path: program, Args: args, Env: append(os.Environ(), stageVariable+"="+stageWait),
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{life},
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{life, started},
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
 			Setpgid:    true, // what a terminal sends comes through us, once
 		},
 	}
 	signals := make(chan os.Signal, 8)
-	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
-		if !signal.Ignored(s) { // as by nohup
-			signal.Notify(signals, s)
-		}
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	if !signal.Ignored(unix.SIGHUP) { // by nohup
+		signal.Notify(signals, unix.SIGHUP)
 	}
 	defer signal.Stop(signals)
 	err = cmd.Start()
 	life.Close()
+	started.Close()
 	if err != nil {
 		return 0, problem.New(problem.Unavailable, "RootlessUnavailable", "this system gives no user namespace: %v", err).
 			Hint("sudo sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000")
@@ -82,6 +88,8 @@ func Run(args []string) (int, error) {
 		return 0, errors.Join(fmt.Errorf("starting in a user namespace: %w", err), ignoreExit(cmd.Wait()))
 	}
 	go func() {
+		// The first process of a namespace does not get signals before it waits for them.
+		_, _ = ready.Read(make([]byte, 1)) // an end is that of the process
 		for s := range signals {
 			_ = cmd.Process.Signal(s) // fails only if it is just gone
 		}
@@ -105,8 +113,11 @@ func exitStatus(err error) (int, error) {
 	return 0, err
 }
 
-// lifePipe is the end of a pipe that ends with the process outside.
-const lifePipe = 3
+// What the processes inside have open.
+const (
+	lifePipe  = 3 // ends with the process outside
+	readyPipe = 4 // tells that signals are passed on
+)
 
 // Child does this process's part if it is one of Run's children, and returns its exit
 // status. A main function calls it before all else.
@@ -154,6 +165,7 @@ func beRoot() (int, error) {
 		return 0, err
 	}
 	unix.CloseOnExec(lifePipe)
+	unix.CloseOnExec(readyPipe)
 	go func() {
 		_, _ = unix.Read(lifePipe, make([]byte, 1)) // returns when the other end is gone
 		os.Exit(128 + int(unix.SIGKILL))
@@ -165,5 +177,8 @@ func beRoot() (int, error) {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return 0, fmt.Errorf("mounting /proc: %w", err)
 	}
-	return container.Reap(program, os.Args, environment(stageDone))
+	return container.Reap(program, os.Args, environment(stageDone), func() {
+		_, _ = unix.Write(readyPipe, []byte{1}) // who is gone needs not know
+		_ = unix.Close(readyPipe)
+	})
 }
