@@ -130,8 +130,16 @@ func (c *call) upload(ctx context.Context, registry arm.ID, folder string, o cli
 	// Nobody else opens it, and who is killed cannot remove it. Some systems do not let that go.
 	_ = os.Remove(archive.Name())
 	c.warn("Packing source code into tar to upload...")
-	if name, err = client.PackCompressed(ctx, archive, folder, o); err != nil {
+	bar := c.newProgress()
+	defer bar.clear()
+	o.Progress = func(bytes int64) { bar.show("Packing", units.BytesSize(float64(bytes))) }
+	packed, err := client.PackCompressed(ctx, archive, folder, o)
+	if err != nil {
 		return "", "", err
+	}
+	bar.clear()
+	if note := heavy(packed.Weight); note != "" {
+		c.warn("%s", note)
 	}
 	size, err := archive.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -146,8 +154,39 @@ func (c *call) upload(ctx context.Context, registry arm.ID, folder string, o cli
 	if _, err := c.client.Do(ctx, "POST", registry.String()+"/listBuildSourceUploadUrl", tasksVersion, nil, &target); err != nil {
 		return "", "", err
 	}
-	if err := c.client.Upload(ctx, target.UploadURL, archive, size); err != nil {
+	sent := &sending{r: archive, size: size, line: bar}
+	if err := c.client.Upload(ctx, target.UploadURL, sent, size); err != nil {
 		return "", "", fmt.Errorf("uploading the source code: %w", err)
 	}
-	return target.RelativePath, name, nil
+	return target.RelativePath, packed.Dockerfile, nil
+}
+
+// sending tells how much of an upload was read.
+type sending struct {
+	r          io.Reader
+	sent, size int64
+	line       *progressLine
+}
+
+func (s *sending) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.sent += int64(n)
+	s.line.show("Uploading", fmt.Sprintf("%s of %s", units.BytesSize(float64(s.sent)), units.BytesSize(float64(s.size))))
+	return n, err
+}
+
+// manyBytes is from where on somebody may not know what is in his folder.
+const manyBytes = 50 << 20
+
+// heavy says of a large folder where most of it lies, and what to do; empty if it is none.
+func heavy(w client.Weight) string {
+	if w.Bytes < manyBytes {
+		return ""
+	}
+	hint := "add a .dockerignore with what is not needed"
+	if w.Ignore {
+		hint = "add what is not needed to .dockerignore"
+	}
+	return fmt.Sprintf("note: the folder has %s, of which %s %s: %s",
+		units.BytesSize(float64(w.Bytes)), w.Largest, units.BytesSize(float64(w.LargestBytes)), hint)
 }

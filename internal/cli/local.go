@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/acrux/acrux/internal/access/secret"
@@ -129,15 +130,18 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 			return err
 		}
 	}
+	out := env.stdout
 	if source != "" && !isRemote(source) {
 		needed := neededFiles(ctx, source, job.Step.Task, job.Step.ValuesFile, taskValues(job.Step.Values))
 		var forget func()
-		if ctx, forget, err = offer(ctx, &job, source, needed); err != nil {
+		bar := env.newProgress()
+		out = bar.beside(out)
+		if ctx, forget, err = offer(ctx, env, bar, &job, source, needed); err != nil {
 			return err
 		}
 		defer forget()
 	}
-	result, err := o.Run(ctx, job, env.stdout)
+	result, err := o.Run(ctx, job, out)
 	if result.Layers.Total > 0 {
 		fmt.Fprintf(env.stderr, "%d of %d layers came from the cache\n", result.Layers.Cached, result.Layers.Total)
 	}
@@ -208,10 +212,16 @@ type unpacked struct{ error }
 
 // offer has a folder packed and served to the run, which ends, by the context that is returned,
 // if that fails. It has no way to go for which compressing it would be of use.
-func offer(ctx context.Context, job *lease.Job, folder string, needed []string) (_ context.Context, forget func(), err error) {
+func offer(ctx context.Context, env *environment, bar *progressLine, job *lease.Job, folder string, needed []string) (_ context.Context, forget func(), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	progress := func(bytes int64) { bar.show("Packing", units.BytesSize(float64(bytes))) }
 	pack := func(ctx context.Context, w io.Writer) error {
-		_, err := client.Pack(ctx, w, folder, client.PackOptions{Keep: needed})
+		defer bar.clear()
+		packed, err := client.Pack(ctx, w, folder, client.PackOptions{Keep: needed, Progress: progress})
+		if note := heavy(packed.Weight); note != "" {
+			bar.clear()
+			fmt.Fprintln(env.stderr, note)
+		}
 		return err
 	}
 	failed := func(err error) { cancel(unpacked{err}) }

@@ -253,9 +253,9 @@ func importImage(ctx context.Context, c *call) (any, error) {
 		return nil, nil
 	}
 	c.signals.goesOn("Canceled: the import goes on")
-	bar := progressLine{w: c.stderr, on: isTerminal(c.stderr)}
+	bar := c.newProgress()
 	defer bar.clear()
-	return nil, c.client.Wait(ctx, res, bar.show)
+	return nil, c.client.Wait(ctx, res, func(text string) { bar.show("Importing", text) })
 }
 
 func (c *call) importSource(ctx context.Context) (document, error) {

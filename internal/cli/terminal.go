@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/term"
 
@@ -61,22 +63,53 @@ func (e *environment) readHidden(prompt string) (string, error) {
 	return string(text), err
 }
 
-// progressLine is one line on a terminal that tells how far something is.
+// progressLine is one line on a terminal that tells how far something is. It is safe for
+// concurrent use.
 type progressLine struct {
-	w     io.Writer
-	on    bool
-	shown bool
+	w  io.Writer
+	on bool
+
+	mu     sync.Mutex
+	shown  bool
+	latest time.Time
 }
 
-func (p *progressLine) show(text string) {
-	if p.on && text != "" {
-		fmt.Fprintf(p.w, "\r\x1b[KImporting: %s", text)
-		p.shown = true
+// newProgress is a line where the diagnostics go, if that is a terminal.
+func (e *environment) newProgress() *progressLine {
+	return &progressLine{w: e.stderr, on: isTerminal(e.stderr)}
+}
+
+// show tells what is done, and how far it is. It may be called more often than a line can be read.
+func (p *progressLine) show(what, text string) {
+	if !p.on || text == "" {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Sub(p.latest) > 100*time.Millisecond {
+		p.shown, p.latest = true, now
+		fmt.Fprintf(p.w, "\r\x1b[K%s: %s", what, text)
 	}
 }
 
 func (p *progressLine) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
 	}
+}
+
+// beside is a writer to the terminal that a line is on, too.
+func (p *progressLine) beside(w io.Writer) io.Writer { return besideLine{p, w} }
+
+type besideLine struct {
+	line *progressLine
+	w    io.Writer
+}
+
+func (b besideLine) Write(p []byte) (int, error) {
+	b.line.clear()
+	return b.w.Write(p)
 }

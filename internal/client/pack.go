@@ -35,10 +35,18 @@ type PackOptions struct {
 	// Keep are files of the folder, with slashes, that are packed whatever is ignored: what
 	// reads them is not the build. The ignore files that hide them from builds are packed too.
 	Keep []string
+	// Progress is told how many bytes were packed so far, often. It may be nil.
+	Progress func(bytes int64)
+}
+
+// Packed is what was packed.
+type Packed struct {
+	Dockerfile string // its name in the archive, if one was given
+	Weight     Weight
 }
 
 // PackCompressed is Pack, compressed with gzip while it is packed.
-func PackCompressed(ctx context.Context, w io.Writer, folder string, o PackOptions) (name string, err error) {
+func PackCompressed(ctx context.Context, w io.Writer, folder string, o PackOptions) (packed Packed, err error) {
 	plain, packing := io.Pipe()
 	compressed := make(chan error, 1)
 	go func() {
@@ -50,60 +58,67 @@ func PackCompressed(ctx context.Context, w io.Writer, folder string, o PackOptio
 		plain.CloseWithError(err)
 		compressed <- err
 	}()
-	name, err = Pack(ctx, packing, folder, o)
+	packed, err = Pack(ctx, packing, folder, o)
 	packing.CloseWithError(err)
 	if late := <-compressed; err == nil { // else it has that error, too
 		err = late
 	}
-	return name, err
+	return packed, err
 }
 
 // chunk is how much of a tar is handed on at once.
 const chunk = 256 << 10
 
-// Pack writes a folder as a tar to w, honouring its .dockerignore. It returns the name that a
-// Dockerfile has in there. It ends with ctx.
-func Pack(ctx context.Context, w io.Writer, folder string, o PackOptions) (name string, err error) {
+// Pack writes a folder as a tar to w, honouring its .dockerignore. It ends with ctx.
+func Pack(ctx context.Context, w io.Writer, folder string, o PackOptions) (packed Packed, err error) {
 	// A folder may be given by a symbolic link, which a walk would not follow.
 	folder, err = filepath.EvalSymlinks(folder)
 	if err != nil {
-		return "", fmt.Errorf("the source location: %w", err)
+		return packed, fmt.Errorf("the source location: %w", err)
 	}
 	info, err := os.Stat(folder)
 	if err != nil {
-		return "", fmt.Errorf("the source location: %w", err)
+		return packed, fmt.Errorf("the source location: %w", err)
 	}
 	if !info.IsDir() {
-		return "", problem.New(problem.Invalid, "InvalidSourceLocation", "the source location '%s' is not a folder", folder)
+		return packed, problem.New(problem.Invalid, "InvalidSourceLocation", "the source location '%s' is not a folder", folder)
 	}
-	chunks := bufio.NewWriterSize(until{ctx, w}, chunk)
-	p := &packer{ctx: ctx, tar: tar.NewWriter(chunks), folder: folder, keep: kept(o.Keep)}
+	chunks := bufio.NewWriterSize(&until{ctx: ctx, w: w, progress: o.Progress}, chunk)
+	p := &packer{ctx: ctx, tar: tar.NewWriter(chunks), folder: folder, keep: kept(o.Keep), weights: weights{}}
 	ignore := filepath.Join(folder, ignoreFile)
 	if o.Dockerfile != "" {
-		if name, err = p.addDockerfile(o.Dockerfile, &ignore); err != nil {
-			return "", err
+		if packed.Dockerfile, err = p.addDockerfile(o.Dockerfile, &ignore); err != nil {
+			return packed, err
 		}
 	}
 	if p.ignore, err = readIgnore(ignore); err != nil {
-		return "", err
+		return packed, err
 	}
 	if err = filepath.WalkDir(folder, p.visit); err != nil {
-		return "", err // the archive is broken; that it cannot be closed says nothing more
+		return packed, err // the archive is broken; that it cannot be closed says nothing more
 	}
-	return name, errors.Join(p.tar.Close(), chunks.Flush())
+	packed.Weight = p.weight()
+	packed.Weight.Ignore = exists(ignore)
+	return packed, errors.Join(p.tar.Close(), chunks.Flush())
 }
 
 // until writes until ctx ends: a file may be larger than anybody waits for.
 type until struct {
-	ctx context.Context
-	w   io.Writer
+	ctx      context.Context
+	w        io.Writer
+	progress func(bytes int64) // may be nil
+	written  int64
 }
 
-func (u until) Write(p []byte) (int, error) {
+func (u *until) Write(p []byte) (int, error) {
 	if err := context.Cause(u.ctx); err != nil {
 		return 0, err
 	}
-	return u.w.Write(p)
+	n, err := u.w.Write(p)
+	if u.written += int64(n); u.progress != nil {
+		u.progress(u.written)
+	}
+	return n, err
 }
 
 // ignoreFile names what stays out of builds of a folder, and the ending of such a file for a
@@ -151,6 +166,14 @@ type packer struct {
 	folder string
 	ignore *patternmatcher.PatternMatcher
 	keep   map[string]bool
+
+	weights weights
+	bytes   int64
+}
+
+func (p *packer) weight() Weight {
+	largest := p.weights.heaviest()
+	return Weight{Bytes: p.bytes, Largest: largest, LargestBytes: p.weights[largest]}
 }
 
 // visit adds one entry of the folder. An ignored folder is entered all the same if
@@ -216,6 +239,8 @@ func (p *packer) add(path, name string) error {
 	if !info.Mode().IsRegular() {
 		return nil
 	}
+	p.bytes += info.Size()
+	p.weights.add(name, info.Size())
 	return p.copy(path, info.Size())
 }
 

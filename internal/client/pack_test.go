@@ -43,7 +43,7 @@ type packed struct {
 func pack(t *testing.T, folder, dockerfile string) (string, map[string]packed) {
 	t.Helper()
 	var b bytes.Buffer
-	name, err := PackCompressed(t.Context(), &b, folder, PackOptions{Dockerfile: dockerfile})
+	made, err := PackCompressed(t.Context(), &b, folder, PackOptions{Dockerfile: dockerfile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func pack(t *testing.T, folder, dockerfile string) (string, map[string]packed) {
 	for {
 		header, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return name, all
+			return made.Dockerfile, all
 		}
 		if err != nil {
 			t.Fatal(err)
