@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -60,9 +61,18 @@ func ends(t *testing.T, cmd *exec.Cmd, after string, by syscall.Signal) string {
 	return text
 }
 
+// hearHangups has programs that are started hear SIGHUP, which who ran the tests may have ignored,
+// and which they would ignore with him.
+func hearHangups(t *testing.T) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
+}
+
 // Who interrupts a client hears what goes on without it, and finds its files gone.
 func TestClientInterrupted(t *testing.T) {
 	enginetest.WholeServers(t)
+	hearHangups(t)
 	w := newWorld(t)
 	folder, temp := t.TempDir(), t.TempDir()
 	large, err := os.Create(filepath.Join(folder, "large"))

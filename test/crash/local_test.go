@@ -178,6 +178,7 @@ func status(cmd *exec.Cmd) int {
 // ended it. One that is interrupted twice, whose step does not heed it, ends at once.
 func TestLocalRunEnds(t *testing.T) {
 	enginetest.WholeServers(t)
+	hearHangups(t)
 	b := newWorkbench(t)
 	t.Cleanup(func() { clearNetwork(t) })
 	b.succeeds("nothing before")
