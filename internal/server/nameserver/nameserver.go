@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/netutil"
@@ -35,6 +36,20 @@ type Server struct {
 
 // Listen takes the address, for both protocols. Run answers then; without Run, Close.
 func (s *Server) Listen(address string) error {
+	_, port, _ := net.SplitHostPort(address)
+	for range openTries {
+		// A port that the system has chosen for one may be taken for the other.
+		if err := s.listen(address); port != "0" || !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+	return s.listen(address)
+}
+
+// openTries is how many more ports are tried where the address leaves it open.
+const openTries = 9
+
+func (s *Server) listen(address string) error {
 	var err error
 	if s.udp, err = net.ListenPacket("udp", address); err != nil {
 		return fmt.Errorf("the name server: %w", err)
