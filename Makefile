@@ -52,7 +52,7 @@ check: ## format, vet, lint, architecture, short tests
 
 bench: build deps-test ## measure what is promised and print both
 	$(GO) run -tags "$(TAGS)" ./test/bench
-	$(GO) test -tags "$(TAGS)" -run '^$$' -bench Over -benchtime 50x ./internal/engine/embedded ./internal/engine/buildkit
+	$(GO) test -tags "$(TAGS)" -run '^$$' -bench Over -benchtime 50x ./internal/engine/embedded ./internal/sandbox/buildkit
 
 bench-registry: build ## measure the registry beside a peer; takes some minutes
 	$(GO) run -tags "$(TAGS)" ./test/bench/registry

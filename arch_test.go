@@ -142,7 +142,7 @@ var forbidden = []struct {
 			return strings.HasPrefix(name, "internal/engine") || name == "internal/dockerfile"
 		}},
 	{"only engine/buildkit imports BuildKit, and dockerfile its parser", []string{"github.com/moby/buildkit"},
-		func(name string) bool { return name == "internal/engine/buildkit" || name == "internal/dockerfile" }},
+		func(name string) bool { return name == "internal/sandbox/buildkit" || name == "internal/dockerfile" }},
 	{"only engine/docker asks a Docker Engine", []string{"github.com/moby/moby/client"},
 		func(name string) bool { return name == "internal/engine/docker" }},
 	{"domain packages run no programs", []string{"os/exec"}, func(name string) bool { return !isDomain(name) }},

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/agent/local"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/engine/local"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 

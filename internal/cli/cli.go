@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/engine/rootless"
+	"github.com/acrux/acrux/internal/sandbox/rootless"
 )
 
 // environment is what a command may touch besides its arguments.

@@ -6,10 +6,10 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/client"
 	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // host is a registry's own host, as a command was let in: as who is signed in, or with

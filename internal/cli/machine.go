@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // names asks the server for its registries, if it can be asked: without the

@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // configDir is where the client keeps what it remembers.

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acrux/acrux/internal/daemon"
-	"github.com/acrux/acrux/internal/engine/rootless"
+	"github.com/acrux/acrux/internal/sandbox/rootless"
 )
 
 // serverFlags are those of the commands that start from a server's configuration.

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // isTerminal reports whether a stream is one end of a terminal.

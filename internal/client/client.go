@@ -20,8 +20,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Profile says which server a client means and who it is.

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // host is the one name of the test's server; its certificate is for it.

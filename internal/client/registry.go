@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // RefreshToken exchanges the identity token for a refresh token of a registry.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // tokenCache keeps tokens between commands: signing in anew for each would double

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 func nothing(http.ResponseWriter, *http.Request) {}

@@ -15,12 +15,12 @@ import (
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/disk"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/blob"
-	"github.com/acrux/acrux/internal/store/disk"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acrux/acrux/internal/agent"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/docker"
 	"github.com/acrux/acrux/internal/engine/embedded"
 	"github.com/acrux/acrux/internal/tasks/lease"

@@ -18,11 +18,11 @@ import (
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/agent"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/agent"
 	"github.com/acrux/acrux/internal/engine/docker"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 

@@ -16,11 +16,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/client"
 	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 

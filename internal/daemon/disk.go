@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/acrux/acrux/internal/store/disk"
+	"github.com/acrux/acrux/internal/disk"
 )
 
 // keepInterval is how often the keeper of the reserve looks at the disk.

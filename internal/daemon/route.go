@@ -8,13 +8,13 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/memo"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/server/graphapi"
 	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/registryapi"
-	"github.com/acrux/acrux/internal/store/memo"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 

@@ -21,7 +21,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // authority signs the server's certificates. Users trust it, so it is constrained

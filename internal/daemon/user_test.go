@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // A user who is made on the machine of a server signs in at once, whether it was running

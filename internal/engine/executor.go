@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Executor does what the steps of a run say. There is one for each kind of

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Whatever a container writes, the runner's next line begins on a line of its own.

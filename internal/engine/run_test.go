@@ -16,9 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 

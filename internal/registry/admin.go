@@ -8,9 +8,9 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Credentials are how the admin user of a registry signs in, in clear text: whoever

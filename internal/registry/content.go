@@ -22,10 +22,10 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/disk"
+	"github.com/acrux/acrux/internal/memo"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/store/blob"
-	"github.com/acrux/acrux/internal/store/disk"
-	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // Content serves what is in the registries. It is safe for concurrent use.

@@ -10,7 +10,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
-	"github.com/acrux/acrux/internal/store/memo"
+	"github.com/acrux/acrux/internal/memo"
 )
 
 // Kind is the kind of registries.

@@ -21,8 +21,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/test/fixture"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
-	"github.com/acrux/acrux/internal/engine/container"
+	"github.com/acrux/acrux/internal/sandbox/container"
 	"github.com/acrux/acrux/test/fixture"
 )
 

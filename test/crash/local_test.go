@@ -24,8 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/sandbox/container"
 	"github.com/acrux/acrux/test/fixture"
 )
 

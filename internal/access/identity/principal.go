@@ -20,8 +20,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // ObjectID is who a principal is, in role assignments.

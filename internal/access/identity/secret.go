@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // secretPrefix lets scanners for leaked secrets find them.

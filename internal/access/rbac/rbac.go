@@ -17,7 +17,7 @@ import (
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/arm"
-	"github.com/acrux/acrux/internal/store/memo"
+	"github.com/acrux/acrux/internal/memo"
 )
 
 // Assignment gives a role to a principal at a scope.

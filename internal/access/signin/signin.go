@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // How long things count.

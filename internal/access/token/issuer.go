@@ -25,8 +25,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"github.com/acrux/acrux/internal/access/secret"
-	"github.com/acrux/acrux/internal/store/memo"
+	"github.com/acrux/acrux/internal/memo"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // KeyStore keeps sealed signing keys.

@@ -16,9 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // keys is a KeyStore in memory.

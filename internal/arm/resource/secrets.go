@@ -3,8 +3,8 @@ package resource
 import (
 	"context"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Secrets keeps the secrets of resources, sealed. They go with their resource.

@@ -20,9 +20,9 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/buildkit"
-	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
+	"github.com/acrux/acrux/internal/sandbox/buildkit"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 var _ engine.Executor = (*Executor)(nil)

@@ -14,8 +14,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/buildkit"
-	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/buildkit"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 // place is where the run's images are in the engine: under names that say nothing but

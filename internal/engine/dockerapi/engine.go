@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Engine is a run, as its own containers may see and use it. Its methods are safe for

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // tokenUser is the user name that says that the password is a refresh token.

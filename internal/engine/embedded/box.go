@@ -14,9 +14,9 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
-	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
 )
 
 // box is a container of the run from when its name is taken until it is free again:

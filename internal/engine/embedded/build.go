@@ -8,8 +8,8 @@ import (
 	"io"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 // Build implements engine.Scope.

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/acrux/acrux/internal/engine/buildkit"
-	"github.com/acrux/acrux/internal/engine/container"
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/userns"
+	"github.com/acrux/acrux/internal/sandbox/buildkit"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
+	"github.com/acrux/acrux/internal/sandbox/userns"
 )
 
 // buildPlaces are where RUN instructions of builds under way have their network and their user

@@ -15,10 +15,10 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/container"
-	"github.com/acrux/acrux/internal/engine/imagestore"
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/trust"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
+	"github.com/acrux/acrux/internal/sandbox/trust"
 )
 
 // bundle is a container with all that is made for it.

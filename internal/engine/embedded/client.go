@@ -11,8 +11,8 @@ import (
 
 	"github.com/distribution/reference"
 
-	"github.com/acrux/acrux/internal/engine/clientimage"
-	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/clientimage"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 // NoClient is what Options.DockerClient says for no client at all.

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
 )
 
 // configureCurl tells curl where the run's registries are. It takes every name that ends in

@@ -10,9 +10,9 @@ import (
 	"github.com/containerd/continuity/fs"
 	"github.com/docker/go-units"
 
+	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/runimages"
-	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // diskInterval is how often the executor looks how much of its disk is free.

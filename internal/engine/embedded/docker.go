@@ -20,8 +20,8 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
+	"github.com/acrux/acrux/internal/sandbox/container"
 )
 
 // dockerEngine is a run as its own steps see it through Docker's API.

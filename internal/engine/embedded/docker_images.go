@@ -13,11 +13,11 @@ import (
 
 	"github.com/distribution/reference"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
-	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // know remembers the name of an image that the run has now. The store has hashes only.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/sandbox/container"
 )
 
 func needRoot(t testing.TB) {

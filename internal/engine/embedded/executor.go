@@ -20,13 +20,13 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/buildkit"
-	"github.com/acrux/acrux/internal/engine/container"
-	"github.com/acrux/acrux/internal/engine/imagestore"
-	"github.com/acrux/acrux/internal/engine/rootless"
 	"github.com/acrux/acrux/internal/engine/runimages"
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/userns"
+	"github.com/acrux/acrux/internal/sandbox/buildkit"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/rootless"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
+	"github.com/acrux/acrux/internal/sandbox/userns"
 )
 
 var _ engine.Executor = (*Executor)(nil)

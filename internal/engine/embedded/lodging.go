@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/acrux/acrux/internal/engine/container"
-	"github.com/acrux/acrux/internal/engine/userns"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/userns"
 )
 
 // viewsRoot is where runs see their files from, by a name for each executor. Every user may

@@ -24,9 +24,9 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/container"
 	"github.com/acrux/acrux/internal/engine/enginetest"
-	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 // holdings is what an executor has of the kernel and in its store.

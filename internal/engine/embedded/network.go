@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/egress"
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/userns"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
+	"github.com/acrux/acrux/internal/sandbox/userns"
 )
 
 // openNetworks prepares what all runs share: the way out, and what they find on their way.

@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
 )
 
 // publish publishes the container's ports, and returns them as they are then. Without a

@@ -18,10 +18,10 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/container"
-	"github.com/acrux/acrux/internal/engine/imagestore"
 	"github.com/acrux/acrux/internal/engine/runimages"
-	"github.com/acrux/acrux/internal/engine/runnet"
+	"github.com/acrux/acrux/internal/sandbox/container"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
 )
 
 var (

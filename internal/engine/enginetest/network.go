@@ -19,8 +19,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
-	"github.com/acrux/acrux/internal/engine/runnet"
-	"github.com/acrux/acrux/internal/engine/userns"
+	"github.com/acrux/acrux/internal/sandbox/runnet"
+	"github.com/acrux/acrux/internal/sandbox/userns"
 )
 
 // alone is the variable of a test program that Alone started.

@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Registry is a registry on the loopback interface, without TLS.

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/acrux/acrux/internal/engine/rootless"
+	"github.com/acrux/acrux/internal/sandbox/rootless"
 )
 
 // asUser makes a test program run its tests as an ordinary user.

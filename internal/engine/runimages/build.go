@@ -10,10 +10,10 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/buildkit"
-	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/buildkit"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Login gives the store a run's credentials.

@@ -10,7 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/imagestore"
+	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 // Pull is engine.Puller's.

@@ -23,9 +23,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/source"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // artifacts is a registry on loopback that lets in who has a password, if it has one.

@@ -22,8 +22,8 @@ import (
 
 	securejoin "github.com/cyphar/filepath-securejoin"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
 

@@ -16,9 +16,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // repository makes a bare repository with two branches, a tag and a folder, and

@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
@@ -23,6 +22,7 @@ import (
 	"github.com/acrux/acrux/internal/jobs"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Request asks for an import, as Resource Manager's importImage has it.

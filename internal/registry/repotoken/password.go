@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // GenerateRequest asks for new passwords of a token.

@@ -11,8 +11,8 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/memo"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/memo"
 )
 
 // Kind is the kind of tokens.

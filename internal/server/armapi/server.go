@@ -26,8 +26,8 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/server/edge"
-	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Endpoints are the public addresses of the installation, without trailing slashes.

@@ -18,8 +18,8 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/server/edge"
-	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // Server is the graph host.

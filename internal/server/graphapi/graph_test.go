@@ -14,8 +14,8 @@ import (
 
 	"github.com/acrux/acrux/internal/access/identity"
 	"github.com/acrux/acrux/internal/access/rbac"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/server/servertest"
 )
 

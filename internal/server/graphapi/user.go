@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 var userProperties = []string{"id", "displayName", "userPrincipalName", "mail", "accountEnabled"}

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/signin"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // pollSeconds is how long a device waits between two looks.

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // The grants that are served.

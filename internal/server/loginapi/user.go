@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/signin"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // programs are the public clients with which users sign in: their IDs are the same in

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/server/servertest"
 )
 

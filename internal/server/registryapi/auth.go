@@ -9,13 +9,13 @@ import (
 	"strings"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registry/repotoken"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/server/edge"
 )
 

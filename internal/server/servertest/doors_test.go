@@ -11,10 +11,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/server/servertest"
 )
 

@@ -19,7 +19,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/store/disk"
+	"github.com/acrux/acrux/internal/disk"
 )
 
 // Local is a Store in a directory: a file for each key, spread over 256 folders by its

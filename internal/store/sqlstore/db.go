@@ -29,8 +29,8 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/disk"
 )
 
 // DB is an open database. Its methods are safe for concurrent use.

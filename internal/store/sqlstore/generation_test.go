@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acrux/acrux/internal/memo"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/memo"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 

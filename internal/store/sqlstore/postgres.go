@@ -21,7 +21,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/store/memo"
+	"github.com/acrux/acrux/internal/memo"
 )
 
 // postgres is a database of PostgreSQL. Of a server's connections one writes.

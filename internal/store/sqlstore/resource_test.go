@@ -3,9 +3,9 @@ package sqlstore_test
 import (
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
-	"github.com/acrux/acrux/internal/arm/resource/resourcetest"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/store/sqlstore/resourcetest"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Secrets implements resource.Secrets: sealed rows.

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/signin"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 

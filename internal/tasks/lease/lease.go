@@ -18,7 +18,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // ErrLost says that the lease is no longer the caller's: the deadline passed or

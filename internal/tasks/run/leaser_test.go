@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/access/tenant"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 	"github.com/acrux/acrux/internal/tasks/lease"

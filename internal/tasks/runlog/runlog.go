@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/acrux/acrux/internal/store/disk"
+	"github.com/acrux/acrux/internal/disk"
 )
 
 // Key names a log: the registry's resource ID and the run's ID. A registry that is

@@ -11,10 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/acrux/acrux/internal/access/secret"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/acrux/acrux/internal/store/disk"
+	"github.com/acrux/acrux/internal/disk"
 )
 
 // Container is the first word of the path that names an upload in a run request.

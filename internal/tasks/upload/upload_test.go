@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acrux/acrux/internal/store/disk"
+	"github.com/acrux/acrux/internal/disk"
 )
 
 func open(t *testing.T) *Uploads {

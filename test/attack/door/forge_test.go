@@ -19,7 +19,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 

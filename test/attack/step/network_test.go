@@ -15,10 +15,10 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/acrux/acrux/internal/access/secret"
+	"github.com/acrux/acrux/internal/agent/imds"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
-	"github.com/acrux/acrux/internal/engine/imds"
+	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 

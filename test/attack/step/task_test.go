@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acrux/acrux/internal/agent/local"
 	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/engine/local"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
