@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -176,9 +177,11 @@ func TestOpenDirectory(t *testing.T) {
 
 // A name server answers while the server is up, and its port is free again afterwards.
 func TestNames(t *testing.T) {
-	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	// An address of this process alone, below the ports that the kernel gives to others: one that
+	// was given and closed may be another test's by the time that the server wants it.
+	address := fmt.Sprintf("127.53.%d.%d:10053", os.Getpid()>>8&0xff, os.Getpid()&0xff)
+	taken, err := net.ListenPacket("udp", address)
 	must(t, err)
-	address := taken.LocalAddr().String()
 	if said := refused(t, daemon.Config{Data: t.TempDir(), DNS: address}); !strings.Contains(said, "name server") {
 		t.Errorf("a port that is taken: %s", said)
 	}

@@ -49,14 +49,17 @@ func greet(listener net.Listener) {
 // machineListens opens a listener on all addresses of the machine, for TCP and UDP.
 func machineListens(t *testing.T) (port string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "[::]:0")
+	listener, packets, err := listenBoth()
+	for range 10 { // who has the port for UDP alone is anybody
+		if err == nil {
+			break
+		}
+		listener, packets, err = listenBoth()
+	}
 	must(t, err)
-	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(func() { listener.Close(); packets.Close() })
 	go greet(listener)
 	_, port, _ = net.SplitHostPort(listener.Addr().String())
-	packets, err := net.ListenPacket("udp", "[::]:"+port)
-	must(t, err)
-	t.Cleanup(func() { packets.Close() })
 	go func() {
 		buffer := make([]byte, 64)
 		for {
@@ -68,6 +71,20 @@ func machineListens(t *testing.T) (port string) {
 		}
 	}()
 	return port
+}
+
+// listenBoth opens one port of all addresses for TCP and for UDP.
+func listenBoth() (net.Listener, net.PacketConn, error) {
+	listener, err := net.Listen("tcp", "[::]:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	packets, err := net.ListenPacket("udp", listener.Addr().String())
+	if err != nil {
+		listener.Close()
+		return nil, nil, err
+	}
+	return listener, packets, nil
 }
 
 // linkLocal is an IPv6 address that a device of the machine has by itself.
