@@ -38,8 +38,14 @@ func startForwarding() error {
 	}); err != nil {
 		return err
 	}
-	if err := os.WriteFile(forwarding, []byte("1"), 0); err != nil {
-		return fmt.Errorf("letting the machine forward packets: %w", err)
+	return setForwarding("1")
+}
+
+// setForwarding switches forwarding on, by "1", or off, by "0", in the namespace of the
+// calling thread.
+func setForwarding(value string) error {
+	if err := os.WriteFile(forwarding, []byte(value), 0); err != nil {
+		return fmt.Errorf("setting whether packets are forwarded: %w", err)
 	}
 	return nil
 }
@@ -65,8 +71,8 @@ func stopForwarding() error {
 	if !ours {
 		return nil
 	}
-	if err := os.WriteFile(forwarding, []byte("0"), 0); err != nil {
-		return fmt.Errorf("switching forwarding off again: %w", err)
+	if err := setForwarding("0"); err != nil {
+		return err
 	}
 	return rulesHere(nftables.TableFamilyINet, forwardTable, nil)
 }

@@ -65,12 +65,13 @@ func userFile(file string) string { return strings.TrimSuffix(file, ".ns") + ".u
 // With IDs it belongs to a user namespace of its own, kept by userFile: only who is in that
 // one has power over its devices, ports and packets.
 //
-// Devices that come into it have no IPv6 unless they are given it.
+// Devices that come into it have no IPv6 unless they are given it, and it forwards nothing
+// unless it is told to: by itself it would if the machine does, without rules.
 func makeNamespace(file string, ids userns.IDs) error {
 	if err := bareNamespace(file, ids); err != nil {
 		return errors.Join(fmt.Errorf("making a network namespace: %w", err), removeNamespace(file))
 	}
-	if err := inside(file, setDefaults); err != nil {
+	if err := inside(file, func() error { return errors.Join(setDefaults(), setForwarding("0")) }); err != nil {
 		return errors.Join(err, removeNamespace(file))
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 
 	"github.com/google/nftables"
@@ -50,7 +49,7 @@ func (r *Router) leadOut() error {
 	if err := r.link.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: everywhere, Scope: netlink.SCOPE_LINK}); err != nil {
 		return fmt.Errorf("setting a router's default route: %w", err)
 	}
-	if err := inside(r.file, func() error { return os.WriteFile(forwarding, []byte("1"), 0) }); err != nil {
+	if err := inside(r.file, func() error { return setForwarding("1") }); err != nil {
 		return fmt.Errorf("letting a router forward packets: %w", err)
 	}
 	return nil

@@ -162,6 +162,36 @@ func TestIsolatedNetwork(t *testing.T) {
 	}
 }
 
+// Networks of a run without a way out are apart, whatever the machine does with packets. It
+// fails without our doing on a machine that is a router, such as one with a Docker Engine.
+func TestNetworksAreApart(t *testing.T) {
+	_, r := openRouter(t)
+	var ends [2]*Endpoint
+	for i, id := range []string{"aaaaaaaaaaaa", "bbbbbbbbbbbb"} {
+		n, err := r.AddNetwork(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ends[i], err = join(n, Container{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		defer ends[i].Close()
+	}
+	at := netip.AddrPortFrom(ends[1].Addr, 8080)
+	serveIn(t, ends[1].Namespace, at)
+	if reach(t, ends[0].Namespace, at) {
+		t.Error("a network of a run reaches another one")
+	}
+	if err := inside(r.Namespace(), func() error {
+		if now, err := os.ReadFile(forwarding); err != nil || strings.TrimSpace(string(now)) != "0" {
+			t.Errorf("a new router forwards packets: %s %v", now, err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCleanupRemovesWhatWasLeft(t *testing.T) {
 	m, r := openRouter(t)
 	n, err := r.AddNetwork(Options{})

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 
@@ -170,7 +169,7 @@ func (u *Uplink) plug(r *Router, number int) error {
 	if err := r.link.RouteAdd(route); err != nil {
 		return fmt.Errorf("setting a router's default route: %w", err)
 	}
-	if err := inside(r.file, func() error { return os.WriteFile(forwarding, []byte("1"), 0) }); err != nil {
+	if err := inside(r.file, func() error { return setForwarding("1") }); err != nil {
 		return fmt.Errorf("letting a router forward packets: %w", err)
 	}
 	return translateRouter(r.file)
