@@ -4,6 +4,7 @@
 GO      ?= go
 TAGS    := seccomp netgo osusergo
 LDFLAGS := -s -w -extldflags -static
+BUILDFLAGS ?= -trimpath
 # BuildKit has races of its own; tools/race.txt names them for the detector.
 RACE    := GORACE="suppressions=$(CURDIR)/tools/race.txt"
 # The program for those who have a Docker Engine, on systems where the embedded one is not.
@@ -20,7 +21,7 @@ endef
 build: bin/acrux ## build bin/acrux, static and stripped
 
 bin/acrux: deps-build FORCE
-	$(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/acrux
+	$(GO) build $(BUILDFLAGS) -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/acrux
 	ln -sf acrux bin/az
 
 demo: build deps-test ## run the tutorial, both options; KEEP=1 leaves the server up

@@ -51,80 +51,115 @@ func list(t *testing.T, dir string, patterns ...string) []pkg {
 	return all
 }
 
-// rule is a line of the map: a package and what of ours it may import.
-type rule struct {
-	name    string
-	allowed []string
-	used    bool
+// floor is a row of the table of floors: its packages, and what it may import, which are
+// floors by their names and packages by their paths.
+type floor struct {
+	name     string
+	packages []string
+	below    []string
+	used     map[string]bool // of packages and below, what there is
 }
 
-// readMap reads the block ```map of ARCHITECTURE.md: "package: imports …". An import
-// that ends in /... means everything below.
-func readMap(t *testing.T) []*rule {
+// permit returns which of below lets the floor import a package of another one, or "".
+func (f *floor) permit(name string, to *floor) string {
+	for _, below := range f.below {
+		if below == to.name || below == name {
+			return below
+		}
+	}
+	return ""
+}
+
+// readFloors reads the table of ARCHITECTURE.md, from the roof down.
+func readFloors(t *testing.T) (floors []*floor) {
 	t.Helper()
 	text, err := os.ReadFile("ARCHITECTURE.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "```map\n")
-	block, _, closed := strings.Cut(rest, "```")
-	if !ok || !closed {
-		t.Fatal("ARCHITECTURE.md has no block that begins with ```map")
+	_, rest, ok := strings.Cut(string(text), "| floor | packages | may import |\n")
+	if !ok {
+		t.Fatal("ARCHITECTURE.md has no table of floors")
 	}
-	var rules []*rule
-	for line := range strings.SplitSeq(strings.TrimSpace(block), "\n") {
-		name, imports, ok := strings.Cut(line, ":")
-		if !ok {
-			t.Fatalf("the map's line %q is not \"package: imports\"", line)
+	for line := range strings.SplitSeq(rest, "\n") {
+		if !strings.HasPrefix(line, "|") {
+			break
 		}
-		rules = append(rules, &rule{name: strings.TrimSpace(name), allowed: strings.Fields(imports)})
-	}
-	return rules
-}
-
-func TestImportsFollowTheMap(t *testing.T) {
-	rules := readMap(t)
-	for _, p := range packages(t) {
-		name := strings.TrimPrefix(p.ImportPath, module)
-		i := slices.IndexFunc(rules, func(r *rule) bool { return r.name == name })
-		if i < 0 {
-			t.Errorf("%s is not in the map of ARCHITECTURE.md", name)
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 {
+			t.Fatalf("the row %q has not three columns", line)
+		}
+		if strings.HasPrefix(strings.TrimSpace(cells[1]), "---") {
 			continue
 		}
-		rules[i].used = true
-		used := map[string]bool{}
-		for _, path := range p.Imports {
-			ours, ok := strings.CutPrefix(path, module)
-			if !ok {
-				continue
-			}
-			if pattern := rules[i].permit(ours); pattern == "" {
-				t.Errorf("%s imports %s, which the map does not allow", name, ours)
-			} else {
-				used[pattern] = true
-			}
+		f := &floor{name: strings.TrimSpace(cells[1]), used: map[string]bool{}}
+		f.packages = strings.Fields(strings.ReplaceAll(cells[2], "`", ""))
+		if names := strings.ReplaceAll(strings.TrimSpace(cells[3]), "`", ""); names != "" {
+			f.below = strings.Split(names, ", ")
 		}
-		for _, pattern := range rules[i].allowed {
-			if !used[pattern] {
-				t.Errorf("the map lets %s import %s, and it does not", name, pattern)
+		floors = append(floors, f)
+	}
+	return floors
+}
+
+// floorOf finds a package's floor by the longest name, and that name; the ground is nil, as
+// are the tests.
+func floorOf(floors []*floor, name string) (found *floor, by string) {
+	for _, f := range floors {
+		for _, p := range f.packages {
+			if (name == p || strings.HasPrefix(name, p+"/")) && len(p) > len(by) {
+				found, by = f, p
 			}
 		}
 	}
-	for _, r := range rules {
-		if !r.used {
-			t.Errorf("the map names %s, and there is no such package", r.name)
+	return found, by
+}
+
+func TestFloorsNameWhatIsBelow(t *testing.T) {
+	floors := readFloors(t)
+	for i, f := range floors {
+		for _, name := range f.below {
+			if !slices.ContainsFunc(floors[i+1:], func(below *floor) bool {
+				of, _ := floorOf(floors, name)
+				return below.name == name || below == of
+			}) {
+				t.Errorf("%s names %q, which is not below it", f.name, name)
+			}
 		}
 	}
 }
 
-func (r *rule) permit(name string) string {
-	for _, pattern := range r.allowed {
-		below, ok := strings.CutSuffix(pattern, "/...")
-		if pattern == name || ok && (name == below || strings.HasPrefix(name, below+"/")) {
-			return pattern
+func TestImportsGoDown(t *testing.T) {
+	floors := readFloors(t)
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasPrefix(name, "test/") {
+			continue // tests stand beside the house
+		}
+		from, by := floorOf(floors, name)
+		if from != nil {
+			from.used[by] = true
+		}
+		for _, path := range p.Imports {
+			ours, _ := strings.CutPrefix(path, module)
+			to, _ := floorOf(floors, ours)
+			if to == nil || to == from {
+				continue
+			}
+			if from == nil || from.permit(ours, to) == "" {
+				t.Errorf("%s imports %s, which its floor may not", name, ours)
+				continue
+			}
+			from.used[from.permit(ours, to)] = true
 		}
 	}
-	return ""
+	for _, f := range floors {
+		for _, name := range slices.Concat(f.packages, f.below) {
+			if !f.used[name] {
+				t.Errorf("the floor %q names %q: no such package, or nothing there is imported", f.name, name)
+			}
+		}
+	}
 }
 
 // forbidden are rules 2 to 4 of the architecture: who alone may use what.
@@ -135,13 +170,14 @@ var forbidden = []struct {
 }{
 	{"only store/sqlstore knows a database", []string{"database/sql", "modernc.org/sqlite", "github.com/jackc", "github.com/pressly/goose", "github.com/riverqueue"},
 		func(name string) bool { return strings.HasPrefix(name, "internal/store/sqlstore") }},
-	{"only store/blob knows an object store", []string{"github.com/minio/minio-go/v7"},
-		func(name string) bool { return strings.HasPrefix(name, "internal/store/blob") }},
-	{"only engine/* imports containerd and runc, and dockerfile the names of platforms", []string{"github.com/containerd", "github.com/opencontainers/runc", "github.com/opencontainers/cgroups", "github.com/vishvananda", "github.com/google/nftables"},
+	{"only store/blobstore knows an object store", []string{"github.com/minio/minio-go/v7"},
+		func(name string) bool { return name == "internal/store/blobstore" || name == "internal/blob/blobtest" }},
+	{"only sandbox/* and engine/* import containerd and runc, and dockerfile the names of platforms", []string{"github.com/containerd", "github.com/opencontainers/runc", "github.com/opencontainers/cgroups", "github.com/vishvananda", "github.com/google/nftables"},
 		func(name string) bool {
-			return strings.HasPrefix(name, "internal/engine") || name == "internal/dockerfile"
+			return strings.HasPrefix(name, "internal/engine") || strings.HasPrefix(name, "internal/sandbox") ||
+				name == "internal/dockerfile"
 		}},
-	{"only engine/buildkit imports BuildKit, and dockerfile its parser", []string{"github.com/moby/buildkit"},
+	{"only sandbox/buildkit imports BuildKit, and dockerfile its parser", []string{"github.com/moby/buildkit"},
 		func(name string) bool { return name == "internal/sandbox/buildkit" || name == "internal/dockerfile" }},
 	{"only engine/docker asks a Docker Engine", []string{"github.com/moby/moby/client"},
 		func(name string) bool { return name == "internal/engine/docker" }},

@@ -228,7 +228,7 @@ func TestHintOnlyWithoutLogin(t *testing.T) {
 	r := &run{job: new(lease.Job), credentials: new(credentials)}
 	r.credentials.set("docker.io", new(entry))
 	for _, host := range []string{"registry-1.docker.io", "registry.hub.docker.com"} {
-		if hint := r.hint(host); hint != "" {
+		if hint := r.hint(host, false); hint != "" {
 			t.Errorf("%s: %s", host, hint)
 		}
 	}

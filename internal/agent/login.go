@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
@@ -87,7 +86,11 @@ func (r *run) explainExchange(ctx context.Context, registry string, err error) e
 	case ctx.Err() != nil:
 		return err
 	case !errors.As(err, &refused):
-		return engine.Failure(fmt.Sprintf("%sfailed to get ACR refresh token from %s, error: %v", resolving, registry, err))
+		text := fmt.Sprintf("%sfailed to get ACR refresh token from %s, error: %v", resolving, registry, err)
+		if called := r.registries.dialer.Called(registry); called != "" { // a mirror takes no tokens
+			text += "\n" + called
+		}
+		return engine.Failure(text)
 	}
 	lines := refused.explain()
 	for _, line := range lines {
@@ -119,33 +122,6 @@ func (r *run) identity(login lease.Login) (lease.Identity, error) {
 	return lease.Identity{}, engine.Failure(resolving + r.unknownIdentity(login))
 }
 
-// unknownIdentity explains a login for an identity that the task does not have.
-func (r *run) unknownIdentity(login lease.Login) string {
-	fix := func(clientID string) string {
-		return fmt.Sprintf("az acr task credential update --name %s --registry %s --login-server %s --use-identity %s",
-			r.job.TaskName, r.job.RegistryName, login.Registry, clientID)
-	}
-	for _, identity := range r.job.Identities {
-		if strings.EqualFold(identity.PrincipalID, login.Identity) {
-			use := identity.ClientID
-			if identity.System {
-				use = "[system]"
-			}
-			return fmt.Sprintf("the credential for %s names %s, which is the principal ID of the identity %s; --use-identity takes its client ID, %s\nhint: %s",
-				login.Registry, login.Identity, identity.Name, use, fix(use))
-		}
-	}
-	text := fmt.Sprintf("the credential for %s names the identity %s, which is not assigned to the task", login.Registry, login.Identity)
-	for _, identity := range r.job.Identities {
-		use := identity.ClientID
-		if identity.System {
-			use = "[system]"
-		}
-		text += fmt.Sprintf("\nhint: the task has the identity %s: %s", identity.Name, fix(use))
-	}
-	return text
-}
-
 // logins makes the logins of the engine's run, in the job's order.
 func (r *run) logins() []engine.Login {
 	var logins []engine.Login
@@ -153,14 +129,14 @@ func (r *run) logins() []engine.Login {
 		credential, _ := r.credentials.Credential(login.Registry)
 		logins = append(logins, engine.Login{Registry: login.Registry, Verify: func(ctx context.Context) (engine.Credential, error) {
 			err := r.registries.verify(ctx, login.Registry, credential)
-			return credential, explainLogin(ctx, login.Registry, err)
+			return credential, r.explainLogin(ctx, login.Registry, err)
 		}})
 	}
 	return logins
 }
 
 // explainLogin words a refused login as docker's client and the runner do.
-func explainLogin(ctx context.Context, registry string, err error) error {
+func (r *run) explainLogin(ctx context.Context, registry string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -173,31 +149,11 @@ func explainLogin(ctx context.Context, registry string, err error) error {
 			text = "unauthorized: authentication required"
 		}
 	}
+	if advice := r.registries.dialer.Advice(registry, err); advice != "" {
+		text += "\n" + advice
+	}
 	return engine.Failure(fmt.Sprintf("failed to login, ran out of retries: failed to set docker credentials: "+
 		"Error response from daemon: Get %q: %s\n: exit status 1", "https://"+registry+"/v2/", text))
-}
-
-// hint says what to do about a refusal of a registry for which there is no login.
-func (r *run) hint(host string) string {
-	if r.credentials.has(host) {
-		return ""
-	}
-	host = egress.CanonicalHost(host)
-	text := fmt.Sprintf("hint: this run has no login for %s", host)
-	if r.job.TaskName == "" {
-		return text
-	}
-	use := "--use-identity [system]"
-	for _, identity := range r.job.Identities {
-		if !identity.System {
-			use = "--use-identity " + identity.ClientID
-		}
-	}
-	if host == "docker.io" {
-		use = "--username USER --password PASSWORD"
-	}
-	return fmt.Sprintf("%s; to add one: az acr task credential add --name %s --registry %s --login-server %s %s",
-		text, r.job.TaskName, r.job.RegistryName, host, use)
 }
 
 // dockerAuth is a credential as docker's configuration has it: a secret as well.

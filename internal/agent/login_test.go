@@ -52,12 +52,19 @@ func TestLogins(t *testing.T) {
 			"failed to unmarshal task before running: failed to resolve secrets: failed to get ACR refresh token, exchange API response code: 403 Forbidden",
 			"Error: failed during run, err: exit status 1",
 		}},
-		{"unknown identity", "client-9", nil, lease.Failed, []string{"names the identity client-9, which is not assigned to the task", "--use-identity client-1"}},
+		{"unknown identity", "client-9", nil, lease.Failed, []string{"names the identity client-9, which is not assigned to the task", "--use-identity client-1",
+			`hint: az acr task identity assign --name mytask --registry myregistry --identities $(az identity list --query "[?clientId=='client-9'].id" --output tsv)`,
+			`hint: az role assignment create --assignee $(az identity list --query "[?clientId=='client-9'].principalId" --output tsv) --scope $(az acr show --name mybaseregistry`,
+		}},
 		{"principal ID", "principal-1", nil, lease.Failed, []string{
 			"which is the principal ID of the identity myACRTasksId",
 			"az acr task credential update --name mytask --registry myregistry --login-server mybaseregistry.azurecr.io --use-identity client-1",
 		}},
-		{"no system identity", "[system]", nil, lease.Failed, []string{"names the identity [system], which is not assigned"}},
+		{"no system identity", "[system]", nil, lease.Failed, []string{"names the identity [system], which is not assigned",
+			"hint: az acr task identity assign --name mytask --registry myregistry --identities [system]",
+			"hint: az role assignment create --assignee $(az acr task show --name mytask --registry myregistry --query identity.principalId --output tsv) --scope",
+		}},
+		{"no identity but a shell's", "$(reboot)", nil, lease.Failed, []string{"names the identity $(reboot), which is not assigned", "hint: or, with the identity myACRTasksId"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,8 +129,11 @@ func TestRefusedPullNamesTheWayOut(t *testing.T) {
 	run := rig.leaser.Queue(job("version: v1.1.0\nsteps:\n  - cmd: other.azurecr.io/app:1\n"))
 	rig.start()
 	rig.result(run)
-	want := "hint: this run has no login for other.azurecr.io; to add one: az acr task credential add --name mytask --registry myregistry --login-server other.azurecr.io --use-identity [system]"
-	if log := rig.leaser.Log(run); !strings.Contains(log, want) {
+	log := strings.ReplaceAll(rig.leaser.Log(run), "\r", "")
+	want := "hint: this run has no login for other.azurecr.io; to add one:\n" +
+		"hint: az acr task identity assign --name mytask --registry myregistry --identities [system]\n" +
+		"hint: az acr task credential add --name mytask --registry myregistry --login-server other.azurecr.io --use-identity [system]\n"
+	if !strings.Contains(log, want) {
 		t.Errorf("no hint in\n%s", log)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 func newAdminCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{Use: "admin", Short: "What an administrator does on the machine of the server"}
-	cmd.AddCommand(newForgetCommand(env), newRotateCommand(env), newCreateUserCommand(env))
+	cmd.AddCommand(newForgetCommand(env), newRotateCommand(env), newCreateUserCommand(env), newInviteCommand(env), newUsageCommand(env))
 	return cmd
 }
 
@@ -63,10 +63,15 @@ func (e *environment) confirm(yes bool, what string) error {
 	fmt.Fprintf(e.stderr, "%s Are you sure? (y/n): ", what)
 	defer e.signals.whileReading(nil)()
 	line, err := bufio.NewReader(e.stdin).ReadString('\n')
-	if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
+	if err != nil || !saysYes(line) {
 		return errors.New("not confirmed; nothing was done")
 	}
 	return nil
+}
+
+// saysYes reads the answer to a question that ends with (y/n).
+func saysYes(line string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y")
 }
 
 func newRotateCommand(env *environment) *cobra.Command {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/oci"
 )
 
@@ -134,6 +135,9 @@ func (c *call) upload(ctx context.Context, registry arm.ID, folder string, o cli
 	defer bar.clear()
 	o.Progress = func(bytes int64) { bar.show("Packing", units.BytesSize(float64(bytes))) }
 	packed, err := client.PackCompressed(ctx, archive, folder, o)
+	if errors.Is(err, client.ErrNoDockerfile) {
+		return "", "", fmt.Errorf("%w%s", err, engine.OtherDockerfiles(folder, "", o.Dockerfile))
+	}
 	if err != nil {
 		return "", "", err
 	}

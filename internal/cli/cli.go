@@ -46,10 +46,11 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, args: args}
 	root := newRoot(env)
 	root.Use = filepath.Base(args[0])
-	if err := checkTyped(root, args[1:]); err != nil {
+	table := commands()
+	if err := checkTyped(root, table, args[1:]); err != nil {
 		return report(stderr, err)
 	}
-	root.SetArgs(spread(commands(), args[1:]))
+	root.SetArgs(spread(table, args[1:]))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -58,7 +59,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if !env.started && !errors.As(err, &usageError{}) && !errors.As(err, new(*problem.Error)) {
-		err = usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		err = seeHelp(cmd, err)
 	}
 	return report(stderr, err)
 }
@@ -80,6 +81,7 @@ func notice(env *environment, cmd *cobra.Command) {
 func newRoot(env *environment) *cobra.Command {
 	root := &cobra.Command{Use: "acrux", Short: "A registry and builder for containers with Azure's interface", SilenceErrors: true, SilenceUsage: true, Version: readVersion().Version}
 	root.SetFlagErrorFunc(unknownFlag)
+	root.SetUsageFunc(usage)
 	root.AddCommand(newServeCommand(env), newStopCommand(env), newDNSCommand(env), newConfigCommand(env), newEnvCommand(env), newAdminCommand(env), newRegistryCommand(env), newRunCommand(env), newLintCommand(env), newPlanCommand(env), newSchemaCommand(env), newVersionCommand(env))
 	addClientCommands(root, env)
 	notice(env, root)
@@ -91,6 +93,11 @@ type usageError struct{ error }
 
 // Unwrap returns what is wrong.
 func (e usageError) Unwrap() error { return e.error }
+
+// seeHelp is an error in how a command was called, with the way to how it is.
+func seeHelp(cmd *cobra.Command, err error) error {
+	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+}
 
 // exitError ends the program with a status and says nothing more.
 type exitError int

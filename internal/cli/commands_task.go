@@ -1,10 +1,28 @@
 package cli
 
+// What starts runs of a task, and what has started a run.
+const (
+	triggersPath = "join(', ', [trigger.baseImageTrigger.status == 'Enabled' && 'BASE_IMAGE', trigger.sourceTriggers[0].status == 'Enabled' && 'SOURCE', (trigger.timerTriggers || `[]`)[?status == 'Enabled'] && 'TIMER'][?@])"
+	triggerPath  = "sourceTrigger.eventType || timerTrigger && 'Timer' || imageUpdateTrigger && 'Image Update' || 'Manual'"
+)
+
 var (
-	tasksTable    = columns{{"NAME", "name"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"SOURCE REPOSITORY", "step.contextPath"}}
-	runsTable     = columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"}, {"TRIGGER", "trigger"}, {"STARTED", "startTime"}, {"DURATION", "duration"}, {"ERROR", "error"}}
-	poolsTable    = columns{{"NAME", "name"}, {"COUNT", "count"}, {"SKU", "tier"}, {"STATE", "provisioningState"}, {"OS", "os"}}
-	taskRunsTable = columns{{"NAME", "name"}, {"RUN ID", "runResult.name"}, {"STATUS", "runResult.properties.status"}, {"STATE", "provisioningState"}}
+	tasksTable = &table{columns: columns{{"NAME", "name"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"},
+		{"SOURCE REPOSITORY", "step.contextPath"}, {"TRIGGERS", triggersPath}}}
+	runsTable = &table{columns: columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"},
+		{"STATUS", "status"},
+		{"TRIGGER", triggerPath}, {"STARTED", "startTime"}, {"DURATION", "duration"}, {"ERROR", "error"}},
+		rows: eachRow(addRunColumns)}
+	poolsTable = &table{columns: columns{{"NAME", "name"}, {"COUNT", "count"}, {"TIER", "tier"},
+		{"STATE", "provisioningState"}, {"VNET", "virtualNetworkSubnetResourceId"}, {"OS", "os"}}}
+	taskRunsTable = &table{columns: columns{{"NAME", "name"}, {"RUN ID", "runResult.runId"},
+		{"TASK", "runResult.task"}, {"PLATFORM", "runResult.platform.os"},
+		{"STATUS", "runResult.status"}, {"STARTED", "runResult.startTime"}, {"DURATION", "runResult.duration"}},
+		rows: eachRow(func(row document) {
+			if run, ok := row["runResult"].(document); ok {
+				addRunColumns(run)
+			}
+		})}
 
 	setFlag         = flag{name: "set", kind: list, help: "values: NAME[=VALUE]"}
 	setSecretFlag   = flag{name: "set-secret", kind: list, help: "secret values: NAME[=VALUE]"}
@@ -39,7 +57,7 @@ func taskCommands() []command {
 	return []command{
 		{path: "acr task create", short: "Create a task", run: createTask, table: tasksTable, flags: with(taskFlags, identityFlag, platformFlag,
 			flag{name: "cpu", help: "CPUs of an agent", fallback: "2"}, flag{name: "status", values: "Enabled Disabled", fallback: "Enabled"}, flag{name: "is-system-task", kind: yesno, help: "whether it is a system task"},
-			flag{name: "schedule", help: "cron expression of a timer (kept, not fired yet)"},
+			flag{name: "schedule", kind: several, help: "timers, UTC: 'EXPRESSION' or 'NAME:EXPRESSION' ..."},
 			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false", fallback: "true"}, flag{name: "base-image-trigger-type", values: "All Runtime", fallback: "Runtime"},
 			flag{name: "base-image-trigger-name", help: "name of the trigger", fallback: "defaultBaseimageTriggerName"})},
 		{path: "acr task show", short: "Show a task", run: showTask, table: tasksTable, flags: with(ofTask, flag{name: "with-secure-properties", kind: toggle, help: "with its secrets"})},
@@ -48,20 +66,21 @@ func taskCommands() []command {
 			flag{name: "cpu", help: "CPUs of an agent"}, flag{name: "status", values: "Enabled Disabled"},
 			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false"}, flag{name: "base-image-trigger-type", values: "All Runtime"},
 			flag{name: "update-trigger-endpoint", help: "URL that is told of new base images"}, flag{name: "update-trigger-payload-type", values: "Default Token"})},
-		{path: "acr task delete", short: "Delete a task", run: deleteTask, flags: with(ofTask, yesFlag)},
+		{path: "acr task delete", short: "Delete a task", run: deleteTask, table: nothing, flags: with(ofTask, yesFlag)},
 		{path: "acr task run", short: "Run a task and show its log", run: runTask, table: runsTable, flags: with(showingFlags, with(valueFlags, with(ofTask, poolFlag, templateFlag, flag{name: "context", short: "c", help: "source, instead of the task's"},
 			flag{name: "file", short: "f", help: "file in the source, instead of the task's"}, flag{name: "target", help: "stage of a Dockerfile"})...)...)},
-		{path: "acr task identity assign", short: "Give identities to a task", run: assignTaskIdentity, flags: with(ofTask, identitiesFlag)},
-		{path: "acr task identity show", short: "Show the identities of a task", run: showTaskIdentity, flags: ofTask},
-		{path: "acr task identity remove", short: "Take identities from a task", run: removeTaskIdentity, flags: with(ofTask, identitiesFlag)},
-		{path: "acr task timer add", short: "Add a timer to a task (kept, not fired yet)", run: addTimer, flags: with(ofTask, timer, flag{name: "schedule", required: true, help: "cron expression, UTC"}, enabled)},
-		{path: "acr task timer list", short: "List the timers of a task", run: listTimers, flags: ofTask},
-		{path: "acr task timer update", short: "Change a timer of a task", run: updateTimer, flags: with(ofTask, timer, flag{name: "schedule", help: "cron expression, UTC"}, enabled)},
-		{path: "acr task timer remove", short: "Remove a timer from a task", run: removeTimer, flags: with(ofTask, timer)},
-		{path: "acr task credential add", short: "Let a task log in to another registry", run: addCredential, flags: credential},
-		{path: "acr task credential update", short: "Change how a task logs in to another registry", run: updateCredential, flags: credential},
-		{path: "acr task credential remove", short: "Take a task's login to another registry", run: removeCredential, flags: with(ofTask, loginServerFlag)},
-		{path: "acr task credential list", short: "List the registries a task logs in to", run: listCredentials, flags: ofTask},
+		{path: "acr task identity assign", short: "Give identities to a task", run: assignTaskIdentity, table: tasksTable, flags: with(ofTask, identitiesFlag)},
+		{path: "acr task identity show", short: "Show the identities of a task", run: showTaskIdentity, table: identitiesTable, flags: ofTask},
+		{path: "acr task identity remove", short: "Take identities from a task", run: removeTaskIdentity, table: tasksTable, flags: with(ofTask, identitiesFlag)},
+		{path: "acr task trigger-log", short: "List what the triggers of a task saw, and what came of it", run: triggerLog, table: triggerTable, flags: with(ofTask, flag{name: "top", help: "how many at most"})},
+		{path: "acr task timer add", short: "Add a timer to a task", run: addTimer, table: tasksTable, flags: with(ofTask, timer, flag{name: "schedule", required: true, help: "cron expression, UTC"}, enabled)},
+		{path: "acr task timer list", short: "List the timers of a task", run: listTimers, table: timersTable, flags: ofTask},
+		{path: "acr task timer update", short: "Change a timer of a task", run: updateTimer, table: tasksTable, flags: with(ofTask, timer, flag{name: "schedule", help: "cron expression, UTC"}, enabled)},
+		{path: "acr task timer remove", short: "Remove a timer from a task", run: removeTimer, table: tasksTable, flags: with(ofTask, timer)},
+		{path: "acr task credential add", short: "Let a task log in to another registry", run: addCredential, table: loginsTable, flags: credential},
+		{path: "acr task credential update", short: "Change how a task logs in to another registry", run: updateCredential, table: loginsTable, flags: credential},
+		{path: "acr task credential remove", short: "Take a task's login to another registry", run: removeCredential, table: loginsTable, flags: with(ofTask, loginServerFlag)},
+		{path: "acr task credential list", short: "List the registries a task logs in to", run: listCredentials, table: loginsTable, flags: ofTask},
 	}
 }
 
@@ -77,17 +96,17 @@ func runCommands() []command {
 		{path: "acr task list-runs", short: "List runs, newest first", run: listRuns, table: runsTable, flags: with(ofRegistry, task, imageFlag, flag{name: "run-status", help: "status"}, flag{name: "top", help: "at most so many"})},
 		{path: "acr task show-run", short: "Show a run", run: showRun, table: runsTable, flags: oneRun},
 		{path: "acr task update-run", short: "Change whether a run is kept for good", run: updateRun, table: runsTable, flags: with(oneRun, flag{name: "no-archive", kind: yesno, help: "whether it is not"})},
-		{path: "acr task cancel-run", short: "Cancel a run", run: cancelRun, flags: oneRun},
-		{path: "acr task logs", short: "Show the log of a run", run: showLogs, flags: with(ofRegistry, flag{name: "run-id", help: "ID of the run (default the newest)"}, task, imageFlag, flag{name: "no-format", kind: toggle, help: "show the log as it is (it always is)"})},
+		{path: "acr task cancel-run", short: "Cancel a run", run: cancelRun, table: nothing, flags: oneRun},
+		{path: "acr task logs", short: "Show the log of a run", run: showLogs, table: nothing, flags: with(ofRegistry, flag{name: "run-id", help: "ID of the run (default the newest)"}, task, imageFlag, flag{name: "no-format", kind: toggle, help: "show the log as it is (it always is)"})},
 
 		{path: "acr taskrun list", short: "List task runs", run: listTaskRuns, table: taskRunsTable, flags: ofRegistry},
 		{path: "acr taskrun show", short: "Show a task run", run: showTaskRun, table: taskRunsTable, flags: ofTask},
-		{path: "acr taskrun logs", short: "Show the log of a task run's run", run: showTaskRunLogs, flags: with(ofTask, flag{name: "no-format", kind: toggle, help: "show the log as it is (it always is)"})},
-		{path: "acr taskrun delete", short: "Delete a task run", run: deleteTaskRun, flags: with(ofTask, yesFlag)},
+		{path: "acr taskrun logs", short: "Show the log of a task run's run", run: showTaskRunLogs, table: nothing, flags: with(ofTask, flag{name: "no-format", kind: toggle, help: "show the log as it is (it always is)"})},
+		{path: "acr taskrun delete", short: "Delete a task run", run: deleteTaskRun, table: nothing, flags: with(ofTask, yesFlag)},
 		{path: "acr agentpool create", short: "Create an agent pool", run: createPool, table: poolsTable, flags: with(ofTask, flag{name: "count", short: "c", help: "number of agents", fallback: "1"}, flag{name: "tier", values: "S1 S2 S3 I6", fallback: "S1"}, flag{name: "subnet-id", help: "virtual network"}, noWaitFlag)},
 		{path: "acr agentpool list", short: "List agent pools", run: listPools, table: poolsTable, flags: ofRegistry},
 		{path: "acr agentpool show", short: "Show an agent pool", run: showPool, table: poolsTable, flags: with(ofTask, flag{name: "queue-count", kind: toggle, help: "only how many runs wait"})},
 		{path: "acr agentpool update", short: "Change an agent pool", run: updatePool, table: poolsTable, flags: with(ofTask, flag{name: "count", short: "c", help: "number of agents"}, noWaitFlag)},
-		{path: "acr agentpool delete", short: "Delete an agent pool", run: deletePool, flags: with(ofTask, yesFlag, noWaitFlag)},
+		{path: "acr agentpool delete", short: "Delete an agent pool", run: deletePool, table: nothing, flags: with(ofTask, yesFlag, noWaitFlag)},
 	}
 }

@@ -1,10 +1,17 @@
 package cli
 
 var (
-	tokensTable         = columns{{"NAME", "name"}, {"SCOPE MAP", "scopeMap"}, {"PASSWORD1 EXPIRY", "password1"}, {"PASSWORD2 EXPIRY", "password2"}, {"STATUS", "status"}, {"PROVISIONING STATE", "provisioningState"}, {"CREATION DATE", "creationDate"}}
-	tokenPasswordsTable = columns{{"USERNAME", "username"}, {"PASSWORD1", "passwords[?name=='password1'].value | [0]"}, {"PASSWORD1 EXPIRY", "passwords[?name=='password1'].expiry | [0] || 'Never'"},
-		{"PASSWORD2", "passwords[?name=='password2'].value | [0]"}, {"PASSWORD2 EXPIRY", "passwords[?name=='password2'].expiry | [0] || 'Never'"}}
-	scopeMapsTable = columns{{"NAME", "name"}, {"TYPE", "typePropertiesType"}, {"CREATION DATE", "creationDate"}, {"DESCRIPTION", "description"}}
+	tokensTable = &table{columns: columns{{"NAME", "name"}, {"SCOPE MAP", "scopeMap"},
+		{"PASSWORD1 EXPIRY", "password1"}, {"PASSWORD2 EXPIRY", "password2"},
+		{"STATUS", "status"}, {"PROVISIONING STATE", "provisioningState"}, {"CREATION DATE", "creationDate"}},
+		rows: eachRow(addTokenColumns)}
+	tokenPasswordsTable = &table{columns: columns{{"USERNAME", "username"},
+		{"PASSWORD1", "passwords[?name=='password1'].value | [0]"},
+		{"PASSWORD1 EXPIRY", "passwords[?name=='password1'].[expiry || 'Never'][] | [0]"},
+		{"PASSWORD2", "passwords[?name=='password2'].value | [0]"},
+		{"PASSWORD2 EXPIRY", "passwords[?name=='password2'].[expiry || 'Never'][] | [0]"}}}
+	scopeMapsTable = &table{columns: columns{{"NAME", "name"}, {"TYPE", "typePropertiesType"},
+		{"CREATION DATE", "creationDate"}, {"DESCRIPTION", "description"}}}
 )
 
 // tokenCommands are those of repository-scoped tokens and their scope maps.
@@ -25,14 +32,14 @@ func tokenCommands() []command {
 		{path: "acr scope-map update", short: "Change what a scope map permits", run: updateScopeMap, table: scopeMapsTable, flags: with(named, description,
 			flag{name: "add-repository", kind: groups, help: "what is permitted too: REPOSITORY content/read ...", also: "--add"}, flag{name: "remove-repository", kind: groups, help: "what is permitted no longer", also: "--remove"},
 			flag{name: "add-gateway", kind: groups, help: "what is permitted too on a gateway"}, flag{name: "remove-gateway", kind: groups, help: "what is permitted no longer on a gateway"})},
-		{path: "acr scope-map delete", short: "Delete a scope map", run: deleteScopeMap, flags: with(named, yesFlag)},
+		{path: "acr scope-map delete", short: "Delete a scope map", run: deleteScopeMap, table: nothing, flags: with(named, yesFlag)},
 
 		{path: "acr token create", short: "Create a repository-scoped token", run: createToken, table: tokensTable, flags: with(named, with(expiry, scopeMap, repositories, gateways, status,
 			flag{name: "no-passwords", kind: yesno, help: "make no passwords"})...)},
 		{path: "acr token show", short: "Show a token", run: showToken, table: tokensTable, flags: named},
 		{path: "acr token list", short: "List tokens", run: listTokens, table: tokensTable, flags: inRegistry},
 		{path: "acr token update", short: "Change the scope map or the status of a token", run: updateToken, table: tokensTable, flags: with(named, scopeMap, status)},
-		{path: "acr token delete", short: "Delete a token", run: deleteToken, flags: with(named, yesFlag)},
+		{path: "acr token delete", short: "Delete a token", run: deleteToken, table: nothing, flags: with(named, yesFlag)},
 		{path: "acr token credential generate", short: "Make passwords of a token anew and show them", run: generateTokenCredential, table: tokenPasswordsTable, flags: with(named, with(expiry, which...)...)},
 		{path: "acr token credential delete", short: "Delete passwords of a token", run: deleteTokenCredential, table: tokensTable, flags: with(named, which...)},
 	}

@@ -32,17 +32,11 @@ func listerOf(path, option string) lister {
 	}
 	switch option {
 	case "resource-group":
-		return func(ctx context.Context, c *call) ([]string, error) {
-			return c.names(ctx, c.subscription().String()+"/resourcegroups", groupsVersion)
-		}
+		return inSubscription("/resourcegroups", groupsVersion)
 	case "registry":
-		return func(ctx context.Context, c *call) ([]string, error) {
-			return c.names(ctx, c.subscription().String()+"/providers/"+registryKind.String(), registriesVersion)
-		}
+		return inSubscription("/providers/"+registryKind.String(), registriesVersion)
 	case "role":
-		return func(ctx context.Context, c *call) ([]string, error) {
-			return c.names(ctx, c.subscription().String()+authorization+"/roleDefinitions", rolesVersion)
-		}
+		return inSubscription(authorization+"/roleDefinitions", rolesVersion)
 	case "task":
 		return children("tasks", tasksVersion)
 	case "taskrun":
@@ -55,6 +49,13 @@ func listerOf(path, option string) lister {
 		return children("scopeMaps", registriesVersion)
 	}
 	return nil
+}
+
+// inSubscription lists what there is at a path of the subscription.
+func inSubscription(path, version string) lister {
+	return func(ctx context.Context, c *call) ([]string, error) {
+		return c.names(ctx, c.subscription().String()+path, version)
+	}
 }
 
 // children lists what a registry has of a kind.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jmespath/go-jmespath"
 	"github.com/spf13/cobra"
 )
 
@@ -79,6 +80,85 @@ func TestCommandTree(t *testing.T) {
 	look(newRoot(env)) // a flag that is there twice is a panic
 }
 
+// Every command has decided what --output table shows, and the paths of its columns are right.
+func TestTables(t *testing.T) {
+	for _, c := range commands() {
+		if c.table == nil {
+			t.Errorf("az %s has no table: give it columns, members or nothing", c.path)
+			continue
+		}
+		heads := map[string]bool{}
+		for _, column := range c.table.columns {
+			if _, err := jmespath.Compile(column.path); err != nil {
+				t.Errorf("az %s, %s: %v", c.path, column.head, err)
+			}
+			if heads[column.head] {
+				t.Errorf("az %s has two columns %s", c.path, column.head)
+			}
+			heads[column.head] = true
+		}
+	}
+}
+
+// What a table shows of an object that is more than its cells.
+func TestTableRows(t *testing.T) {
+	identity := document{"principalId": "p", "tenantId": "t", "type": "UserAssigned",
+		"userAssignedIdentities": document{"/a": nil, "/b": nil}}
+	run := document{"runId": "r1", "startTime": "2026-01-02T03:04:05.1234567Z",
+		"finishTime": "2026-01-02T04:05:07Z", "timerTrigger": document{"timerTriggerName": "t1"},
+		"runErrorMessage": "a\nb"}
+	task := document{"name": "t", "trigger": document{"baseImageTrigger": document{"status": "Enabled"},
+		"timerTriggers": []any{document{"status": "Disabled"}, document{"status": "Enabled"}}}}
+	tests := []struct {
+		name  string
+		value any
+		t     *table
+		query string
+		want  string
+	}{
+		{"identities", identity, identitiesTable, "", "p t UserAssigned /a /b"},
+		{"no identities", document{"principalId": "p"}, identitiesTable, "", "p"},
+		{"a run", run, runsTable, "", "r1 Timer 2026-01-02T03:04:05Z 01:01:02 a b"},
+		{"one of the runs", []any{run}, runsTable, "[0]", "r1 Timer 2026-01-02T03:04:05Z 01:01:02 a b"},
+		{"a task", task, tasksTable, "", "t BASE_IMAGE, TIMER"},
+		{"logins", document{"b.io": document{"userName": document{"value": "u"}},
+			"a.io": document{"identity": "[system]"}}, loginsTable, "", "a.io [system] b.io u"},
+		{"tags", document{"properties": document{"tags": document{"b": "2", "a": "1"}}}, tagsTable, "", "a 1 b 2"},
+		{"all tags", []any{document{"tagName": "a", "values": []any{document{"tagValue": "1"},
+			document{"tagValue": "2"}}}}, tagsTable, "", "a 1, 2"},
+		{"referrers", document{"manifests": []any{document{"digest": "d", "size": 1}}}, referrersTable, "", "d 1"},
+		{"a page", document{"value": []any{document{"name": "Size", "limit": 5e11}}},
+			usageTable, "", "Size 500000000000"},
+		{"a password", document{"username": "u", "passwords": []any{document{"name": "password2", "value": "v"}}},
+			tokenPasswordsTable, "", "u v Never"},
+		{"IDs that are paths", document{"id": "/a", "type": "x/y", "etag": "e", "@odata.type": "o", "name": "n"},
+			members, "", "n"},
+		{"IDs that are none", document{"id": "0-0", "name": "n"}, members, "", "0-0 n"},
+		{"IDs that are asked for", document{"id": "/a", "name": "n"}, members, "{name: name, id: id}", "n /a"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			o := output{format: "table", query: tt.query}
+			if err := o.print(&b, tt.value, tt.t); err != nil {
+				t.Fatal(err)
+			}
+			rows := strings.SplitN(b.String(), "\n", 3)[2]
+			if got := strings.Join(strings.Fields(rows), " "); got != tt.want {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A value without anything for a cell is refused, and not an empty table.
+func TestNoTable(t *testing.T) {
+	o := output{format: "table"}
+	if err := o.print(io.Discard, document{"list": []any{"a"}}, members); err == nil || !strings.Contains(err.Error(), "fit into a table") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSpread(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"repeated", "acr import --name r --image a:1 --image b:2", "acr import --name r --image a:1 --image b:2"},
@@ -122,7 +202,11 @@ func TestOutput(t *testing.T) {
 		{"tsv of a list", "tsv", "list", "a\nb\n"},
 		{"tsv of a text", "tsv", "name", "x\n"},
 		{"yaml", "yaml", "object", "k: null\n"},
-		{"table", "table", "{Name: name, N: n}", "N  Name\n-  ----\n1  x\n"},
+		{"table", "table", "{Name: name, N: n}", "Name  N\n----  -\nx     1\n"},
+		{"table of what fits", "table", "", "N  Name  Yes\n-  ----  ----\n1  x     True\n"},
+		{"table of lists", "table", "[[name, n]]", "Column1  Column2\n-------  -------\nx        1\n"},
+		{"table of texts", "table", "list", "Result\n------\na\nb\n"},
+		{"tsv in the query's order", "tsv", "{Name: name, N: n}", "x\t1\n"},
 		{"none", "none", "", ""},
 		{"colours", "jsonc", "{a: name}", "{\n  \x1b[94m\"a\"\x1b[0m: \"x\"\n}\n"},
 	}
@@ -133,7 +217,7 @@ func TestOutput(t *testing.T) {
 			if err := o.check(); err != nil {
 				t.Fatal(err)
 			}
-			if err := o.print(&b, value, nil); err != nil {
+			if err := o.print(&b, value, members); err != nil {
 				t.Fatal(err)
 			}
 			if b.String() != tt.want {

@@ -124,8 +124,8 @@ func policyCommands() []command {
 		if p.command == "retention" {
 			flags = append(flags, kind)
 		}
-		all = append(all, command{path: "acr config " + p.command + " show", short: "Show " + p.short, run: show, flags: []flag{registry, groupFlag}},
-			command{path: "acr config " + p.command + " update", short: "Change " + p.short, run: update, flags: flags})
+		all = append(all, command{path: "acr config " + p.command + " show", short: "Show " + p.short, run: show, table: members, flags: []flag{registry, groupFlag}},
+			command{path: "acr config " + p.command + " update", short: "Change " + p.short, run: update, table: members, flags: flags})
 	}
 	return all
 }

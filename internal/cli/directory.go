@@ -235,18 +235,18 @@ func directoryCommands() []command {
 	filter := flag{name: "filter", help: "OData filter"}
 	display := flag{name: "display-name", help: "what the name begins with"}
 	return []command{
-		{path: "ad sp create-for-rbac", short: "Make a service principal with a secret and a role", run: createForRBAC, flags: []flag{{name: "display-name", short: "n", help: "name", also: "--name"}, {name: "role", help: "name or ID of the role"},
+		{path: "ad sp create-for-rbac", short: "Make a service principal with a secret and a role", run: createForRBAC, table: members, flags: []flag{{name: "display-name", short: "n", help: "name", also: "--name"}, {name: "role", help: "name or ID of the role"},
 			{name: "scopes", kind: several, help: "where it counts"}, {name: "years", help: "how long the secret counts"}}},
-		{path: "ad sp list", short: "List service principals", run: listServicePrincipals, flags: []flag{display, {name: "spn", help: "client ID"}, filter, {name: "all", kind: toggle, help: "all of them (it always does)"}, {name: "show-mine", kind: toggle, help: "only own ones"}}},
-		{path: "ad sp show", short: "Show a service principal", run: showServicePrincipal, flags: []flag{id}},
-		{path: "ad sp delete", short: "Delete a service principal", run: deleteServicePrincipal, flags: []flag{id}},
-		{path: "ad app list", short: "List applications", run: listApplications, flags: []flag{display, {name: "app-id", help: "client ID"}, filter, {name: "all", kind: toggle, help: "all of them (it always does)"}}},
-		{path: "ad app show", short: "Show an application", run: showApplication, flags: []flag{id}},
-		{path: "ad app delete", short: "Delete an application and its service principal", run: deleteApplication, flags: []flag{id}},
-		{path: "ad user create", short: "Make a user", run: createUser, flags: []flag{{name: "display-name", required: true, help: "name"}, {name: "user-principal-name", required: true, help: "NAME@DOMAIN"}, {name: "password", help: "password (default: read from the standard input)"}}},
-		{path: "ad user list", short: "List users", run: listUsers, flags: []flag{{name: "upn", help: "NAME@DOMAIN"}, filter}},
-		{path: "ad user show", short: "Show a user", run: showUser, flags: []flag{id}},
-		{path: "ad user delete", short: "Delete a user", run: deleteUser, flags: []flag{id}},
-		{path: "ad signed-in-user show", short: "Show the user who is signed in", run: showSignedInUser},
+		{path: "ad sp list", short: "List service principals", run: listServicePrincipals, table: principalsTable, flags: []flag{display, {name: "spn", help: "client ID"}, filter, {name: "all", kind: toggle, help: "all of them (it always does)"}, {name: "show-mine", kind: toggle, help: "only own ones"}}},
+		{path: "ad sp show", short: "Show a service principal", run: showServicePrincipal, table: principalsTable, flags: []flag{id}},
+		{path: "ad sp delete", short: "Delete a service principal", run: deleteServicePrincipal, table: nothing, flags: []flag{id}},
+		{path: "ad app list", short: "List applications", run: listApplications, table: principalsTable, flags: []flag{display, {name: "app-id", help: "client ID"}, filter, {name: "all", kind: toggle, help: "all of them (it always does)"}}},
+		{path: "ad app show", short: "Show an application", run: showApplication, table: principalsTable, flags: []flag{id}},
+		{path: "ad app delete", short: "Delete an application and its service principal", run: deleteApplication, table: nothing, flags: []flag{id}},
+		{path: "ad user create", short: "Make a user", run: createUser, table: usersTable, flags: []flag{{name: "display-name", required: true, help: "name"}, {name: "user-principal-name", required: true, help: "NAME@DOMAIN"}, {name: "password", help: "password (default: read from the standard input)"}}},
+		{path: "ad user list", short: "List users", run: listUsers, table: usersTable, flags: []flag{{name: "upn", help: "NAME@DOMAIN"}, filter}},
+		{path: "ad user show", short: "Show a user", run: showUser, table: usersTable, flags: []flag{id}},
+		{path: "ad user delete", short: "Delete a user", run: deleteUser, table: nothing, flags: []flag{id}},
+		{path: "ad signed-in-user show", short: "Show the user who is signed in", run: showSignedInUser, table: usersTable},
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,10 +40,10 @@ func (c *call) waitForRun(ctx context.Context, id arm.ID, told string) (any, err
 			return nil, err
 		}
 		told = c.waiting(run, told)
-		switch run["status"] {
-		case "Queued", "Started", "Running":
-		case "Succeeded":
-			return c.shownRun(run), nil
+		switch {
+		case !isOver(run):
+		case run["status"] == "Succeeded":
+			return run, nil
 		default:
 			return nil, problem.New(problem.Internal, "RunFailed", "run %s ended as %v: %v", id.Name(), run["status"], run["runErrorMessage"]).
 				Hint("az acr task logs --registry %s --run-id %s", id.Parent().Name(), id.Name())
@@ -160,7 +159,7 @@ func (c *call) wantsCancel(interrupts <-chan interrupted, run string) bool {
 	}()
 	select {
 	case line := <-answer:
-		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y")
+		return saysYes(line)
 	case <-interrupts:
 		return false
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/nearest"
@@ -50,14 +51,16 @@ func (c *call) loginDocker(ctx context.Context, server, user, password string) e
 	cmd := exec.CommandContext(ctx, program, "login", server, "--username", user, "--password-stdin")
 	cmd.Stdin = bytes.NewReader([]byte(password))
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	if err := cmd.Run(); err != nil {
-		var failed *exec.ExitError
-		if errors.As(err, &failed) {
-			return exitError(exitFailed) // it has said why
-		}
+	err = cmd.Run()
+	if !errors.As(err, new(*exec.ExitError)) {
 		return err
 	}
-	return nil
+	seen := c.containerClients(nameOfServer(server))
+	seen.programs = []string{filepath.Base(program)}
+	if err := seen.check(ctx, server); err != nil {
+		return err
+	}
+	return exitError(exitFailed) // it has said why
 }
 
 func listRepositories(ctx context.Context, c *call) (any, error) {

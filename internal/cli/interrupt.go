@@ -39,14 +39,13 @@ func (s *signals) whileReading(restore func()) (done func()) {
 	if restore == nil {
 		restore = func() {}
 	}
-	s.set(&s.reading, restore)
-	return func() { s.set(&s.reading, nil) }
-}
-
-func (s *signals) set(what *func(), to func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*what = to
+	change := func(to func()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reading = to
+	}
+	change(restore)
+	return func() { change(nil) }
 }
 
 // take has signals told to somebody, until giveBack is called. He may miss some.

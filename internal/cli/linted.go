@@ -43,7 +43,7 @@ func decoded(member any) []byte {
 // lintInput prints warnings, and returns the errors if the file is to be refused for them. A
 // value that is given later may mend an error: then it is told like a warning.
 func (c *call) lintInput(ctx context.Context, in taskfile.Input, refuse bool) error {
-	in.Run = taskfile.Run{ID: "run1", Registry: "registry.example", RegistryName: "registry",
+	in.Run = taskfile.Run{ID: "run1", Registry: standIn, RegistryName: standInName,
 		SharedVolume: "acb_vol_run1", OS: "linux", Architecture: "amd64"}
 	in.AliasSource = func(context.Context, string) ([]byte, error) { return nil, taskfile.ErrNotRead }
 	found, err := taskfile.Lint(ctx, in)
@@ -60,14 +60,14 @@ func (c *call) lintInput(ctx context.Context, in taskfile.Input, refuse bool) er
 		}
 	}
 	for _, p := range warnings {
-		c.warn("%s", printable(p.String()))
+		c.warn("%s", withoutStandIn.Replace(printable(p.String())))
 	}
 	if !refuse || len(faults) == 0 {
 		return nil
 	}
 	var told []string
 	for _, p := range faults {
-		told = append(told, printable(p.String()))
+		told = append(told, withoutStandIn.Replace(printable(p.String())))
 	}
 	return problem.New(problem.Invalid, "InvalidTaskFile", "%s", strings.Join(told, "\n")).Hint("acrux lint %s", in.Name)
 }

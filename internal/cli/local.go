@@ -21,6 +21,7 @@ import (
 	"github.com/acrux/acrux/internal/agent/local"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/client"
+	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
@@ -31,7 +32,7 @@ import (
 type localRun struct {
 	file, values, registry, root, network string
 	task, dockerHost, dockerClient        string
-	set, setSecret                        []string
+	set, setSecret, mirrors               []string
 	timeout                               time.Duration
 	privileged                            bool
 }
@@ -49,6 +50,7 @@ func newRunCommand(env *environment) *cobra.Command {
 	f.StringVar(&r.task, "as-task", "", "task of the registry whose identities and credentials the run has")
 	f.StringVar(&r.root, "root", "", "directory for images and caches (default acrux in the user's cache)")
 	f.StringVar(&r.network, "step-network", "nat", "nat: steps reach the machine's networks; none: only each other")
+	f.StringArrayVar(&r.mirrors, "registry-mirror", nil, "HOST=URL where the images of a registry are fetched instead, such as docker.io=http://mirror:5000")
 	f.StringVar(&r.dockerHost, "docker-host", "", "socket of a Docker Engine of this machine to run on, such as unix:///var/run/docker.sock")
 	f.StringVar(&r.dockerClient, "docker-client", "", "docker client that steps get as the image docker, or none (default docker in PATH)")
 	f.DurationVar(&r.timeout, "timeout", time.Hour, "how long it may take")
@@ -69,20 +71,21 @@ func newRunCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
-// source is the folder, or the URL, that the arguments name. A task file stands for its folder,
-// and no argument for the current one if the task file is not named either.
-func (r *localRun) source(args []string) string {
-	if len(args) == 0 {
-		if r.file == "" {
-			return "."
-		}
+// source is the folder, or the URL, that the arguments name; the task file is known then. No
+// argument stands for the current folder if the task file is not named either.
+func (r *localRun) source(args []string) (folder string) {
+	switch {
+	case len(args) == 1 && isRemote(args[0]):
+		return args[0]
+	case len(args) == 1:
+		folder = args[0]
+	case r.file == "":
+		folder = "."
+	default:
 		return ""
 	}
-	if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() && r.file == "" && isTaskFile(args[0]) {
-		r.file = filepath.Base(args[0])
-		return filepath.Dir(args[0])
-	}
-	return args[0]
+	r.file, folder = taskFileOf(folder, r.file)
+	return folder
 }
 
 // errRunFailed is the end of a run whose log says why.
@@ -109,6 +112,9 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	if err := (&call{environment: env}).lintInput(ctx, told, false); err != nil {
 		return err
 	}
+	if err := r.checkRegistry(cmd, told, source); err != nil {
+		return err
+	}
 	o := local.Options{Root: r.root, StepNetwork: r.network == "nat", Privileged: r.privileged, DockerHost: r.dockerHost, DockerClient: r.dockerClient,
 		Logger: slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if o.Root == "" {
@@ -121,7 +127,10 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	// The machine is its user's, and so is a folder on it. A repository is somebody else's:
 	// what its Dockerfiles name is not to be found here.
 	own := egress.Policy{Loopback: true}
-	o.Dialer = &egress.Dialer{Policy: own}
+	o.Dialer = &egress.Dialer{Policy: own, MirrorFlag: "--registry-mirror"}
+	if o.Dialer.Mirrors, err = r.mirrorsByHost(); err != nil {
+		return err
+	}
 	if !isRemote(source) {
 		o.Dialer.Content = own
 	}
@@ -159,6 +168,23 @@ func (r *localRun) run(cmd *cobra.Command, env *environment, source string) erro
 	return nil
 }
 
+// mirrorsByHost are the mirrors that the flags name.
+func (r *localRun) mirrorsByHost() (map[string]url.URL, error) {
+	texts := map[string]string{}
+	for _, text := range r.mirrors {
+		host, mirror, ok := strings.Cut(text, "=")
+		if !ok || host == "" {
+			return nil, invalidArgument("--registry-mirror %s is not HOST=URL", text)
+		}
+		texts[host] = mirror
+	}
+	mirrors, err := daemon.ParseMirrors(texts)
+	if err != nil {
+		return nil, invalidArgument("--registry-mirror: %v", err)
+	}
+	return mirrors, nil
+}
+
 // placed is where a file that was named beside a source is: in that folder, as for az acr run,
 // or else where the name leads from here.
 func placed(source, name string) string {
@@ -175,16 +201,11 @@ func placed(source, name string) string {
 // job is the run, without what the server gives.
 func (r *localRun) job(env *environment, source string) (lease.Job, error) {
 	job := lease.Job{RunID: "local", TriggeredBy: "Manual", CreatedAt: time.Now(), Timeout: r.timeout, Step: lease.Step{Kind: lease.EncodedTask, Context: source}}
-	file := placed(source, r.file)
-	if file == "" {
-		if source == "" || isRemote(source) {
-			return job, invalidArgument("give the task file: --file FILE")
-		}
-		file = filepath.Join(source, defaultTaskFile)
+	if r.file == "" {
+		return job, invalidArgument("give the task file: --file FILE")
 	}
-	r.file = file
 	var err error
-	if job.Step.Task, err = env.readFile(file); err != nil {
+	if job.Step.Task, err = env.readFile(r.file); err != nil {
 		return job, err
 	}
 	if r.values != "" {

@@ -5,42 +5,87 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/acrux/acrux/internal/client"
-	"github.com/acrux/acrux/internal/secret"
+	"github.com/acrux/acrux/internal/arm/problem"
 )
 
-// names asks the server for its registries, if it can be asked: without the
-// administrator's secret or while the server is down there are none.
-func (m *machine) names(ctx context.Context, env *environment) error {
-	if m.admin.Secret == "" {
-		fmt.Fprintln(env.stderr,
-			"note: the administrator's secret was forgotten, so the names of registries cannot be listed and are left out")
+// listRegistries asks the server for its registries, if it can be asked: without the
+// administrator's secret or a login, or while the server is down, there are just those that
+// were named.
+func (m *machine) listRegistries(ctx context.Context, env *environment) error {
+	for _, name := range m.names {
+		if err := m.addNamed(name); err != nil {
+			return err
+		}
+	}
+	c, err := m.signedIn(env)
+	if err != nil {
+		env.note("the names of registries are left out: %v", err)
 		return nil
 	}
-	p := m.server
-	c, err := client.New(client.Profile{Management: p.URL("management"), Authority: p.URL("login") + "/adfs", GraphURL: p.URL("graph"), Address: p.Address,
-		CABundle: p.CABundle, Tenant: p.TenantID, Subscription: p.SubscriptionID, ClientID: m.admin.ClientID, Secret: secret.New(m.admin.Secret)}, "")
-	if err != nil {
-		return err
+	if c == nil {
+		env.note("the administrator's secret was forgotten and nobody has signed in, so the names of registries " +
+			"cannot be listed and are left out: acrux login, or --registry NAME")
+		return nil
 	}
 	call := &call{environment: env, client: c}
 	all, err := call.listAll(ctx, call.subscription().String()+"/providers/"+registryKind.String(), registriesVersion)
-	if err != nil {
-		fmt.Fprintln(env.stderr, "note: the server does not answer, so its registries' names are left out")
+	var p *problem.Error
+	switch {
+	case errors.As(err, &p) && p.Kind == problem.Denied:
+		env.note("%s may not list registries, so their names are left out: --registry NAME names one", whoIs(c.Profile))
+		return nil
+	case err != nil:
+		env.note("the server does not answer, so its registries' names are left out")
 		return nil
 	}
 	for _, doc := range flattenAll(all) {
 		server, _ := doc["loginServer"].(string) // every registry has one
-		name, _, _ := strings.Cut(server, ":")
-		m.registries = append(m.registries, name)
+		if err := m.addServed(server); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// addNamed adds the host of a registry that a user names, or whose login server he gives.
+func (m *machine) addNamed(given string) error {
+	name, _, _ := strings.Cut(given, ".")
+	if !registryName.MatchString(name) {
+		return invalidArgument("--registry %q is not the name of a registry, which has 5 to 50 letters and digits", given)
+	}
+	m.add(name)
+	return nil
+}
+
+// addServed adds the host of a login server. A server that somebody signed in at may be anybody's,
+// and what it says is written where it may do harm: the names of its own registries, and nothing else.
+func (m *machine) addServed(server string) error {
+	host, _, _ := strings.Cut(server, ":")
+	name, domain, _ := strings.Cut(host, ".")
+	if !registryName.MatchString(name) || domain != "azurecr."+m.server.Domain {
+		return problem.New(problem.Denied, "UnexpectedName",
+			"the server says that a registry is at %q, which is no name of its own", server)
+	}
+	m.add(name)
+	return nil
+}
+
+func (m *machine) add(name string) {
+	host := strings.ToLower(name) + ".azurecr." + m.server.Domain
+	if !slices.Contains(m.registries, host) {
+		m.registries = append(m.registries, host)
+	}
+}
+
+// note tells something beside the output.
+func (e *environment) note(format string, args ...any) {
+	fmt.Fprintf(e.stderr, "note: "+format+"\n", args...)
 }
 
 // The lines around what is ours in the hosts file.
@@ -107,6 +152,9 @@ func (m *machine) certFile(registry string) string {
 }
 
 func (m *machine) writeCerts() error {
+	if m.server.CABundle == "" {
+		return nil // docker trusts the server as this system does
+	}
 	ca, err := os.ReadFile(m.server.CABundle)
 	if err != nil {
 		return err
@@ -124,19 +172,17 @@ func (m *machine) writeCerts() error {
 }
 
 // undo takes back what prepare did, and prints what the shell has to forget.
-func (m *machine) undo(w io.Writer) error {
+func (m *machine) undo(env *environment) error {
+	w := env.stdout
 	fmt.Fprintln(w, "unset ARM_ENDPOINT AD_ENDPOINT GRAPH_ENDPOINT ACR_SUFFIX CA_BUNDLE TENANT_ID SUBSCRIPTION_ID SP_ID SP_SECRET ACRUX_ADDRESS")
-	if _, err := os.Stat(m.clientsDir()); err == nil {
-		fmt.Fprintln(w, "az cloud set --name AzureCloud && az cloud unregister --name Acrux\nunset REQUESTS_CA_BUNDLE SSL_CERT_FILE")
-	}
-	return errors.Join(os.RemoveAll(m.clientsDir()), m.writeHosts(""), m.removeCerts())
+	return errors.Join(m.undoAz(env, w), os.RemoveAll(m.clientsDir), m.writeHosts(""), m.removeCerts())
 }
 
 // removeCerts removes the certificates that are this server's authority, whatever
 // registries there are now.
 func (m *machine) removeCerts() error {
 	ca, err := os.ReadFile(m.server.CABundle)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || m.server.CABundle == "" {
 		return nil // which of them are ours cannot be told
 	}
 	if err != nil {

@@ -45,6 +45,7 @@ func TestUsage(t *testing.T) {
 		{"empty name", "group show --name=", 2, "--name is empty"},
 		{"a path as a name", "group delete --yes --name g/providers/x", 2, "is not a name"},
 		{"not signed in", "acr list", 1, "NotSignedIn"},
+		{"not signed in, at another machine", "acr list", 1, "acrux login --server HOST:PORT"},
 		{"logout of nobody", "logout", 0, ""},
 	}
 	for _, tt := range tests {

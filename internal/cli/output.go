@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/jmespath/go-jmespath"
 	"github.com/spf13/cobra"
@@ -31,8 +28,7 @@ func (o *output) add(cmd *cobra.Command) {
 
 func (o *output) check() error {
 	o.format = strings.ToLower(o.format)
-	if !slices.Contains(formats, o.format) {
-		_, err := flag{name: "output", values: strings.Join(formats, " ")}.check(o.format)
+	if _, err := (flag{name: "output", values: strings.Join(formats, " ")}).check(o.format); err != nil {
 		return err
 	}
 	if o.query == "" {
@@ -64,11 +60,8 @@ func quoteWords(query string) string {
 	})
 }
 
-// columns are the headings of a table and the JMESPath of each.
-type columns []struct{ head, path string }
-
 // print shows a value. A nil value shows nothing.
-func (o *output) print(w io.Writer, value any, table columns) error {
+func (o *output) print(w io.Writer, value any, t *table) error {
 	if value == nil || o.format == "none" {
 		return nil
 	}
@@ -83,19 +76,34 @@ func (o *output) print(w io.Writer, value any, table columns) error {
 		if value == nil {
 			return nil // as the Azure CLI does
 		}
-		table = nil // the query has chosen what to show
+		if !picks.MatchString(o.query) {
+			t = members // the query has chosen what to show
+		}
 	}
 	switch o.format {
 	case "table":
-		return printTable(w, value, table)
+		return printTable(w, value, t, o.query)
 	case "tsv":
-		return printTSV(w, value)
+		return printTSV(w, value, o.query)
 	case "yaml", "yamlc":
 		encoder := yaml.NewEncoder(w)
 		encoder.SetIndent(2)
 		return encoder.Encode(whole(value))
 	}
 	return printJSON(w, value, o.format == "jsonc")
+}
+
+// tell is print for the commands of who runs a server: without --output and --query they say
+// what there is in words.
+func (o *output) tell(cmd *cobra.Command, w io.Writer, value any, t *table, words func(w io.Writer) error) error {
+	if o.inWords(cmd) {
+		return words(w)
+	}
+	return o.print(w, value, t)
+}
+
+func (o *output) inWords(cmd *cobra.Command) bool {
+	return !cmd.Flags().Changed("output") && !cmd.Flags().Changed("query")
 }
 
 // plain turns any value into maps, lists and scalars.
@@ -160,24 +168,25 @@ func colourJSON(text string) string {
 
 // printTSV shows a list as lines and a map as one line of its values. What lies
 // deeper is left out, as the Azure CLI does.
-func printTSV(w io.Writer, value any) error {
+func printTSV(w io.Writer, value any, query string) error {
 	rows, ok := value.([]any)
 	if !ok {
 		rows = []any{value}
 	}
+	order := namesIn(query)
 	for _, row := range rows {
-		if _, err := fmt.Fprintln(w, tsvLine(row)); err != nil {
+		if _, err := fmt.Fprintln(w, tsvLine(row, order)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func tsvLine(row any) string {
+func tsvLine(row any, order []string) string {
 	var cells []string
 	switch row := row.(type) {
 	case map[string]any:
-		for _, name := range slices.Sorted(maps.Keys(row)) {
+		for _, name := range memberNames(row, order) {
 			cells = append(cells, tsvCell(row[name]))
 		}
 	case []any:
@@ -221,59 +230,4 @@ func scalar(value any) string {
 		return ""
 	}
 	return string(text)
-}
-
-func printTable(w io.Writer, value any, table columns) error {
-	rows, ok := value.([]any)
-	if !ok {
-		rows = []any{value}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	if table == nil {
-		table = scalarColumns(rows)
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	var heads, lines []string
-	for _, column := range table {
-		heads, lines = append(heads, column.head), append(lines, strings.Repeat("-", len(column.head)))
-	}
-	fmt.Fprintln(t, strings.Join(heads, "\t"))
-	fmt.Fprintln(t, strings.Join(lines, "\t"))
-	for _, row := range rows {
-		var cells []string
-		for _, column := range table {
-			cell, err := jmespath.Search(column.path, row)
-			if err != nil {
-				return err
-			}
-			cells = append(cells, scalar(cell))
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	return t.Flush()
-}
-
-// scalarColumns are the members of the rows that fit into a cell.
-func scalarColumns(rows []any) columns {
-	var table columns
-	seen := map[string]bool{}
-	for _, row := range rows {
-		m, ok := row.(map[string]any)
-		if !ok {
-			return columns{{"Result", "@"}}
-		}
-		for _, name := range slices.Sorted(maps.Keys(m)) {
-			switch m[name].(type) {
-			case nil, map[string]any, []any:
-				continue
-			}
-			if !seen[name] {
-				seen[name] = true
-				table = append(table, struct{ head, path string }{strings.ToUpper(name[:1]) + name[1:], `"` + name + `"`})
-			}
-		}
-	}
-	return table
 }

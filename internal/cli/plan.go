@@ -64,6 +64,7 @@ func (p *planning) run(cmd *cobra.Command, env *environment, args []string) erro
 	if err := asked.access(cmd.Context(), shown); err != nil {
 		return err
 	}
+	p.withoutRegistry(cmd.Context(), in, folder, shown)
 	if err := p.print(env, shown); err != nil {
 		return err
 	}
@@ -71,6 +72,17 @@ func (p *planning) run(cmd *cobra.Command, env *environment, args []string) erro
 		return exitError(exitFailed)
 	}
 	return nil
+}
+
+// withoutRegistry says that none is named. A plan has a place for it, which a run has not.
+func (p *planning) withoutRegistry(ctx context.Context, in taskfile.Input, folder string, shown *shownPlan) {
+	if in.Run.Registry != standIn {
+		return
+	}
+	shown.Registry = ""
+	if step, _ := needsRegistry(ctx, in, folder); step != "" {
+		shown.Warnings = append(shown.Warnings, noRegistry)
+	}
 }
 
 // named are the task file and the folder that the arguments name.
@@ -111,13 +123,14 @@ func explainFile(file string, err error) error {
 	if errors.As(err, &placed) {
 		file = fmt.Sprintf("%s:%d:%d", file, placed.Line, placed.Column)
 	}
-	return problem.New(problem.Invalid, "InvalidTaskFile", "%s: %s", file, printable(text)).Hint("acrux lint names all that is wrong with it")
+	text = withoutStandIn.Replace(printable(text))
+	return problem.New(problem.Invalid, "InvalidTaskFile", "%s: %s", file, text).Hint("acrux lint names all that is wrong with it")
 }
 
 // shownPlan is a plan as it is shown.
 type shownPlan struct {
 	File       string          `json:"file"`
-	Registry   string          `json:"registry"`
+	Registry   string          `json:"registry"` // empty if none is named
 	Version    string          `json:"version"`
 	Levels     [][]string      `json:"levels"`
 	Edges      []shownEdge     `json:"edges"`
@@ -185,7 +198,7 @@ type shownRegistry struct {
 	Pull    bool     `json:"pull"`
 	Push    bool     `json:"push"`
 	As      string   `json:"as"`
-	Rights  string   `json:"rights"` // "present", "missing" or "not known"
+	Rights  string   `json:"rights"` // "present", "missing", "not known" or "not checked"
 	Missing []string `json:"missing,omitempty"`
 	Fixes   []string `json:"fixes,omitempty"`
 	Note    string   `json:"note,omitempty"`
@@ -199,10 +212,10 @@ func (s *shownPlan) fails() bool {
 
 func (p *planning) print(env *environment, shown *shownPlan) error {
 	if p.output == "json" {
-		return printJSON(env.stdout, shown, false)
+		return printJSON(named{env.stdout}, shown, false)
 	}
 	var b strings.Builder
 	shown.text(&b)
-	_, err := fmt.Fprint(env.stdout, printable(b.String()))
+	_, err := fmt.Fprint(named{env.stdout}, printable(b.String()))
 	return err
 }

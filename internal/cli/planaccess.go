@@ -14,13 +14,15 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
 // What a plan says about rights and about who asks.
 const (
 	rightsPresent = "present"
 	rightsMissing = "missing"
-	rightsUnknown = "not known"
+	rightsUnknown = "not known"   // the server does not say
+	unchecked     = "not checked" // no server is asked
 	nobody        = "nobody"
 )
 
@@ -50,13 +52,13 @@ type plannedTask struct {
 // server finds the registry on the server where somebody is signed in, if one is named
 // and there is a server.
 func (p *planning) server(cmd *cobra.Command, env *environment) (*askedServer, error) {
-	none := &askedServer{loginServer: loginServerOf(p.flags.registry)}
 	if !cmd.Flags().Changed("registry") {
 		if p.task != "" {
 			return nil, invalidArgument("--as-task goes with --registry")
 		}
-		return none, nil
+		return &askedServer{loginServer: standIn}, nil
 	}
+	none := &askedServer{loginServer: loginServerOf(p.flags.registry)}
 	found, err := p.ask(cmd, env)
 	switch {
 	case err == nil:
@@ -107,6 +109,9 @@ func (a *askedServer) access(ctx context.Context, shown *shownPlan) error {
 }
 
 func (a *askedServer) registryAccess(ctx context.Context, r *shownRegistry) error {
+	if a.call == nil {
+		r.Rights = unchecked
+	}
 	if a.same(r.Server, a.loginServer) {
 		a.ownAccess(r)
 		return nil
@@ -133,7 +138,10 @@ func (a *askedServer) ownAccess(r *shownRegistry) {
 		r.Fixes = []string{fmt.Sprintf("az acr task update --name %s --registry %s --auth-mode Default", a.task.id.Name(), a.registry.Name())}
 		return
 	}
-	r.As, r.Rights = "the run", rightsPresent
+	r.As = "the run"
+	if a.call != nil {
+		r.Rights = rightsPresent
+	}
 }
 
 // anonymousAccess is that to a registry for which there is no credential.
@@ -158,12 +166,34 @@ func (a *askedServer) anonymousAccess(ctx context.Context, r *shownRegistry) err
 		r.Note = "a quick run has a credential for its own registry only; make a task of it"
 		return nil
 	}
-	if a.task.Identity == nil {
-		r.Fixes = []string{fmt.Sprintf("az acr task identity assign --name %s --registry %s", a.task.id.Name(), a.registry.Name())}
+	return a.missingCredential(ctx, r, doc)
+}
+
+// missingCredential says how the task comes to one, with all that goes before it.
+func (a *askedServer) missingCredential(ctx context.Context, r *shownRegistry, doc document) error {
+	g := a.grant(r, a.anyIdentity())
+	g.Principal = a.principalOf(g.Identity)
+	if g.Principal == "" {
+		r.Fixes = append(r.Fixes, g.AssignIdentity())
 	}
-	r.Fixes = append(r.Fixes, fmt.Sprintf("az acr task credential add --name %s --registry %s --login-server %s --use-identity %s",
-		a.task.id.Name(), a.registry.Name(), r.Server, a.anyIdentity()))
+	r.Fixes = append(r.Fixes, g.AddCredential())
+	if g.Principal == "" {
+		r.Fixes = append(r.Fixes, g.AssignRole())
+		return nil
+	}
+	rights := shownRegistry{Pull: r.Pull, Push: r.Push}
+	if err := a.rightsAt(ctx, &rights, doc, g.Principal); err != nil {
+		return err
+	}
+	r.Missing, r.Fixes = append(r.Missing, rights.Missing...), append(r.Fixes, rights.Fixes...)
 	return nil
+}
+
+// grant is what the task needs at a registry of this server, with an identity.
+func (a *askedServer) grant(r *shownRegistry, identity string) lease.Grant {
+	target, _, _ := strings.Cut(r.Server, ".")
+	return lease.Grant{Task: a.task.id.Name(), Registry: a.registry.Name(), LoginServer: r.Server, Target: target,
+		Identity: identity, Push: r.Push}
 }
 
 // anyIdentity is an identity of the task as --use-identity takes it.
@@ -180,26 +210,42 @@ func (a *askedServer) anyIdentity() string {
 func (a *askedServer) identityAccess(ctx context.Context, r *shownRegistry, name string) error {
 	principal := a.principalOf(name)
 	r.As = "the identity " + name
-	if principal == "" {
-		r.Rights, r.Missing = rightsMissing, []string{"the identity " + name + ", which the task does not have"}
-		fix := fmt.Sprintf("az acr task identity assign --name %s --registry %s --identities ", a.task.id.Name(), a.registry.Name())
-		if strings.EqualFold(strings.Trim(name, "[]"), "system") {
-			fix += "[system]"
-		} else {
-			fix += fmt.Sprintf(`$(az identity list --query "[?clientId=='%s'].id" --output tsv)`, name)
-		}
-		r.Fixes = []string{fix}
-		return nil
-	}
-	r.As += " (principalId " + principal + ")"
 	doc, err := a.find(ctx, r.Server)
 	if err != nil {
 		return err
 	}
+	if principal == "" {
+		a.missingIdentity(r, name, doc != nil)
+		return nil
+	}
+	r.As += " (principalId " + principal + ")"
 	if doc == nil {
 		r.Note = "the registry is not one of this server's, or not to be seen"
 		return nil
 	}
+	return a.rightsAt(ctx, r, doc, principal)
+}
+
+// missingIdentity says how the task comes to an identity, and that one to its right at a registry
+// if that is one of the server's.
+func (a *askedServer) missingIdentity(r *shownRegistry, name string, here bool) {
+	r.Rights, r.Missing = rightsMissing, []string{"the identity " + name + ", which the task does not have"}
+	if strings.EqualFold(strings.Trim(name, "[]"), lease.SystemIdentity) {
+		name = lease.System
+	}
+	g := a.grant(r, name)
+	if !here {
+		g.Target = ""
+	}
+	for _, fix := range []string{g.AssignIdentity(), g.AssignRole()} {
+		if fix != "" {
+			r.Fixes = append(r.Fixes, fix)
+		}
+	}
+}
+
+// rightsAt compares what is needed with what a principal may do at a registry of the server.
+func (a *askedServer) rightsAt(ctx context.Context, r *shownRegistry, doc document, principal string) error {
 	text, _ := doc["id"].(string) // every resource has one
 	scope, err := arm.ParseID(text)
 	if err != nil {

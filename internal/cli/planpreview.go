@@ -162,7 +162,7 @@ func (p *previewer) dockerfile(name string) ([]byte, error) {
 		if errors.As(err, &pathError) {
 			err = pathError.Err
 		}
-		return nil, fmt.Errorf("%s: %w", inside, err)
+		return nil, fmt.Errorf("%s: %w%s", inside, err, engine.OtherDockerfiles(p.folder, "", path.Clean(inside)))
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxDockerfile+1))

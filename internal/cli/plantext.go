@@ -7,7 +7,11 @@ import (
 
 // text writes the plan for people.
 func (s *shownPlan) text(b *strings.Builder) {
-	fmt.Fprintf(b, "%s: %d steps, version %s, in %s\n", s.File, len(s.Steps), s.Version, s.Registry)
+	where := ""
+	if s.Registry != "" {
+		where = ", in " + s.Registry
+	}
+	fmt.Fprintf(b, "%s: %d steps, version %s%s\n", s.File, len(s.Steps), s.Version, where)
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(b, "warning: %s\n", warning)
 	}

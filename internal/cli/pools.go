@@ -25,7 +25,7 @@ func (c *call) showChild(ctx context.Context, kind string) (document, error) {
 	return flatten(out), err
 }
 
-func (c *call) listChildren(ctx context.Context, kind string) (any, error) {
+func (c *call) listChildren(ctx context.Context, kind string) ([]document, error) {
 	registry, err := c.findRegistry(ctx, c.text("registry"))
 	if err != nil {
 		return nil, err
@@ -134,9 +134,26 @@ func deletePool(ctx context.Context, c *call) (any, error) {
 	return nil, err
 }
 
-func listTaskRuns(ctx context.Context, c *call) (any, error) { return c.listChildren(ctx, "taskRuns") }
+func listTaskRuns(ctx context.Context, c *call) (any, error) {
+	all, err := c.listChildren(ctx, "taskRuns")
+	for _, doc := range all {
+		flattenResult(doc)
+	}
+	return all, err
+}
 
-func showTaskRun(ctx context.Context, c *call) (any, error) { return c.showChild(ctx, "taskRuns") }
+func showTaskRun(ctx context.Context, c *call) (any, error) {
+	doc, err := c.showChild(ctx, "taskRuns")
+	flattenResult(doc)
+	return doc, err
+}
+
+// flattenResult shows the run of a task run as runs are shown.
+func flattenResult(doc document) {
+	if run, ok := doc["runResult"].(document); ok {
+		doc["runResult"] = flatten(run)
+	}
+}
 
 func deleteTaskRun(ctx context.Context, c *call) (any, error) {
 	_, err := c.deleteChild(ctx, "taskRuns", "task run")

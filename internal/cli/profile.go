@@ -47,17 +47,17 @@ func (e *environment) profile(dir string) (client.Profile, error) {
 	p := client.Profile{Management: management, Authority: e.getenv("AD_ENDPOINT"), GraphURL: e.getenv("GRAPH_ENDPOINT"), Address: e.getenv("ACRUX_ADDRESS"),
 		CABundle: e.getenv("CA_BUNDLE"), Tenant: e.getenv("TENANT_ID"), Subscription: e.getenv("SUBSCRIPTION_ID"),
 		ClientID: e.getenv("SP_ID"), Secret: secret.New(e.getenv("SP_SECRET"))}
-	if management != "" && p.ClientID != "" {
+	if management != "" && p.ClientID != "" && !p.Secret.Empty() {
 		return p, nil
 	}
 	last, err := readProfile(dir)
-	switch {
-	case management == "":
-		return last, err
-	case err == nil && last.Management == management:
-		return last, nil // the environment names the server, and nobody
+	if management != "" && (err != nil || last.Management != management) {
+		return p, nil // where nobody is signed in
 	}
-	return p, nil
+	if err == nil { // the environment names this server, or none, and nobody
+		e.noteEnvironment(last)
+	}
+	return last, err
 }
 
 // readProfile reads who signed in last.
@@ -65,7 +65,7 @@ func readProfile(dir string) (client.Profile, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "profile.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return client.Profile{}, problem.New(problem.Unauthenticated, "NotSignedIn", "no server is chosen and nobody is signed in").
-			Hint(`eval "$(acrux env --data DIR)"`)
+			Hint(`eval "$(acrux env --data DIR)"`).Hint("acrux login --server HOST:PORT, if the server runs on another machine")
 	}
 	if err != nil {
 		return client.Profile{}, err
@@ -85,7 +85,12 @@ func login(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.profile(dir)
+	for _, other := range []string{"username", "password", "service-principal", "identity", "use-device-code"} {
+		if c.given("invitation") && c.given(other) {
+			return nil, invalidArgument("--invitation says who signs in, and asks for a new password; --%s does not go with it", other)
+		}
+	}
+	p, err := c.chosenServer(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +113,20 @@ func login(ctx context.Context, c *call) (any, error) {
 	if _, err := fresh.Do(ctx, "GET", "/subscriptions", "2022-12-01", nil, &list); err != nil {
 		return nil, err
 	}
-	if len(list.Value) == 0 && !c.toggle("allow-no-subscriptions") {
+	if len(list.Value) == 0 && c.text("invitation") != "" {
+		c.warn("note: %s has no role anywhere yet: an owner gives one by az role assignment create --assignee %s "+
+			"--role ROLE --scope SCOPE", whoIs(p), whoIs(p))
+	} else if len(list.Value) == 0 && !c.toggle("allow-no-subscriptions") {
 		return nil, problem.New(problem.Denied, "NoSubscriptions", "No subscriptions found for %s: it has no role anywhere", whoIs(p)).Hint("acrux login --allow-no-subscriptions …")
 	}
 	text, err := json.MarshalIndent(saved{Profile: p, Secret: p.Secret.Reveal()}, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	if id := c.getenv("SP_ID"); id != "" && (id != p.ClientID || p.Method != client.BySecret) {
+	if other := c.getenv("ARM_ENDPOINT"); other != "" && other != p.Management {
+		c.warn("note: the environment names the server %s, which counts before this login at %s; "+
+			"unset ARM_ENDPOINT to use it", other, p.Management)
+	} else if id := c.getenv("SP_ID"); id != "" && c.getenv("SP_SECRET") != "" && (id != p.ClientID || p.Method != client.BySecret) {
 		c.warn("note: the environment signs in as %s, which counts before this login; unset SP_ID and SP_SECRET to use it", id)
 	}
 	return accounts(list.Value, p), secret.WriteFile(filepath.Join(dir, "profile.json"), text)
@@ -148,6 +159,9 @@ func (c *call) choose(p *client.Profile) error {
 
 // signInUser lets a user sign in: with his password, or elsewhere in a browser.
 func (c *call) signInUser(ctx context.Context, fresh *client.Client) error {
+	if c.text("invitation") != "" {
+		return c.accept(ctx, fresh)
+	}
 	if fresh.Method != client.ByUser {
 		return nil
 	}

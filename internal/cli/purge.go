@@ -14,7 +14,7 @@ import (
 	"github.com/acrux/acrux/internal/oci"
 )
 
-var purgedTable = columns{{"REPOSITORY", "repository"}, {"TAGS DELETED", "length(tagsDeleted)"}, {"MANIFESTS DELETED", "length(manifestsDeleted)"}, {"SKIPPED", "length(skipped)"}}
+var purgedTable = &table{columns: columns{{"REPOSITORY", "repository"}, {"TAGS DELETED", "length(tagsDeleted)"}, {"MANIFESTS DELETED", "length(manifestsDeleted)"}, {"SKIPPED", "length(skipped)"}}}
 
 func purgeCommand() command {
 	return command{path: "acr purge", short: "Delete old tags and manifests by rules", run: purge, table: purgedTable, flags: with(signInFlags,

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"os/exec"
 	"strings"
 
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/oci"
 )
 
 // tags reads --tags key=value ...; nil if they were not given.
@@ -98,9 +95,6 @@ func showUsage(ctx context.Context, c *call) (any, error) {
 	}
 	var out document
 	_, err = c.client.Do(ctx, "GET", id.String()+"/listUsages", registriesVersion, nil, &out)
-	if c.text("output") == "table" {
-		return out["value"], err
-	}
 	return out, err
 }
 
@@ -121,61 +115,6 @@ func showCredential(ctx context.Context, c *call) (any, error) {
 
 func renewCredential(ctx context.Context, c *call) (any, error) {
 	return c.adminCredential(ctx, "regenerateCredential", document{"name": c.text("password-name")})
-}
-
-// checkHealth looks whether this machine can work with registries, one step after the
-// other as a client takes them.
-func checkHealth(ctx context.Context, c *call) (any, error) {
-	checks := []check{{"Docker daemon status", dockerStatus}}
-	if c.text("name") != "" {
-		h, err := c.host(ctx, c.text("name"))
-		if err != nil {
-			return nil, err
-		}
-		checks = append(checks,
-			check{fmt.Sprintf("Fetch refresh token for registry '%s'", h.server), func(ctx context.Context) (string, error) {
-				_, err := c.client.RefreshToken(ctx, h.server)
-				return "OK", err
-			}},
-			check{fmt.Sprintf("Fetch access token for registry '%s'", h.server), func(ctx context.Context) (string, error) {
-				_, err := h.do(ctx, "GET", "/v2/", oci.Access{Type: "registry", Name: "None", Actions: []oci.Action{"*"}}, nil, nil)
-				return "OK", err
-			}})
-	}
-	failed := false
-	for _, check := range checks {
-		found, err := check.look(ctx)
-		switch {
-		case err == nil:
-			c.warn("%s: %s", check.name, found)
-		case !c.toggle("ignore-errors"):
-			return nil, fmt.Errorf("%s: %w", check.name, err)
-		default:
-			failed = true
-			c.warn("%s: FAILED: %v", check.name, err)
-		}
-	}
-	if failed {
-		return nil, exitError(exitFailed)
-	}
-	return nil, nil
-}
-
-// check is one step of a check of health.
-type check struct {
-	name string
-	look func(ctx context.Context) (string, error)
-}
-
-// dockerStatus says whether there is a docker that works. Acrux needs none.
-func dockerStatus(ctx context.Context) (string, error) {
-	if _, err := exec.LookPath("docker"); err != nil {
-		return "not installed (Acrux needs none)", nil
-	}
-	if err := exec.CommandContext(ctx, "docker", "ps", "--quiet").Run(); err != nil {
-		return "not available (Acrux needs none)", nil
-	}
-	return "available", nil
 }
 
 // identityBlock is the identity of a resource as the API shows it.

@@ -117,7 +117,7 @@ func groupExists(ctx context.Context, c *call) (any, error) {
 }
 
 func deleteGroup(ctx context.Context, c *call) (any, error) {
-	if err := c.confirm("This deletes the group and everything in it."); err != nil {
+	if err := c.confirm("This deletes the resource group '" + c.text("name") + "' and everything in it."); err != nil {
 		return nil, err
 	}
 	_, err := c.client.Do(ctx, "DELETE", c.groupID(c.text("name")).String(), groupsVersion, nil, nil)

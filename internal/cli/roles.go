@@ -87,11 +87,15 @@ func createAssignment(ctx context.Context, c *call) (any, error) {
 		}
 		object, _ = p["id"].(string) // every object has one
 	}
-	return c.assign(ctx, c.text("role"), c.text("scope"), object, c.text("assignee-principal-type"))
+	doc, err := c.assign(ctx, c.text("role"), c.text("scope"), object, c.text("assignee-principal-type"))
+	if err == nil && c.text("output") == "table" {
+		_, _ = c.named(ctx, []document{doc}) // the role is given, whatever can be said of it
+	}
+	return doc, err
 }
 
 // assign gives a role, by name or ID, to a principal.
-func (c *call) assign(ctx context.Context, role, scope, object, kind string) (any, error) {
+func (c *call) assign(ctx context.Context, role, scope, object, kind string) (document, error) {
 	role, err := c.roleID(ctx, role)
 	if err != nil {
 		return nil, err
@@ -110,7 +114,7 @@ func (c *call) assign(ctx context.Context, role, scope, object, kind string) (an
 }
 
 // existing returns the assignment that was there already: asking twice is no error.
-func (c *call) existing(ctx context.Context, scope, role, object string) (any, error) {
+func (c *call) existing(ctx context.Context, scope, role, object string) (document, error) {
 	all, err := c.listAll(ctx, scope+authorization+"/roleAssignments?$filter="+url.QueryEscape("principalId eq '"+object+"'"), rolesVersion)
 	if err != nil {
 		return nil, err
@@ -172,7 +176,8 @@ func (c *call) assignments(ctx context.Context) ([]document, error) {
 	return all, err
 }
 
-// named adds the names of roles and principals to assignments.
+// named adds the names of roles and principals to assignments. A table, which nothing reads but
+// people, has the names that principals are shown by, and not those they sign in with.
 func (c *call) named(ctx context.Context, all []document) ([]document, error) {
 	definitions, err := c.listAll(ctx, c.subscription().String()+authorization+"/roleDefinitions", rolesVersion)
 	if err != nil {
@@ -180,15 +185,47 @@ func (c *call) named(ctx context.Context, all []document) ([]document, error) {
 	}
 	roles := map[any]any{}
 	for _, d := range flattenAll(definitions) {
-		roles[d["id"]] = d["roleName"]
+		roles[d["name"]] = d["roleName"]
 	}
+	names := c.principalNames(ctx, all)
 	for _, a := range all {
-		a["roleDefinitionName"] = roles[a["roleDefinitionId"]]
-		if p, err := c.principal(ctx, a["principalId"].(string)); err == nil && p != nil {
-			a["principalName"] = p["appId"]
+		role, _ := a["roleDefinitionId"].(string) // every assignment has one
+		a["roleDefinitionName"] = roles[role[strings.LastIndex(role, "/")+1:]]
+		if name := names[a["principalId"]]; name != nil {
+			a["principalName"] = name
 		}
 	}
 	return all, nil
+}
+
+// mostIDs is how many objects the directory finds at once.
+const mostIDs = 1000
+
+// principalNames are the names of those who have assignments, by their IDs. Who may not read the
+// directory sees the IDs alone.
+func (c *call) principalNames(ctx context.Context, all []document) map[any]any {
+	names := map[any]any{}
+	var ids []any
+	for _, a := range all {
+		if id := a["principalId"]; !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for some := range slices.Chunk(ids, mostIDs) {
+		found, err := c.graph(ctx, http.MethodPost, "/v1.0/directoryObjects/getByIds", document{"ids": some})
+		if err != nil {
+			return names
+		}
+		for _, p := range found {
+			names[p["id"]] = p["appId"]
+			if p["userPrincipalName"] != nil {
+				names[p["id"]] = p["userPrincipalName"]
+			} else if c.text("output") == "table" && c.text("query") == "" {
+				names[p["id"]] = p["displayName"]
+			}
+		}
+	}
+	return names
 }
 
 func listAssignments(ctx context.Context, c *call) (any, error) {

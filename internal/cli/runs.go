@@ -91,7 +91,7 @@ func runOnce(ctx context.Context, c *call) (any, error) {
 	} else {
 		body["type"], body["taskFilePath"], body["valuesFilePath"] = "FileTaskRunRequest", c.text("file"), c.text("values")
 		if c.text("file") == "" {
-			body["taskFilePath"] = "acb.yaml"
+			body["taskFilePath"] = defaultTaskFile
 		}
 	}
 	if err := c.lintStep(ctx, cmp.Or(c.text("file"), defaultTaskFile), source, body, false); err != nil {
@@ -139,19 +139,11 @@ func (c *call) schedule(ctx context.Context, registry arm.ID, body document) (an
 	waiting := c.waiting(run, "")
 	switch {
 	case c.toggle("no-wait"):
-		return c.shownRun(run), nil
+		return run, nil
 	case c.toggle("no-logs"):
 		return c.waitForRun(ctx, registry.Child("runs", id), waiting)
 	}
 	return nil, c.follow(ctx, registry.Child("runs", id), waiting)
-}
-
-// shownRun is a run as the output has it.
-func (c *call) shownRun(run document) document {
-	if c.text("output") == "table" {
-		addRunColumns(run)
-	}
-	return run
 }
 
 func (c *call) runID(ctx context.Context) (arm.ID, error) {
@@ -243,19 +235,14 @@ func listRuns(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.runs(ctx, registry, c.text("top"))
-	if c.text("output") == "table" {
-		for _, run := range all {
-			addRunColumns(run)
-		}
-	}
-	return all, err
+	return c.runs(ctx, registry, c.text("top"))
 }
 
 // maxError is how much of why a run failed stands in a table, in characters.
 const maxError = 100
 
 func shortened(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
 	if letters := []rune(text); len(letters) > maxError {
 		return string(letters[:maxError-1]) + "…"
 	}
@@ -264,20 +251,11 @@ func shortened(text string) string {
 
 // addRunColumns adds what the table of runs shows and the resource does not have.
 func addRunColumns(run document) {
-	run["trigger"] = "Manual"
 	if why, _ := run["runErrorMessage"].(string); why != "" {
 		run["error"] = shortened(why)
 	}
-	for member, word := range map[string]string{"sourceTrigger": "Commit", "imageUpdateTrigger": "Image Update", "timerTrigger": "Timer"} {
-		if run[member] != nil {
-			run["trigger"] = word
-		}
-	}
 	started, errStart := time.Parse(time.RFC3339Nano, fmt.Sprint(run["startTime"]))
 	finished, errEnd := time.Parse(time.RFC3339Nano, fmt.Sprint(run["finishTime"]))
-	if errStart == nil {
-		run["startTime"] = started.Format("2006-01-02T15:04:05Z")
-	}
 	if errStart == nil && errEnd == nil {
 		d := finished.Sub(started).Round(time.Second)
 		run["duration"] = fmt.Sprintf("%02d:%02d:%02d", int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60)
@@ -290,7 +268,7 @@ func showRun(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	run, err := c.getRun(ctx, id)
-	return c.shownRun(run), err
+	return run, err
 }
 
 // updateRun changes whether a run is kept for good.
@@ -308,11 +286,54 @@ func updateRun(ctx context.Context, c *call) (any, error) {
 	return flatten(out), err
 }
 
+// cancelWait is how long a client waits for an agent to stop a run.
+const cancelWait = 20 * time.Second
+
+// cancelRun ends a run, and says how it ended: that it was over already is no error.
 func cancelRun(ctx context.Context, c *call) (any, error) {
 	id, err := c.runID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil)
-	return nil, err
+	// Who may cancel and not read does so without being told more.
+	if run, err := c.getRun(ctx, id); err == nil && isOver(run) {
+		c.warn("Run %s was over already: %v.", id.Name(), run["status"])
+		return nil, nil
+	}
+	if _, err = c.client.Do(ctx, "POST", id.String()+"/cancel", tasksVersion, nil, nil); err != nil {
+		return nil, err
+	}
+	c.signals.goesOn("Run %s shall end all the same; see it with: az acr task show-run --registry %s --run-id %s",
+		id.Name(), id.Parent().Name(), id.Name())
+	for waited := time.Duration(0); waited < cancelWait; waited += waitEvery {
+		run, err := c.getRun(ctx, id)
+		switch {
+		case err != nil:
+			c.warn("Run %s shall end; whether it has cannot be seen: %v", id.Name(), err)
+			return nil, nil
+		case run["status"] == "Canceled":
+			c.warn("Run %s is canceled.", id.Name())
+			return nil, nil
+		case isOver(run):
+			c.warn("Run %s was over before it could be canceled: %v.", id.Name(), run["status"])
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(waitEvery):
+		}
+	}
+	c.warn("Run %s shall end; its agent has not stopped it yet: az acr task show-run --registry %s --run-id %s",
+		id.Name(), id.Parent().Name(), id.Name())
+	return nil, nil
+}
+
+// isOver reports whether a run has ended, in whatever way.
+func isOver(run document) bool {
+	switch run["status"] {
+	case "Queued", "Started", "Running":
+		return false
+	}
+	return true
 }

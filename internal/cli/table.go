@@ -23,8 +23,7 @@ type command struct {
 	run   func(ctx context.Context, c *call) (any, error)
 	// offline commands get no client: they must work when there can be none.
 	offline bool
-	// table makes the rows of --output table; nil shows plain members.
-	table columns
+	table   *table // what --output table shows; every command has one
 }
 
 // flagKind is what follows a flag.

@@ -281,11 +281,22 @@ func (c *call) newTriggers() document {
 		triggers["baseImageTrigger"] = document{"baseImageTriggerType": c.text("base-image-trigger-type"),
 			"updateTriggerPayloadType": "Default", "status": "Enabled", "name": c.text("base-image-trigger-name")}
 	}
-	if schedule := c.text("schedule"); schedule != "" {
-		triggers["timerTriggers"] = []document{{"name": "t1", "schedule": schedule, "status": "Enabled"}}
-		c.warnTimer()
+	if timers := newTimers(c.list("schedule")); len(timers) > 0 {
+		triggers["timerTriggers"] = timers
 	}
 	return triggers
+}
+
+// newTimers are those of --schedule: EXPRESSION or NAME:EXPRESSION, each.
+func newTimers(schedules []string) (timers []document) {
+	for i, schedule := range schedules {
+		name, expression, named := strings.Cut(schedule, ":")
+		if !named {
+			name, expression = fmt.Sprintf("t%d", i+1), schedule
+		}
+		timers = append(timers, document{"name": strings.TrimSpace(name), "schedule": expression, "status": "Enabled"})
+	}
+	return timers
 }
 
 func showTask(ctx context.Context, c *call) (any, error) {

@@ -217,11 +217,6 @@ func showTaskIdentity(ctx context.Context, c *call) (any, error) {
 	return document{}, err
 }
 
-// warnTimer says what becomes of a timer. It is to go when timers fire.
-func (c *call) warnTimer() {
-	c.warn("note: timers are kept and shown, but this version of Acrux does not fire them yet")
-}
-
 // timers are the timer triggers of a task.
 func (c *call) timers(ctx context.Context) (arm.ID, []document, error) {
 	id, err := c.taskID(ctx)
@@ -271,7 +266,6 @@ func (c *call) putTimer(ctx context.Context, exists bool) (any, error) {
 	if c.given("enabled") || !exists {
 		timer["status"] = switchOf(c.yes("enabled"), "Enabled", "Disabled")
 	}
-	c.warnTimer()
 	return c.patchTask(ctx, id, document{"properties": document{"trigger": document{"timerTriggers": []document{timer}}}})
 }
 

@@ -10,35 +10,20 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 )
 
-// shownTokens are tokens as they are shown: in a table, one row for each.
-func (c *call) shownTokens(docs ...document) []document {
-	shown := []document{}
-	for _, doc := range docs {
-		out := shownChild(doc)
-		if c.text("output") == "table" && c.text("query") == "" {
-			out = tokenRow(out)
-		}
-		shown = append(shown, out)
-	}
-	return shown
-}
-
-// tokenRow is a token with what a table shows of it as members of its own.
-func tokenRow(token document) document {
-	row := document{"password1": "", "password2": ""}
-	for _, name := range []string{"name", "status", "provisioningState", "creationDate"} {
-		row[name] = token[name]
-	}
+// addTokenColumns adds what the table of tokens shows and the resource has elsewhere.
+func addTokenColumns(token document) {
 	scopeMap, _ := token["scopeMapId"].(string)
-	row["scopeMap"] = scopeMap[strings.LastIndex(scopeMap, "/")+1:]
+	token["scopeMap"] = scopeMap[strings.LastIndex(scopeMap, "/")+1:]
+	if status, _ := token["status"].(string); status != "" {
+		token["status"] = strings.ToUpper(status[:1]) + status[1:]
+	}
 	for _, p := range passwordsOf(token) {
 		name, _ := p["name"].(string)
-		row[name] = p["expiry"]
+		token[name] = p["expiry"]
 		if p["expiry"] == nil {
-			row[name] = "Never"
+			token[name] = "Never"
 		}
 	}
-	return row
 }
 
 // passwordsOf are the passwords of a token as it is shown, without their values.
@@ -59,7 +44,7 @@ func showToken(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.shownTokens(doc)[0], nil
+	return shownChild(doc), nil
 }
 
 func (c *call) getToken(ctx context.Context) (arm.ID, document, error) {
@@ -78,7 +63,10 @@ func listTokens(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	all, err := c.listAll(ctx, registry.String()+"/tokens", registriesVersion)
-	return c.shownTokens(all...), err
+	for i, doc := range all {
+		all[i] = shownChild(doc)
+	}
+	return all, err
 }
 
 // tokenExpiry reads when passwords are to expire; nil is never.
@@ -136,7 +124,7 @@ func createToken(ctx context.Context, c *call) (any, error) {
 	}
 	var doc document
 	if _, err := c.client.Do(ctx, "PUT", id.String(), registriesVersion, document{"properties": properties}, &doc); err != nil || c.yes("no-passwords") {
-		return c.shownTokens(doc)[0], err
+		return shownChild(doc), err
 	}
 	return c.withPasswords(ctx, id, doc, expiry)
 }
@@ -151,7 +139,7 @@ func (c *call) withPasswords(ctx context.Context, id arm.ID, doc document, expir
 		properties["credentials"] = map[string]any{"certificates": []any{}, "username": generated["username"], "passwords": generated["passwords"]}
 	}
 	c.warn("The passwords are shown this once. To sign in with one: docker login %s --username %s", c.client.LoginServer(id.Parent().Name()), id.Name())
-	return c.shownTokens(doc)[0], nil
+	return shownChild(doc), nil
 }
 
 // generate asks for new passwords of a token; without a name for both.
@@ -208,7 +196,7 @@ func (c *call) patchToken(ctx context.Context, id arm.ID, properties document) (
 	if _, err := c.client.Do(ctx, "PATCH", id.String(), registriesVersion, document{"properties": properties}, &doc); err != nil {
 		return nil, err
 	}
-	return c.shownTokens(doc)[0], nil
+	return shownChild(doc), nil
 }
 
 func deleteToken(ctx context.Context, c *call) (any, error) {

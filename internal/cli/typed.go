@@ -72,7 +72,7 @@ func (s stock) longest(words []string) string {
 
 // checkTyped refuses a command that there is not, and values that are the next option: what
 // an empty variable of a script leaves.
-func checkTyped(root *cobra.Command, args []string) error {
+func checkTyped(root *cobra.Command, table []command, args []string) error {
 	words := args
 	if i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-") }); i >= 0 {
 		words = args[:i]
@@ -88,7 +88,7 @@ func checkTyped(root *cobra.Command, args []string) error {
 		}
 		group = next
 	}
-	return swallowed(group, find(commands(), args), args)
+	return swallowed(group, find(table, args), args)
 }
 
 func child(group *cobra.Command, word string) *cobra.Command {
@@ -122,7 +122,7 @@ func unknownCommand(group *cobra.Command, unknown, words []string) error {
 	} else if meant := nearest.Word(word, names.below(unknown[:len(unknown)-1])); meant != "" {
 		text += fmt.Sprintf("; did you mean %s, which is not in Acrux yet?", meant)
 	}
-	return usageError{fmt.Errorf("%s; see %s --help", text, group.CommandPath())}
+	return seeHelp(group, errors.New(text))
 }
 
 // notYet says that something of the Azure CLI is not there, whatever follows it.
@@ -142,8 +142,7 @@ func swallowed(cmd *cobra.Command, spec *command, args []string) error {
 			continue
 		}
 		if next := args[i+1]; strings.HasPrefix(next, "--") && spec.flag(next) != nil {
-			return usageError{fmt.Errorf("%s got '%s' for its value: an empty variable?; see %s --help",
-				args[i], next, cmd.CommandPath())}
+			return seeHelp(cmd, fmt.Errorf("%s got '%s' for its value: an empty variable?", args[i], next))
 		}
 		i++
 	}
@@ -154,17 +153,17 @@ func swallowed(cmd *cobra.Command, spec *command, args []string) error {
 func unknownFlag(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if !errors.As(err, &missing) {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return seeHelp(cmd, err)
 	}
 	typed := "--" + missing.GetSpecifiedName()
-	path := strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()))
+	path := pathOf(cmd)
 	if slices.Contains(readStock()[path], typed) {
 		return notYet(cmd, "az "+path+" "+typed)
 	}
 	if meant := meantOption(cmd, missing); meant != "" {
-		return usageError{fmt.Errorf("%w; did you mean --%s?; see %s --help", err, meant, cmd.CommandPath())}
+		err = fmt.Errorf("%w; did you mean --%s?", err, meant)
 	}
-	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	return seeHelp(cmd, err)
 }
 
 // meantOption is the option of a command that is nearest to one that it has not, or the
@@ -203,6 +202,6 @@ func positional(spec command) cobra.PositionalArgs {
 				break
 			}
 		}
-		return usageError{fmt.Errorf("%s; see %s --help", text, cmd.CommandPath())}
+		return seeHelp(cmd, errors.New(text))
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -20,10 +21,9 @@ type version struct {
 	Platform string `json:"platform"`
 }
 
-// readVersion reads what Go's linker has noted.
+// readVersion reads what Go's linker has noted: all but the schema.
 func readVersion() version {
-	v := version{Version: "unknown", Schema: daemon.Schema(), Go: runtime.Version(),
-		Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := version{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -51,19 +51,20 @@ func newVersionCommand(env *environment) *cobra.Command {
 			return err
 		}
 		v := readVersion()
-		if cmd.Flags().Changed("output") || cmd.Flags().Changed("query") {
-			return out.print(env.stdout, v, nil)
-		}
-		commit, changed := v.Commit, ""
-		if commit == "" {
-			commit = "unknown"
-		}
-		if v.Changed {
-			changed = ", changed since"
-		}
-		_, err := fmt.Fprintf(env.stdout, "acrux %s\ncommit %s%s\nschema %d\n%s %s\n",
-			v.Version, commit, changed, v.Schema, v.Go, v.Platform)
-		return err
+		v.Schema = daemon.Schema()
+		return out.tell(cmd, env.stdout, v, members, v.tell)
 	}
 	return cmd
+}
+
+func (v version) tell(w io.Writer) error {
+	commit, changed := v.Commit, ""
+	if commit == "" {
+		commit = "unknown"
+	}
+	if v.Changed {
+		changed = ", changed since"
+	}
+	_, err := fmt.Fprintf(w, "acrux %s\ncommit %s%s\nschema %d\n%s %s\n", v.Version, commit, changed, v.Schema, v.Go, v.Platform)
+	return err
 }

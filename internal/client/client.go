@@ -7,16 +7,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -31,6 +28,7 @@ type Profile struct {
 	GraphURL     string        `json:"graph"`
 	Address      string        `json:"address,omitempty"` // ip:port to dial for all hosts; empty: the names are resolved
 	CABundle     string        `json:"caBundle,omitempty"`
+	Elsewhere    bool          `json:"elsewhere,omitempty"` // found by its address: without a data directory here
 	Tenant       string        `json:"tenant"`
 	Subscription string        `json:"subscription"`
 	Method       Method        `json:"method,omitempty"`
@@ -55,7 +53,7 @@ type Client struct {
 // New returns a client. Tokens are kept in cacheFile, readable by its owner alone,
 // or in memory only if that is empty.
 func New(p Profile, cacheFile string) (*Client, error) {
-	roots, err := rootPool(p.CABundle)
+	roots, err := p.rootPool()
 	if err != nil {
 		return nil, err
 	}
@@ -69,21 +67,6 @@ func New(p Profile, cacheFile string) (*Client, error) {
 		}
 	}
 	return &Client{Profile: p, http: &http.Client{Transport: transport}, tokens: &tokenCache{file: cacheFile}, access: &tokenCache{}}, nil
-}
-
-func rootPool(bundle string) (*x509.CertPool, error) {
-	if bundle == "" {
-		return nil, nil // the system's
-	}
-	text, err := os.ReadFile(bundle)
-	if err != nil {
-		return nil, fmt.Errorf("the CA bundle: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("the CA bundle %s holds no certificate", bundle)
-	}
-	return pool, nil
 }
 
 // Response is an answer of the management API.
@@ -101,11 +84,11 @@ func (c *Client) Do(ctx context.Context, method, path, version string, in, out a
 
 // DoIf is Do for a resource that must still have an ETag; an empty one means any.
 func (c *Client) DoIf(ctx context.Context, method, path, version, etag string, in, out any) (Response, error) {
-	token, err := c.Token(ctx, c.Management)
+	target, err := c.resolve(path, version)
 	if err != nil {
 		return Response{}, err
 	}
-	target, err := c.resolve(path, version)
+	token, err := c.Token(ctx, c.Management)
 	if err != nil {
 		return Response{}, err
 	}
@@ -144,13 +127,20 @@ func (c *Client) Graph(ctx context.Context, method, path string, in any) ([]byte
 	return res.Body, err
 }
 
-// resolve makes a URL of a path, or keeps one the server gave.
+// resolve makes a URL of a path, or keeps one the server gave. Paths begin with what users
+// type, a scope or an ID: without the slash it would be a part of the host's name, or of another's.
 func (c *Client) resolve(path, version string) (string, error) {
 	if strings.HasPrefix(path, "https://") {
 		if !strings.HasPrefix(path, c.Management+"/") {
 			return "", fmt.Errorf("the server sent the client to another host: %s", path)
 		}
 		return path, nil
+	}
+	if !strings.HasPrefix(path, "/") {
+		given, _, _ := strings.Cut(path, "/")
+		return "", problem.New(problem.Invalid, "InvalidResourceID",
+			"'%s' is not the ID of a resource, which begins with /subscriptions/", given).
+			Hint("az acr show --name NAME --query id --output tsv")
 	}
 	plain, query, _ := strings.Cut(path, "?")
 	u := c.Management + (&url.URL{Path: plain}).EscapedPath() + "?api-version=" + version
@@ -184,7 +174,7 @@ func (c *Client) send(req *http.Request) (Response, error) {
 	began := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {
-		return Response{}, unreachable(req, err)
+		return Response{}, c.unreachable(req, err)
 	}
 	if c.Trace != nil {
 		c.Trace(req.Method, req.URL.Host+req.URL.Path, res.StatusCode, time.Since(began))
@@ -192,31 +182,25 @@ func (c *Client) send(req *http.Request) (Response, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return Response{}, interrupted(req, err)
+		return Response{}, c.interrupted(req, err)
 	}
 	r := Response{Status: res.StatusCode, Header: res.Header, Body: body}
+	if overPlain(req, res.StatusCode, body) {
+		return r, c.needsTLS(req)
+	}
 	if res.StatusCode >= 400 {
 		return r, readError(r)
 	}
 	return r, nil
 }
 
-func unreachable(req *http.Request, err error) error {
-	if req.Context().Err() != nil {
-		return context.Cause(req.Context())
-	}
-	var opErr *net.OpError
-	if errors.As(err, &opErr) && opErr.Op == "dial" {
-		return problem.New(problem.Unavailable, "ServerUnreachable", "the server %s cannot be reached: %v", req.URL.Host, opErr.Err).Because(err).
-			Hint("is it running? acrux serve --data DIR")
-	}
-	return err
-}
-
 // interrupted says that an answer broke off: because the caller left, or else.
-func interrupted(req *http.Request, err error) error {
+func (c *Client) interrupted(req *http.Request, err error) error {
 	if req.Context().Err() != nil {
 		return context.Cause(req.Context())
+	}
+	if req.URL.Scheme == "http" {
+		return c.needsTLS(req)
 	}
 	return fmt.Errorf("the answer of %s broke off: %w", req.URL.Host, err)
 }

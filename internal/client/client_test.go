@@ -130,6 +130,13 @@ func TestDo(t *testing.T) {
 			t.Errorf("a link to %s: %v", link, err)
 		}
 	}
+	for _, text := range []string{"", "name/x", "@elsewhere.example/x", ".elsewhere.example/x", "?a",
+		"http://" + host + "/x"} {
+		var p *problem.Error
+		if _, err := c.Do(t.Context(), "GET", text, "1", nil, nil); !errors.As(err, &p) || p.Code != "InvalidResourceID" {
+			t.Errorf("what is no path, %q: %v", text, err)
+		}
+	}
 }
 
 func TestAnswersThatAreNone(t *testing.T) {
@@ -170,7 +177,7 @@ func TestUnreachable(t *testing.T) {
 func TestCABundle(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	write(t, empty, "nothing")
-	for bundle, want := range map[string]string{filepath.Join(t.TempDir(), "missing"): "the CA bundle", empty: "holds no certificate"} {
+	for bundle, want := range map[string]string{filepath.Join(t.TempDir(), "missing"): "CA_BUNDLE cannot be read", empty: "holds no certificate"} {
 		if _, err := New(Profile{CABundle: bundle}, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", bundle, err)
 		}

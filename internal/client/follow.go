@@ -61,7 +61,7 @@ func (c *Client) readLog(ctx context.Context, link string, offset int64, w io.Wr
 	req.Header.Set("x-ms-range", fmt.Sprintf("bytes=%d-", offset))
 	res, err := c.http.Do(req)
 	if err != nil {
-		return 0, "", unreachable(req, err)
+		return 0, "", c.unreachable(req, err)
 	}
 	defer res.Body.Close()
 	switch res.StatusCode {
@@ -71,7 +71,7 @@ func (c *Client) readLog(ctx context.Context, link string, offset int64, w io.Wr
 	case http.StatusPartialContent:
 		n, err := io.Copy(w, res.Body)
 		if err != nil {
-			err = interrupted(req, err)
+			err = c.interrupted(req, err)
 		}
 		return n, "", err
 	}

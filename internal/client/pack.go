@@ -262,6 +262,9 @@ func (p *packer) copy(path string, size int64) error {
 	return nil
 }
 
+// ErrNoDockerfile says that PackOptions.Dockerfile is not there.
+var ErrNoDockerfile = errors.New("unable to find the Dockerfile")
+
 // addDockerfile adds the Dockerfile and, if there is one, its ignore file, which takes the place
 // of ignore.
 func (p *packer) addDockerfile(path string, ignore *string) (string, error) {
@@ -270,7 +273,7 @@ func (p *packer) addDockerfile(path string, ignore *string) (string, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("unable to find the Dockerfile: %w", err)
+		return "", fmt.Errorf("%w: %w", ErrNoDockerfile, err)
 	}
 	if !info.Mode().IsRegular() {
 		return "", problem.New(problem.Invalid, "InvalidDockerfile", "'%s' is not a file", path)

@@ -237,6 +237,18 @@ func (c *Client) SignInUser(ctx context.Context, password secret.String) error {
 	return c.userToken(ctx, url.Values{"grant_type": {"password"}, "username": {c.UserName}, "password": {password.Reveal()}}, c.Management, &got)
 }
 
+// AcceptInvitation chooses a user's password by an invitation, once, and finds out who the
+// user is. Nobody is signed in by that.
+func (c *Client) AcceptInvitation(ctx context.Context, invitation, password secret.String) error {
+	var user struct{ Username string }
+	form := url.Values{"invitation": {invitation.Reveal()}, "password": {password.Reveal()}}
+	if err := c.postForm(ctx, c.Authority+"/invitation", form, &user); err != nil {
+		return err
+	}
+	c.Method, c.UserName = ByUser, user.Username
+	return nil
+}
+
 // SignInDevice signs a user in who lets this program in elsewhere, in a browser: show
 // tells him where and how. It waits until he has, or the code has expired.
 func (c *Client) SignInDevice(ctx context.Context, show func(message string)) error {

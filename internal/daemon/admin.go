@@ -18,9 +18,10 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/secret"
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/blobstore"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
 
@@ -133,37 +134,6 @@ func ensureAdmin(ctx context.Context, store resource.Transactor, directory *iden
 	return writeAdmin(data, admin)
 }
 
-// NewUser is a user to be made on the machine of the server.
-type NewUser struct {
-	Name        string // name@domain
-	DisplayName string
-	Password    secret.String
-	Owner       bool // of everything
-}
-
-// CreateUser makes a user in the database that a configuration names, whether its server
-// runs or not: who can write there needs no right besides. It returns the user's object ID.
-func CreateUser(ctx context.Context, config Config, u NewUser) (id identity.ObjectID, err error) {
-	db, err := openShared(ctx, config)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	directory, now := &identity.Directory{Store: sqlstore.Principals{DB: db}}, time.Now()
-	err = db.InTx(ctx, func(ctx context.Context) error { // nobody else waits in this process
-		p, err := directory.NewUser(ctx, identity.Principal{UserName: u.Name, DisplayName: u.DisplayName, Created: now}, u.Password)
-		id = p.ObjectID
-		if err != nil || !u.Owner {
-			return err
-		}
-		return sqlstore.Assignments{DB: db}.PutAssignment(ctx, ownership(p, now))
-	})
-	if errors.Is(err, identity.ErrExists) {
-		return "", problem.New(problem.Conflict, "UserExists", "There is a user '%s' already.", u.Name).Hint("az ad user update --id %s --password PASSWORD", u.Name)
-	}
-	return id, err
-}
-
 // openShared opens the database that a configuration names, whether its server runs or
 // not.
 func openShared(ctx context.Context, config Config) (*sqlstore.DB, error) {
@@ -186,9 +156,9 @@ func openShared(ctx context.Context, config Config) (*sqlstore.DB, error) {
 // openBlobs opens the content of registries, where the configuration says.
 func openBlobs(ctx context.Context, config Config, reserve *disk.Reserve) (blob.Store, error) {
 	if config.Blobs.URL != "" {
-		return blob.OpenS3(ctx, config.Blobs.URL, os.Getenv)
+		return blobstore.OpenS3(ctx, config.Blobs.URL, os.Getenv)
 	}
-	local, err := blob.OpenLocal(filepath.Join(config.Data, "blobs"))
+	local, err := blobstore.OpenLocal(filepath.Join(config.Data, "blobs"))
 	if err != nil {
 		return nil, err
 	}

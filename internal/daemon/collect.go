@@ -36,6 +36,9 @@ func (s *Server) upkeep(registries *registry.Registries, logs *runlog.Logs) {
 		}
 		return err
 	}})
+	s.queue.Repeat(jobs.Periodic{Name: "trigger-log-expiry", Every: time.Hour, Work: func(ctx context.Context, now time.Time) error {
+		return s.triggers.Sweep(ctx, now)
+	}})
 	store := sqlstore.Registry{DB: s.db}
 	collector := &collect.Collector{Store: s.purger.Store, Blobs: s.content.Blobs}
 	janitor := &collect.Janitor{Registries: registries, Purger: s.purger, Collector: collector, Trash: store, Outbox: store}

@@ -352,15 +352,15 @@ func (c *Config) where() string {
 // within reports whether a host name is a domain or below it.
 func within(name, domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }
 
-// mirrors parses RegistryMirrors.
-func (c *Config) mirrors() (map[string]url.URL, error) {
+// ParseMirrors reads the URLs of the mirrors of registry hosts.
+func ParseMirrors(texts map[string]string) (map[string]url.URL, error) {
 	all := map[string]url.URL{}
-	for host, text := range c.RegistryMirrors {
+	for host, text := range texts {
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, fmt.Errorf("the mirror %q of %s is not an http or https URL", text, host)
 		}
-		all[strings.ToLower(host)] = *u
+		all[egress.CanonicalHost(host)] = *u
 	}
 	return all, nil
 }

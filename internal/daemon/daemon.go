@@ -47,6 +47,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/taskrun"
+	"github.com/acrux/acrux/internal/tasks/trigger"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -81,6 +82,7 @@ type Server struct {
 	pulls    *registry.PullCounter
 	purger   *collect.Purger
 	uploads  *upload.Uploads
+	triggers *trigger.Service
 	router   *edge.Router
 	certs    *certificates
 	names    *nameserver.Server // nil unless it is configured
@@ -259,6 +261,9 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	tasks := task.NewService(documents, secrets, managed, runs)
 	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
+	s.triggers = &trigger.Service{Log: s.log, Store: sqlstore.Triggers{DB: db}, Tasks: tasks, Runs: runs, Registries: registries,
+		Content: s.content, Outbox: sqlstore.Registry{DB: db}, Pushed: db.Pushed}
+	tasks.Planner = s.triggers
 	runs.Tasks, runs.Pools, issuer.Active = tasks, pools, runs.Active
 	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {
 		return err
@@ -274,7 +279,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	storage := &blobapi.Server{Log: s.log, Runs: runs, Logs: logs, Uploads: s.uploads, Checker: checker,
 		Registries: registries, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
-	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs,
+	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs, Triggers: s.triggers,
 		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
 	if err := s.route(parts{issuer, checker, directory, documents, storage}); err != nil {
 		return err
@@ -376,6 +381,7 @@ func (s *Server) duties() []duty {
 		&run.Reaper{Runs: s.services.Runs, Failed: failed},
 		s.uploads,
 		s.pulls,
+		s.triggers,
 		keeper{s.reserve, failed},
 		renewer{s.certs, s.log},
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ func lower(s string) string { return strings.ToLower(s) }
 
 // newDialer makes the guarded dialer for what goes where users say.
 func (s *Server) newDialer(registries *registry.Registries) (*egress.Dialer, error) {
-	mirrors, err := s.config.mirrors()
+	mirrors, err := ParseMirrors(s.config.RegistryMirrors)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +31,20 @@ func (s *Server) newDialer(registries *registry.Registries) (*egress.Dialer, err
 	if err != nil {
 		return nil, err
 	}
-	return &egress.Dialer{Policy: policy, Content: content, Own: own, RootCAs: roots, Mirrors: mirrors}, nil
+	return &egress.Dialer{Policy: policy, Content: content, Own: own, RootCAs: roots, Mirrors: mirrors,
+		Namesake: s.namesake(registries)}, nil
+}
+
+// namesake finds the registry here that is called as a host of Azure's.
+func (s *Server) namesake(registries *registry.Registries) egress.Namesake {
+	return func(host string) (string, bool) {
+		name, suffix, _ := strings.Cut(strings.TrimSuffix(lower(host), ":443"), ".")
+		if !slices.Contains(s.config.AzureRegistrySuffixes, suffix) {
+			return "", false
+		}
+		reg, err := registries.ByName(context.Background(), name)
+		return reg.Properties.LoginServer, err == nil
+	}
 }
 
 // isOwn reports whether host is a name of this installation: below its domain, or

@@ -58,6 +58,9 @@ func (s *Server) route(p parts) error {
 	if !s.config.Database.Empty() { // else the generation is a number in memory
 		s.router.Context = memo.Once
 	}
+	document, authority := s.discovery()
+	s.router.Path(DiscoveryPath, document)
+	s.router.Path(AuthorityPath, authority)
 	s.router.Host("management."+pub.Domain, management)
 	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory,
 		SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})

@@ -303,6 +303,13 @@ func (c *certificates) roots(now time.Time) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// publicPEM is the installation's authority.
+func (c *certificates) publicPEM() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.public.pem()
+}
+
 // trusted is what steps are to trust: the installation's authority, and that of the aliases,
 // which they reach as well.
 func (c *certificates) trusted() []byte {

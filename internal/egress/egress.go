@@ -43,6 +43,9 @@ type Dialer struct {
 	Own     Own                // may be nil
 	RootCAs *x509.CertPool     // system roots and the installation's own; nil is the system's
 	Mirrors map[string]url.URL // registry host → where its images are really fetched
+
+	Namesake   Namesake // may be nil; for Advice
+	MirrorFlag string   // the option that names a mirror, where no configuration does; for Advice
 }
 
 // ForContent returns the dialer for what content asks for.

@@ -51,12 +51,18 @@ func TestUnknownAddresses(t *testing.T) {
 	}
 }
 
-// What can be allowed comes with a hint; what cannot, without.
-func TestHint(t *testing.T) {
-	for addr, hinted := range map[string]bool{"127.0.0.1": true, "169.254.169.254": false, "64:ff9b::a9fe:a9fe": false} {
-		err := (Policy{}).Check(netip.MustParseAddr(addr))
-		if got := strings.Contains(problem.From(err).Text(), "egress.allow"); got != hinted {
-			t.Errorf("%s: %v", addr, problem.From(err).Text())
+// What can be allowed is refused with the setting that allows it; what cannot, without.
+func TestHelp(t *testing.T) {
+	for text, helped := range map[string]bool{"127.0.0.1": true, "::1": true, "64:ff9b::7f00:1": true,
+		"169.254.169.254": false, "64:ff9b::a9fe:a9fe": false} {
+		addr := netip.MustParseAddr(text)
+		err := (Policy{}).Check(addr)
+		_, rest, got := strings.Cut(err.Error(), "egress: {allow: ['")
+		if got != helped {
+			t.Errorf("%s: %v", addr, err)
+		}
+		if prefix, _, _ := strings.Cut(rest, "'"); got && (Policy{Allow: prefixes(prefix)}).Check(addr) != nil {
+			t.Errorf("%s: %v, and it does not", addr, err)
 		}
 	}
 }

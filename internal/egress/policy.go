@@ -23,7 +23,7 @@ func (p Policy) Check(addr netip.Addr) error {
 	meant := meanings(addr)
 	for _, one := range append(meant, addr) {
 		if never(one) {
-			return refuse(addr)
+			return refuse(addr, "")
 		}
 	}
 	if allowed(p.Allow, addr, meant) {
@@ -35,7 +35,7 @@ func (p Policy) Check(addr netip.Addr) error {
 			return err
 		}
 		if itself || within(p.Deny, one) {
-			return refuse(addr).Hint("add its network to egress.allow in the server's configuration")
+			return refuse(addr, allowing(addr, meant))
 		}
 	}
 	return nil
@@ -106,9 +106,20 @@ func within(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-func refuse(addr netip.Addr) *problem.Error {
+// refuse refuses an address. What would help is a part of the message: git, BuildKit and logs
+// pass on a text, and no hints.
+func refuse(addr netip.Addr, help string) *problem.Error {
 	return problem.New(problem.Invalid, "AddressNotAllowed",
-		"connecting to %s is not allowed by this server's egress policy", addr)
+		"connecting to %s is not allowed by this server's egress policy%s", addr, help)
+}
+
+// allowing is the setting that allows an address, or what it stands for.
+func allowing(addr netip.Addr, meant []netip.Addr) string {
+	if len(meant) > 0 {
+		addr = meant[0]
+	}
+	return fmt.Sprintf("; in acrux.yaml, with a new start of the server, egress: {allow: ['%s']} allows it",
+		netip.PrefixFrom(addr, addr.BitLen()))
 }
 
 // String says what the policy is, for the log of a server.

@@ -111,7 +111,9 @@ func (r *Run) scan(ctx context.Context, position int, line *runLine, options *bu
 	name, shown := options.dockerfile(buildDir(step))
 	text, err := workspace(r.Workspace).read(name)
 	if err != nil {
-		return Failure(fmt.Sprintf("error opening dockerfile: %s, error: open %s: %s", shown, shown, reason(err)))
+		workdir, _ := relative(buildDir(step))
+		return Failure(fmt.Sprintf("error opening dockerfile: %s, error: open %s: %s%s", shown, shown, reason(err),
+			OtherDockerfiles(r.Workspace, workdir, shown)))
 	}
 	dependencies, notes, err := taskfile.Scan(text, options.scan(line.env))
 	for _, note := range notes {

@@ -98,9 +98,11 @@ func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (late
 // refused is how registries and clients say that they want other credentials.
 var refused = regexp.MustCompile(`(?i)unauthorized|authentication required|access denied|access forbidden|denied:|insufficient_scope|401|403`)
 
-// hint adds a line to the output of a failed attempt if a registry refused one of
+// hint adds lines to the output of a failed attempt if a registry refused a pull of one of
 // these images and there is something to do about it.
-func (r *Run) hint(out *finder, images ...string) {
+func (r *Run) hint(out *finder, images ...string) { r.hintFor(out, false, images...) }
+
+func (r *Run) hintFor(out *finder, push bool, images ...string) {
 	if r.Hint == nil || !refused.Match(out.tail) {
 		return
 	}
@@ -111,7 +113,7 @@ func (r *Run) hint(out *finder, images ...string) {
 			continue
 		}
 		said[ref.Registry] = true
-		if line := r.Hint(ref.Registry); line != "" {
+		if line := r.Hint(ref.Registry, push); line != "" {
 			if !strings.HasSuffix(string(out.tail), "\n") {
 				fmt.Fprintln(out)
 			}

@@ -30,6 +30,9 @@ func (r *Run) pushImage(ctx context.Context, step *taskfile.Step, image string) 
 		output := r.Log.Output()
 		out := newFinder(output)
 		result, err := r.Scope.Push(ctx, image, out)
+		if err == nil && !result.OK && try == pushAttempts {
+			r.hintFor(out, true, image)
+		}
 		output.Close()
 		switch {
 		case err != nil && ctx.Err() != nil:

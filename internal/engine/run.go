@@ -63,9 +63,9 @@ type Run struct {
 	// Fetch gets a remote build context into dir, which does not exist yet, and
 	// returns its head revision, if it has one. Nil makes such steps fail.
 	Fetch func(ctx context.Context, context taskfile.Context, dir string) (commit string, err error)
-	// Hint returns a line that helps if a registry refused the run something, or
+	// Hint returns lines that help if a registry refused the run a pull or a push, or
 	// nothing.
-	Hint func(host string) string
+	Hint func(host string, push bool) string
 
 	mu      sync.Mutex
 	reports []*report           // by position of the step

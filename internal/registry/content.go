@@ -22,10 +22,10 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/memo"
 	"github.com/acrux/acrux/internal/oci"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // Content serves what is in the registries. It is safe for concurrent use.
@@ -296,6 +296,9 @@ func (c *Content) Tags(ctx context.Context, name Name, query TagQuery) ([]Tag, e
 		t, err := c.Store.Tag(ctx, name, query.Last)
 		if errors.Is(err, ErrNoManifest) {
 			return nil, noPage(query.Last).Because(err)
+		}
+		if err != nil { // or the page would begin at the first tag
+			return nil, wire(err, name, query.Last)
 		}
 		query.After = t.Updated
 	}

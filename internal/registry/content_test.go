@@ -14,7 +14,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/blobstore"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	db, err := sqlstore.Open(t.Context(), database)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
+	blobs, err := blobstore.OpenLocal(filepath.Join(dir, "blobs"))
 	must(t, err)
 	return &world{Content: &registry.Content{Store: sqlstore.Registry{DB: db}, Blobs: blobs}, t: t, dir: dir, database: database, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
 }

@@ -14,8 +14,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/oci"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // Media types of Docker's, which OCI's descend from.
@@ -305,6 +305,9 @@ func (c *Content) Manifests(ctx context.Context, name Name, query ManifestQuery)
 		m, err := c.Store.Manifest(ctx, name, query.Last)
 		if errors.Is(err, ErrNoManifest) {
 			return nil, noPage(query.Last).Because(err)
+		}
+		if err != nil { // or the page would begin at the first manifest
+			return nil, wire(err, name, query.Last)
 		}
 		query.After = m.Updated
 	}

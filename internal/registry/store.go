@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/resource"
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // Errors of a Store. The service turns them into problems.

@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // uploadTTL is how long an upload may rest before it is swept away.

@@ -242,7 +242,7 @@ func TestLocalRunsSideBySide(t *testing.T) {
 	for _, pid := range sleepers(sleeping(61)) {
 		must(t, syscall.Kill(pid, syscall.SIGTERM))
 	}
-	if err := cmd.Wait(); err != nil || strings.Count(out.String(), "\nhello 198.51.100.1\n") != 2 {
+	if err := cmd.Wait(); err != nil || strings.Count(out.String(), "hello 198.51.100.1\n") != 2 {
 		t.Errorf("the first run: %v\n%s", err, out)
 	}
 }

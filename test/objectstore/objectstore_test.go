@@ -22,9 +22,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
+	"github.com/acrux/acrux/internal/blob/blobtest"
 	"github.com/acrux/acrux/internal/cli"
 	"github.com/acrux/acrux/internal/engine/enginetest"
-	"github.com/acrux/acrux/internal/store/blob/blobtest"
 	"github.com/acrux/acrux/test/fixture"
 )
 

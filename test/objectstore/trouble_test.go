@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/store/blob/blobtest"
+	"github.com/acrux/acrux/internal/blob/blobtest"
 )
 
 // ask sends a request to the registry, and returns the answer with what came of its body.

@@ -33,8 +33,8 @@ fi
 
 # The tests, each time.
 mkdir -p "$dir/root/tests"
-for package in container runnet userns embedded; do
-  go test -c -tags "seccomp netgo osusergo" -ldflags '-s -w -extldflags -static' -o "$dir/root/tests/$package.test" "./internal/engine/$package"
+for package in sandbox/container sandbox/runnet sandbox/userns engine/embedded; do
+  go test -c -tags "seccomp netgo osusergo" -ldflags '-s -w -extldflags -static' -o "$dir/root/tests/${package#*/}.test" "./internal/$package"
 done
 install -m 755 tools/vm/init tools/vm/inside.sh "$dir/root/tests/"
 printf '%s' "$pattern" >"$dir/root/tests/pattern"

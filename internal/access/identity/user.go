@@ -24,18 +24,17 @@ var userName = regexp.MustCompile(`^[a-z0-9._'+-]{1,64}@([a-z0-9]([a-z0-9-]*[a-z
 // NewUser makes a user who signs in with a name and a password; ErrExists if the name is
 // taken.
 func (d *Directory) NewUser(ctx context.Context, u Principal, password secret.String) (Principal, error) {
-	u.UserName = strings.ToLower(u.UserName)
-	if !userName.MatchString(u.UserName) || len(u.UserName) > 113 {
-		return u, problem.New(problem.Invalid, "Request_BadRequest", "The user name '%s' is not of the form name@domain.", u.UserName).On("userPrincipalName")
+	u, err := asUser(u)
+	if err != nil {
+		return u, err
 	}
-	if err := checkPassword(u.UserName, password); err != nil {
+	if err := CheckPassword(u.UserName, password); err != nil {
 		return u, err
 	}
 	hash, err := hashPassword(ctx, password)
 	if err != nil {
 		return u, err
 	}
-	u.ObjectID, u.ClientID, u.Kind = ObjectID(uuid.NewString()), "", User
 	return u, d.InTx(ctx, func(ctx context.Context) error {
 		if err := d.PutPrincipal(ctx, u); err != nil {
 			return err
@@ -44,9 +43,30 @@ func (d *Directory) NewUser(ctx context.Context, u Principal, password secret.St
 	})
 }
 
+// NewGuest makes a user who has no password yet, so that none is right; ErrExists if the
+// name is taken.
+func (d *Directory) NewGuest(ctx context.Context, u Principal) (Principal, error) {
+	u, err := asUser(u)
+	if err != nil {
+		return u, err
+	}
+	return u, d.PutPrincipal(ctx, u)
+}
+
+// asUser gives a new user what all of them have.
+func asUser(u Principal) (Principal, error) {
+	u.UserName = strings.ToLower(u.UserName)
+	if !userName.MatchString(u.UserName) || len(u.UserName) > 113 {
+		return u, problem.New(problem.Invalid, "Request_BadRequest",
+			"The user name '%s' is not of the form name@domain.", u.UserName).On("userPrincipalName")
+	}
+	u.ObjectID, u.ClientID, u.Kind = ObjectID(uuid.NewString()), "", User
+	return u, nil
+}
+
 // SetPassword changes a user's password; what is signed in has to do so again.
 func (d *Directory) SetPassword(ctx context.Context, u Principal, password secret.String) error {
-	if err := checkPassword(u.UserName, password); err != nil {
+	if err := CheckPassword(u.UserName, password); err != nil {
 		return err
 	}
 	hash, err := hashPassword(ctx, password)
@@ -63,11 +83,14 @@ func (d *Directory) AuthenticateUser(ctx context.Context, name string, password 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Principal{}, err
 	}
-	hash := nobody
+	hash := ""
 	if err == nil {
 		if hash, err = d.PasswordHash(ctx, p.ObjectID); err != nil {
 			return Principal{}, err
 		}
+	}
+	if hash == "" { // who has none yet is not told from who is not there
+		hash = nobody
 	}
 	ok, err := verifyPassword(ctx, hash, password)
 	switch {
@@ -87,7 +110,8 @@ const (
 	maxPassword = 256
 )
 
-func checkPassword(name string, password secret.String) error {
+// CheckPassword says what is wrong with a password for the user of a name, if anything is.
+func CheckPassword(name string, password secret.String) error {
 	text := password.Reveal()
 	local, _, _ := strings.Cut(name, "@")
 	bad := func(why string) error {

@@ -1,6 +1,6 @@
 // Package signin is what lies between someone who wants to sign in and a token: refresh
-// tokens, codes by which devices without a browser are let in, assertions that count
-// once, and how often one may guess.
+// tokens, codes by which devices without a browser are let in, invitations, assertions
+// that count once, and how often one may guess.
 //
 // Refresh tokens and device codes are random texts of which a hash is kept. A refresh
 // token is not changed for another one at each use: programs of one user share it, and
@@ -25,8 +25,9 @@ import (
 
 // How long things count.
 const (
-	RefreshTTL = 90 * 24 * time.Hour // since the last use
-	DeviceTTL  = 15 * time.Minute
+	RefreshTTL    = 90 * 24 * time.Hour // since the last use
+	DeviceTTL     = 15 * time.Minute
+	InvitationTTL = 24 * time.Hour
 )
 
 // Bounds of what is kept.
@@ -65,6 +66,13 @@ type Device struct {
 	Expires   time.Time
 }
 
+// Invitation is one by which a user may choose a password, once.
+type Invitation struct {
+	Hash      string
+	Principal identity.ObjectID
+	Expires   time.Time
+}
+
 // Store keeps all this. What has expired may be removed at any time.
 type Store interface {
 	// Refresh finds a refresh token, or ErrUnknown.
@@ -82,6 +90,12 @@ type Store interface {
 	AdmitDevice(ctx context.Context, userCode string, who identity.ObjectID, now time.Time) (Device, error)
 	// TakeDevice removes one, so that its code counts once; ErrUnknown if it is gone.
 	TakeDevice(ctx context.Context, hash string) error
+	// PutInvitation writes the one of a principal, in place of one before.
+	PutInvitation(ctx context.Context, i Invitation) error
+	// Invitation finds one, or ErrUnknown.
+	Invitation(ctx context.Context, hash string) (Invitation, error)
+	// TakeInvitation removes one, so that it counts once; ErrUnknown if it is gone.
+	TakeInvitation(ctx context.Context, hash string) error
 	// UseAssertion remembers one until it expires; ErrUsed if it is remembered.
 	UseAssertion(ctx context.Context, hash string, expires, now time.Time) error
 }

@@ -31,10 +31,10 @@ type refused struct {
 
 func (r *refused) Error() string { return r.text }
 
-// daemonError is what a docker client prints when the daemon could not start a
-// container.
+// daemonError is what a docker client prints when a container could not be started. There is
+// no daemon here to have said it.
 func daemonError(format string, args ...any) error {
-	return &refused{code: 125, text: "docker: Error response from daemon: " + fmt.Sprintf(format, args...)}
+	return &refused{code: 125, text: "docker: " + fmt.Sprintf(format, args...)}
 }
 
 // noPrivilege is why a privileged step is not run.
@@ -255,7 +255,7 @@ func (b *bundle) bind(source, target string, options ...string) specs.Mount {
 func startError(err error) error {
 	var start *container.StartError
 	if errors.As(err, &start) {
-		return &refused{code: start.Code, text: "docker: Error response from daemon: failed to create task for container: " + err.Error()}
+		return &refused{code: start.Code, text: "docker: failed to create task for container: " + err.Error()}
 	}
 	return err
 }

@@ -157,7 +157,6 @@ func apiError(err error) error {
 		return err
 	}
 	text := strings.TrimPrefix(no.text, "docker: ")
-	text = strings.TrimPrefix(text, "Error response from daemon: ")
 	kind := problem.Invalid
 	switch {
 	case strings.HasPrefix(text, "Conflict."):

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/containerd/containerd/v2/core/mount"
 )
 
 // temporary is where this process has its temporary files, by TMPDIR, while an executor is
@@ -36,7 +38,19 @@ func ownTemporary(root string) (*temporary, error) {
 		return nil, fmt.Errorf("making a directory for temporary files: %w", err)
 	}
 	t.before, t.set = os.LookupEnv("TMPDIR")
-	return t, os.Setenv("TMPDIR", t.dir)
+	return t, errors.Join(os.Setenv("TMPDIR", t.dir), mountIn(t.dir))
+}
+
+// atBeginning is where temporary files were when the program began.
+var atBeginning = os.TempDir()
+
+// mountIn has containerd mount layers for a moment in a directory. It looks at XDG_RUNTIME_DIR
+// and TMPDIR once, when the program begins (v2.4.2, core/mount/temp.go).
+func mountIn(dir string) error {
+	if err := mount.SetTempMountLocation(dir); err != nil {
+		return fmt.Errorf("setting where layers are mounted for a moment: %w", err)
+	}
+	return nil
 }
 
 // foreign reports whether something is there that this user would not have made.
@@ -70,5 +84,5 @@ func (t *temporary) close() error {
 	if t.set {
 		err = os.Setenv("TMPDIR", t.before)
 	}
-	return errors.Join(err, t.remove())
+	return errors.Join(err, mountIn(atBeginning), t.remove())
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/mount"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,6 +36,14 @@ func TestOwnTemporary(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := unix.Mount(layer, mounted, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := mount.WithTempMount(t.Context(), nil, func(root string) error {
+		if filepath.Dir(root) != killed.dir {
+			t.Errorf("layers are mounted in %s", root)
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", usual) // as the next process has it

@@ -40,14 +40,13 @@ func Alone(t *testing.T, test string) {
 	}
 }
 
-// StartAlone skips a test that is for Alone, and gets the loopback device of its namespace
-// going.
+// StartAlone skips a test that is for Alone, and makes its namespace ready.
 func StartAlone(t *testing.T) {
 	t.Helper()
 	if os.Getenv(alone) == "" {
 		t.Skip("runs as a part of another test")
 	}
-	fatal(t, loopbackUp())
+	fatal(t, ready())
 }
 
 // MainAlone is for the TestMain of a package all of whose tests are as if with Alone, in other
@@ -55,8 +54,8 @@ func StartAlone(t *testing.T) {
 // program's exit code. It takes root.
 func MainAlone(more uintptr, run func() int) int {
 	if os.Getenv(alone) != "" {
-		if err := loopbackUp(); err != nil {
-			fmt.Fprintln(os.Stderr, "the loopback device does not come up:", err)
+		if err := ready(); err != nil {
+			fmt.Fprintln(os.Stderr, "the namespace of the tests is not ready:", err)
 			return 1
 		}
 		return run()
@@ -75,7 +74,12 @@ func MainAlone(more uintptr, run func() int) int {
 	return again.ProcessState.ExitCode()
 }
 
-func loopbackUp() error {
+// ready makes a new namespace one with a loopback device and without forwarding, whatever the
+// kernel let it inherit from the machine.
+func ready() error {
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0); err != nil {
+		return err
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err

@@ -24,8 +24,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // Grace is how long a blob that no manifest names stays linked: a client may have pushed
@@ -38,6 +38,8 @@ type Store interface {
 
 	// Plan counts what Unlink, DropBlobs and DropPayloads would remove.
 	Plan(ctx context.Context, before time.Time) (Report, error)
+	// Usage adds up what there is.
+	Usage(ctx context.Context, now time.Time) (Usage, error)
 	// Unlink removes up to n links that have been unused since before a time.
 	Unlink(ctx context.Context, before time.Time, n int) (int64, error)
 	// DropBlobs looks at up to n blobs that lost a link, removes those without any and
@@ -91,6 +93,22 @@ type Report struct {
 	Manifests Amount `json:"manifests"` // bytes of manifests in the database
 	Files     int64  `json:"files"`     // content deleted from the store
 	Orphans   int64  `json:"orphans"`   // of those, content that no row named
+}
+
+// Usage is what the content of registries takes, as its rows say.
+type Usage struct {
+	Registries []RegistrySize // the largest first; what two of them have counts for both
+	Blobs      Amount         // all that rows name, each once
+	Restorable Amount         // of those, what only deleted manifests have
+	Unneeded   Amount         // of those, what the next collection takes
+	Garbage    Amount         // content that is no longer named and still to be deleted
+	Uploads    Amount         // what pushes under way have sent
+}
+
+// RegistrySize is the size of a registry with all that can be restored.
+type RegistrySize struct {
+	Registry string
+	Bytes    int64
 }
 
 // Image is a manifest of a repository.

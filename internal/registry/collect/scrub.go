@@ -8,8 +8,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // Rot is content that is not what its digest says.

@@ -17,7 +17,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/blobstore"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	db, err := sqlstore.Open(context.Background(), where)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
+	blobs, err := blobstore.OpenLocal(filepath.Join(dir, "blobs"))
 	must(t, err)
 	w := &world{store: sqlstore.Collect{Registry: sqlstore.Registry{DB: db}}, now: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC), dir: dir, where: where}
 	w.Content = &registry.Content{Store: w.store.Registry, Blobs: blobs, Policies: func(context.Context, string) (registry.Policies, error) {

@@ -187,7 +187,18 @@ func (f *fetcher) explain(err error) error {
 	case errors.As(err, &terr):
 		return problem.New(problem.Unavailable, "SourceFailed", "The registry '%s' answered %d for '%s'%s.", host, terr.StatusCode, what, said(terr)).Because(err)
 	}
-	return problem.New(problem.Unavailable, "SourceUnreachable", "The image '%s' could not be fetched from '%s': %v.", what, host, err).Because(err)
+	unreachable := problem.New(problem.Unavailable, "SourceUnreachable", "The image '%s' could not be fetched from '%s': %v.", what, host, err).Because(err)
+	return advise(unreachable, f.Dialer.Advice(host, err))
+}
+
+// advise adds the lines of an advice to a problem.
+func advise(p *problem.Error, advice string) *problem.Error {
+	for line := range strings.SplitSeq(advice, "\n") {
+		if hint := strings.TrimPrefix(line, "hint: "); hint != "" {
+			p.Hint("%s", strings.ToUpper(hint[:1])+hint[1:]) // an operation has one text, of sentences
+		}
+	}
+	return p
 }
 
 func said(err *transport.Error) string {

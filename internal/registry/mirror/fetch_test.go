@@ -22,9 +22,9 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/server/servertest"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 func must(t testing.TB, err error) {

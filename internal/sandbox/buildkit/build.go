@@ -206,7 +206,7 @@ func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result,
 	}
 	var err error
 	if p.file, err = parseDockerfile(p.source, p.Target, p.Args, p.platform); err != nil {
-		_, err = fmt.Fprintf(out, "Error response from daemon: %v\n", err)
+		_, err = fmt.Fprintln(out, err)
 		return Result{}, err
 	}
 	show := newDisplay(p, out)

@@ -61,7 +61,7 @@ func (r *Registries) Check(ctx context.Context, host string, login Login) error 
 		}
 		response, err := at.Client.Do(request)
 		if err != nil {
-			return &transferError{host, err}
+			return &transferError{host, err, ""}
 		}
 		response.Body.Close()
 		switch {

@@ -43,12 +43,19 @@ func AtRegistry(err error) bool {
 
 // transferError is any other error on the way to or from a registry.
 type transferError struct {
-	image string
-	err   error
+	image  string
+	err    error
+	advice string // lines, or empty
 }
 
 // Error implements error.
-func (e *transferError) Error() string { return e.image + ": " + Redact(e.err.Error()) }
+func (e *transferError) Error() string {
+	text := e.image + ": " + Redact(e.err.Error())
+	if e.advice != "" {
+		text += "\n" + e.advice
+	}
+	return text
+}
 
 // Unwrap gives the cause.
 func (e *transferError) Unwrap() error { return e.err }
@@ -83,7 +90,8 @@ func (r *Run) refused(ctx context.Context, image reference.Named, way direction,
 	case errdefs.IsNotFound(err):
 		refusal.Status = http.StatusNotFound
 	default:
-		return &transferError{image: reference.FamiliarString(image), err: err}
+		return &transferError{image: reference.FamiliarString(image), err: err,
+			advice: r.registries.dialer.Advice(reference.Domain(image), err)}
 	}
 	if code, again, probeErr := r.probe(ctx, image, way); probeErr == nil && (len(body) == 0 || len(again) > 0) && code >= 400 {
 		refusal.Status, body = code, again
@@ -96,6 +104,9 @@ func (r *Run) refused(ctx context.Context, image reference.Named, way direction,
 	refusal.Lines = append([]string{refusal.headline(image, way, said)}, said.more...)
 	if _, _, ok := r.login.find(reference.Domain(image)); !ok {
 		refusal.Lines = append(refusal.Lines, fmt.Sprintf("the run has no credential for the registry %s", reference.Domain(image)))
+	}
+	if called := r.registries.dialer.Called(reference.Domain(image)); called != "" {
+		refusal.Lines = append(refusal.Lines, lines(called)...)
 	}
 	return refusal
 }

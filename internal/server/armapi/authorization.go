@@ -162,14 +162,17 @@ func (s *Server) assignment(ctx context.Context, c *Call, scope arm.ID, name str
 }
 
 func (s *Server) deleteAssignment(ctx context.Context, scope arm.ID, name string) (answer, error) {
-	a, err := s.Checker.Store.Assignment(ctx, scope, name)
+	var a rbac.Assignment
+	err := s.Documents.InTx(ctx, func(ctx context.Context) (err error) {
+		if a, err = s.Checker.Store.Assignment(ctx, scope, name); err != nil {
+			return err
+		}
+		return s.Checker.Store.DeleteAssignment(ctx, scope, name)
+	})
 	if errors.Is(err, rbac.ErrNotFound) {
 		return answer{status: http.StatusNoContent}, nil
 	}
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{status: http.StatusOK, body: s.assignmentBody(a)}, s.Checker.Store.DeleteAssignment(ctx, scope, name)
+	return answer{status: http.StatusOK, body: s.assignmentBody(a)}, err
 }
 
 var guidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)

@@ -201,6 +201,9 @@ func (c *Call) Allow(ctx context.Context, action string, scope arm.ID) error {
 // route finds what the path means and does it.
 func (s *Server) route(ctx context.Context, c *Call) (answer, error) {
 	segments := strings.FieldsFunc(c.Request.URL.Path, func(r rune) bool { return r == '/' })
+	if err := s.belowRegistry(segments); err != nil {
+		return answer{}, err
+	}
 	if scope, rest, ok := authorizationPath(segments); ok {
 		return s.authorization(ctx, c, scope, rest)
 	}
@@ -430,7 +433,7 @@ func (s *Server) list(ctx context.Context, c *Call, k *kind, terms ...resource.T
 	}
 	found, err := k.list(ctx, c, q)
 	switch {
-	case err != nil && denied != nil && !bad(err):
+	case problem.Is(err, problem.NotFound) && denied != nil:
 		return answer{}, denied // he need not know what is there
 	case err != nil:
 		return answer{}, err
@@ -439,9 +442,6 @@ func (s *Server) list(ctx context.Context, c *Call, k *kind, terms ...resource.T
 	}
 	return c.page(p, found), nil
 }
-
-// bad reports whether a request is wrong whatever there is.
-func bad(err error) bool { return problem.Is(err, problem.Invalid) }
 
 func (s *Server) act(ctx context.Context, c *Call, t target) (answer, error) {
 	a, ok := t.kind.actions[strings.ToLower(t.action)]

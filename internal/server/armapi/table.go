@@ -21,6 +21,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/taskrun"
+	"github.com/acrux/acrux/internal/tasks/trigger"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -38,6 +39,7 @@ type Services struct {
 	Imports    *mirror.Imports
 	Tasks      *task.Service
 	Runs       *run.Service
+	Triggers   *trigger.Service
 	TaskRuns   *taskrun.Service
 	Pools      *pool.Service
 	// LogURL makes a signed URL under which a principal can read the log of a run.
@@ -74,6 +76,7 @@ func (s *Server) MountAll(services Services) {
 	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
 	Action(s, task.Kind, "listDetails", bare(h.taskDetails))
 	Action(s, task.Kind, "getIdentityToken", h.taskToken)
+	s.add(&kind{Kind: triggerEvents, oldest: "2018-02-01", actions: map[string]action{}, list: h.triggerLog})
 
 	s.add(&kind{Kind: run.Kind, oldest: "2018-02-01", actions: map[string]action{}, get: h.run, list: h.runs, patch: h.patchRun})
 	Action(s, run.Kind, "cancel", bare(h.cancelRun))

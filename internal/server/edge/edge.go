@@ -34,6 +34,7 @@ type Router struct {
 	Context func(context.Context) context.Context
 
 	untrusted sync.Once // told of a proxy that may not
+	paths     map[string]http.Handler
 	hosts     map[string]http.Handler
 	below     []suffix
 }
@@ -49,6 +50,14 @@ func (r *Router) Host(name string, h http.Handler) {
 		r.hosts = map[string]http.Handler{}
 	}
 	r.hosts[strings.ToLower(name)] = h
+}
+
+// Path serves a path at whatever host: of what is for those who do not know the hosts yet.
+func (r *Router) Path(path string, h http.Handler) {
+	if r.paths == nil {
+		r.paths = map[string]http.Handler{}
+	}
+	r.paths[path] = h
 }
 
 // Below serves every host one label below domain.
@@ -88,11 +97,14 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.Log.Debug("request", "id", id, "host", req.Host, "method", req.Method, "path", req.URL.Path,
 			"status", seen.status, "took", time.Since(began), "from", req.RemoteAddr)
 	}()
-	r.handler(req.Host).ServeHTTP(seen, req)
+	r.handler(req).ServeHTTP(seen, req)
 }
 
-func (r *Router) handler(host string) http.Handler {
-	host = HostName(host)
+func (r *Router) handler(req *http.Request) http.Handler {
+	if h, ok := r.paths[req.URL.Path]; ok {
+		return h
+	}
+	host := HostName(req.Host)
 	if h, ok := r.hosts[host]; ok {
 		return h
 	}

@@ -54,6 +54,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.post(w, r, authority, s.token)
 	case lower == "oauth2/devicecode" || lower == "oauth2/v2.0/devicecode":
 		s.post(w, r, authority, s.deviceCode)
+	case lower == "invitation":
+		s.post(w, r, authority, s.accept)
 	case lower == "oauth2/authorize" || lower == "oauth2/v2.0/authorize":
 		s.authorize(w)
 	default:

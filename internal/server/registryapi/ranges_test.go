@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acrux/acrux/internal/blob/blobtest"
 	"github.com/acrux/acrux/internal/server/servertest"
-	"github.com/acrux/acrux/internal/store/blob"
-	"github.com/acrux/acrux/internal/store/blob/blobtest"
+	"github.com/acrux/acrux/internal/store/blobstore"
 )
 
 // part is one of an answer in several.
@@ -86,7 +86,7 @@ func TestSeveralRanges(t *testing.T) {
 // Of an object store each range is asked for by itself.
 func TestSeveralRangesFromS3(t *testing.T) {
 	server := blobtest.StartS3(t)
-	store, err := blob.OpenS3(t.Context(), server.Bucket(t), server.Getenv)
+	store, err := blobstore.OpenS3(t.Context(), server.Bucket(t), server.Getenv)
 	must(t, err)
 	w := servertest.New(t)
 	w.Content.Blobs = store

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/server/servertest"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // presigner is a store whose content lies at an address of its own.

@@ -95,7 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	c := &call{Request: r, server: s, w: w, req: parse(r.URL.Path), host: r.Host, now: time.Now()}
 	if err := s.serve(c); err != nil {
-		c.fail(err)
+		c.fail(c.withTags(err))
 	}
 }
 

@@ -33,13 +33,14 @@ import (
 	"github.com/acrux/acrux/internal/server/graphapi"
 	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/registryapi"
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/store/blobstore"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/pool"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/taskrun"
+	"github.com/acrux/acrux/internal/tasks/trigger"
 	"github.com/acrux/acrux/internal/tasks/upload"
 )
 
@@ -69,6 +70,7 @@ type Stack struct {
 	Issuer     *token.Issuer
 	Checker    *rbac.Checker
 	Directory  *identity.Directory
+	SignIn     *signin.Service
 	Assertions *assertion.Verifier
 	ARM        *armapi.Server
 	Storage    *blobapi.Server
@@ -123,7 +125,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Registries.Aliases = aliases()
 	s.Registries.Secrets = sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	s.ScopeMaps, s.Tokens = repotoken.New(documents, s.Registries.Secrets, s.DB.Generation)
-	blobs, err := blob.OpenLocal(filepath.Join(dir, "blobs"))
+	blobs, err := blobstore.OpenLocal(filepath.Join(dir, "blobs"))
 	if err != nil {
 		return err
 	}
@@ -148,6 +150,9 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	secrets := sqlstore.Secrets{DB: s.DB, Sealer: s.Sealer}
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
 	s.Tasks.Uploads = uploads
+	s.Triggers = &trigger.Service{Log: slog.New(slog.DiscardHandler), Store: sqlstore.Triggers{DB: s.DB}, Tasks: s.Tasks, Runs: s.Runs,
+		Registries: s.Registries, Content: s.Content, Outbox: sqlstore.Registry{DB: s.DB}, Pushed: s.DB.Pushed}
+	s.Tasks.Planner = s.Triggers
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
 	s.Runs.Tasks, s.Runs.Pools, s.Issuer.Active = s.Tasks, s.Pools, s.Runs.Active
 	log := slog.New(slog.DiscardHandler)
@@ -175,12 +180,12 @@ func (s *Stack) route(log *slog.Logger) {
 	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Trash: sqlstore.Registry{DB: s.DB},
 		Purger: &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: s.DB}}, Content: s.Content}, Pulls: s.Pulls, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
 		Tokens: s.Tokens, Guesses: guesses, Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
-	signIn := signin.NewService(sqlstore.SignIn{DB: s.DB})
-	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: signIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
+	s.SignIn = signin.NewService(sqlstore.SignIn{DB: s.DB})
+	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: s.SignIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}
 	s.Router.Host("management."+Domain, s.ARM)
 	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory,
-		SignIn: signIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
+		SignIn: s.SignIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)

@@ -140,6 +140,9 @@ func (s Principals) SetPasswordHash(ctx context.Context, id identity.ObjectID, h
 		if err := atLeastOne(s.exec(ctx, `UPDATE principals SET password_hash = $2 WHERE object_id = $1`, lower(id), hash)); err != nil {
 			return err
 		}
+		if _, err := s.exec(ctx, `DELETE FROM invitations WHERE object_id = $1`, lower(id)); err != nil {
+			return err
+		}
 		return s.signOut(ctx, id)
 	})
 }

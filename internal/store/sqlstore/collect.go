@@ -6,9 +6,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/registry"
 	gc "github.com/acrux/acrux/internal/registry/collect"
-	"github.com/acrux/acrux/internal/store/blob"
 )
 
 // Collect implements gc.Store.

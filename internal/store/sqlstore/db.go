@@ -41,6 +41,8 @@ type DB struct {
 	backend     backend
 	generations generations
 	touched     topic // by the batch that is being committed; the writer's alone
+	pushed      bool  // it has a push among its events; the writer's alone
+	pushes      gong
 
 	patience time.Duration // of who waits for a transaction to begin
 
@@ -295,7 +297,7 @@ func (db *DB) gather(first job) []job {
 // savepoint and told so; the others are told after the commit.
 func (db *DB) commit(batch []job) {
 	results := make([]error, len(batch))
-	db.touched = contents
+	db.touched, db.pushed = contents, false
 	lasting := slices.ContainsFunc(batch, func(j job) bool { return j.lasting })
 	db.Reserve.Spend()
 	err := db.transact(lasting, func(tx transaction) error {
@@ -309,6 +311,9 @@ func (db *DB) commit(batch []job) {
 		return tx.changed(ctx, db.touched)
 	})
 	db.generations.grow(db.touched)
+	if db.pushed {
+		db.pushes.ring()
+	}
 	for i, j := range batch {
 		err := db.told(context.Background(), withoutSpace(errors.Join(results[i], err)))
 		if errors.Is(err, syscall.ENOSPC) {

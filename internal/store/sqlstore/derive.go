@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/task"
+	"github.com/acrux/acrux/internal/tasks/trigger"
 )
 
 // derived is the migration after that of lists: it writes what lists are read from for the
@@ -20,6 +23,49 @@ func derived() *goose.Migration {
 	return goose.NewGoMigration(8, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 		return errors.Join(deriveTerms(ctx, tx), deriveOutputs(ctx, tx), deriveNames(ctx, tx, `principals`), deriveNames(ctx, tx, `applications`))
 	}}, nil)
+}
+
+// planned is the migration after that of triggers: the timers and bases of the tasks that an
+// older version left. Timers are due at once, which plans them.
+func planned() *goose.Migration {
+	return goose.NewGoMigration(12, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		key := func(doc resource.Document) []any { return []any{doc.ID.Key()} }
+		write := func(doc resource.Document) error {
+			if doc.Kind.Key() != task.Kind.Key() {
+				return nil
+			}
+			return planTask(ctx, tx, doc)
+		}
+		return eachBatch(ctx, tx, scanDocument, selectDocument+`WHERE d.key > $1 ORDER BY d.key LIMIT $2`, key, []any{""}, write)
+	}}, nil)
+}
+
+func planTask(ctx context.Context, tx *sql.Tx, doc resource.Document) error {
+	var p task.Properties
+	if err := json.Unmarshal(doc.Properties, &p); err != nil {
+		return fmt.Errorf("reading %s: %w", doc.ID, err)
+	}
+	if p.Trigger != nil {
+		for _, one := range p.Trigger.Timer {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO task_timers (task, name, spelling, id, schedule, due) VALUES ($1, $2, $3, $4, $5, 0)`,
+				doc.ID.Key(), strings.ToLower(one.Name), one.Name, doc.ID.String(), one.Schedule); err != nil {
+				return fmt.Errorf("planning %s: %w", doc.ID, err)
+			}
+		}
+	}
+	if p.Step == nil {
+		return nil
+	}
+	for _, b := range p.Step.BaseImages {
+		if b.Tag == "" || b.Digest == "" {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO task_bases (task, image, kind, id, built, seen) VALUES ($1, $2, $3, $4, $5, $5)
+			ON CONFLICT DO NOTHING`, doc.ID.Key(), trigger.ImageOf(b.Registry, b.Repository, b.Tag), b.Type, doc.ID.String(), b.Digest); err != nil {
+			return fmt.Errorf("writing what %s is built on: %w", doc.ID, err)
+		}
+	}
+	return nil
 }
 
 // deriveBatch is how many rows are in memory at once.

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/acrux/acrux/internal/registry"
@@ -9,23 +11,57 @@ import (
 
 // AddEvent implements registry.Store.
 func (s Registry) AddEvent(ctx context.Context, events ...registry.Event) error {
-	for len(events) > 0 {
-		n := 1 // two texts of statements are enough
-		if len(events) >= together {
-			n = together
+	return s.InTx(ctx, func(ctx context.Context) error {
+		s.DB.pushed = s.DB.pushed || slices.ContainsFunc(events, func(e registry.Event) bool { return e.Action == registry.Pushed })
+		for len(events) > 0 {
+			n := 1 // two texts of statements are enough
+			if len(events) >= together {
+				n = together
+			}
+			if err := s.addEvents(ctx, events[:n]); err != nil {
+				return err
+			}
+			events = events[n:]
 		}
-		some := events[:n]
-		events = events[n:]
-		var args []any
-		for _, e := range some {
-			args = append(args, e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
-		}
-		err := s.add(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+tuples(1, n, 8), args...)
-		if err != nil {
-			return err
-		}
+		return nil
+	})
+}
+
+func (s Registry) addEvents(ctx context.Context, events []registry.Event) error {
+	var args []any
+	for _, e := range events {
+		args = append(args, e.Name.Registry, e.Action, e.Name.Repository, e.Tag, e.Digest, e.Actor, micros(e.Time), max(1, e.Times))
 	}
-	return nil
+	return s.add(ctx, `INSERT INTO events (registry, action, repository, tag, digest, actor, created, times) VALUES `+
+		tuples(1, len(events), 8), args...)
+}
+
+// Pushed returns a channel that is closed after the next commit of this process that has a
+// push among its events. Take it before looking; what other servers push rings nothing.
+func (db *DB) Pushed() <-chan struct{} { return db.pushes.wait() }
+
+// gong wakes all who wait for its next ring.
+type gong struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (g *gong) wait() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ch == nil {
+		g.ch = make(chan struct{})
+	}
+	return g.ch
+}
+
+func (g *gong) ring() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ch != nil {
+		close(g.ch)
+		g.ch = nil
+	}
 }
 
 var _ registry.Outbox = Registry{}

@@ -74,11 +74,11 @@ func sqliteProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(derived()))
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(derived(), planned()))
 }
 
 func postgresProvider(db *sql.DB) (*goose.Provider, error) {
-	all := []*goose.Migration{derived()}
+	all := []*goose.Migration{derived(), planned()}
 	for _, pattern := range []string{"migrations/*.sql", "migrations/postgres/*.sql"} {
 		names, err := fs.Glob(migrations, pattern)
 		if err != nil {

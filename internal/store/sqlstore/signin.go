@@ -94,6 +94,30 @@ func (s SignIn) TakeDevice(ctx context.Context, hash string) error {
 	return none(n, err, signin.ErrUnknown)
 }
 
+// PutInvitation implements signin.Store. A principal that went away meanwhile has none.
+func (s SignIn) PutInvitation(ctx context.Context, i signin.Invitation) error {
+	n, err := s.exec(ctx, `INSERT INTO invitations (object_id, hash, expires)
+		SELECT object_id, $2, $3 FROM principals WHERE object_id = $1
+		ON CONFLICT (object_id) DO UPDATE SET hash = excluded.hash, expires = excluded.expires`,
+		lower(i.Principal), i.Hash, micros(i.Expires))
+	return none(n, err, signin.ErrUnknown)
+}
+
+// Invitation implements signin.Store.
+func (s SignIn) Invitation(ctx context.Context, hash string) (i signin.Invitation, err error) {
+	var expires int64
+	err = s.queryRow(ctx, `SELECT hash, object_id, expires FROM invitations WHERE hash = $1`, hash).
+		Scan(&i.Hash, &i.Principal, &expires)
+	i.Expires = fromMicros(expires)
+	return i, instead(err, signin.ErrUnknown)
+}
+
+// TakeInvitation implements signin.Store.
+func (s SignIn) TakeInvitation(ctx context.Context, hash string) error {
+	n, err := s.exec(ctx, `DELETE FROM invitations WHERE hash = $1`, hash)
+	return none(n, err, signin.ErrUnknown)
+}
+
 // UseAssertion implements signin.Store.
 func (s SignIn) UseAssertion(ctx context.Context, hash string, expires, now time.Time) error {
 	return s.InTx(ctx, func(ctx context.Context) error {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/registry"
-	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/store/sqlstore/sqlstoretest"
 )
 

@@ -294,6 +294,7 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 	if err != nil {
 		return err
 	}
+	defer s.bell.ring() // after what the task learns, too: it may start the next run
 	s.bell.ring()
 	if result.Status != lease.Succeeded || row.Task.IsRoot() {
 		return nil

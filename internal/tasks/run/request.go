@@ -40,6 +40,8 @@ type Request struct {
 	// Identity is who a run without a task may speak for. No request says that itself:
 	// it comes from a resource, whose writer was asked for the right to assign it.
 	Identity *arm.Identity `json:"-"`
+	// Cause is why there is to be a run of a task, where no request asks for it.
+	Cause Cause `json:"-"`
 }
 
 // Override replaces parts of a task's step for one run.
@@ -130,7 +132,8 @@ func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (p
 	if req.Override != nil && req.Override.UpdateTriggerToken != "" {
 		p.row.Properties.UpdateTriggerToken = &req.Override.UpdateTriggerToken
 	}
-	p.job.TaskName, p.job.TaskID = name, t.ID.String()
+	p.row.Properties.TimerTrigger, p.row.Properties.ImageUpdateTrigger = req.Cause.Timer, req.Cause.Image
+	p.job.TaskName, p.job.TaskID, p.job.TriggeredBy = name, t.ID.String(), req.Cause.Word()
 	return p, s.identities(ctx, &p.job, t.Identity)
 }
 

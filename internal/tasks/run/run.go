@@ -61,9 +61,9 @@ type Properties struct {
 	FinishTime         *string                  `json:"finishTime"`
 	OutputImages       []Image                  `json:"outputImages"`
 	Task               *string                  `json:"task"`
-	ImageUpdateTrigger any                      `json:"imageUpdateTrigger"`
+	ImageUpdateTrigger *ImageUpdate             `json:"imageUpdateTrigger"`
 	SourceTrigger      any                      `json:"sourceTrigger"`
-	TimerTrigger       any                      `json:"timerTrigger"`
+	TimerTrigger       *TimerTrigger            `json:"timerTrigger"`
 	Platform           *task.Platform           `json:"platform"`
 	AgentConfiguration *task.AgentConfiguration `json:"agentConfiguration"`
 	SourceRegistryAuth *string                  `json:"sourceRegistryAuth"`

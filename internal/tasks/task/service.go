@@ -22,6 +22,11 @@ type Canceler interface {
 	CancelQueued(ctx context.Context, task arm.ID, now time.Time) error
 }
 
+// Planner plans what makes runs of a task. It takes part in the transaction that wrote it.
+type Planner interface {
+	Plan(ctx context.Context, t Task, now time.Time) error
+}
+
 // Service serves tasks.
 type Service struct {
 	*resource.Collection[Properties]
@@ -29,6 +34,7 @@ type Service struct {
 	Managed *identity.Managed
 	Runs    Canceler
 	Uploads *upload.Uploads // of which a task may have one as its source
+	Planner Planner         // nil plans nothing
 }
 
 // NewService returns the service.
@@ -48,7 +54,7 @@ func (s *Service) Put(ctx context.Context, put resource.Put[Properties]) (Task, 
 	if err := put.Properties.Step.checkContext(); err != nil {
 		return Task{}, false, err
 	}
-	return s.PutResource(ctx, put, func(ctx context.Context, old, res *Task) error {
+	return s.putPlanned(ctx, put, func(ctx context.Context, old, res *Task) error {
 		res.Properties.CreationDate = arm.Time(res.Created)
 		res.Properties.Step.BaseImages = nil
 		if old != nil && old.Properties.Step.Type == res.Properties.Step.Type {
@@ -63,6 +69,18 @@ func (s *Service) Put(ctx context.Context, put resource.Put[Properties]) (Task, 
 		}
 		return SealSecrets(ctx, s.Secrets, res.ID, before(old), &res.Properties)
 	})
+}
+
+// putPlanned writes a task and what it is to be started by.
+func (s *Service) putPlanned(ctx context.Context, put resource.Put[Properties],
+	change func(ctx context.Context, old, res *Task) error) (t Task, created bool, err error) {
+	err = s.Store.InTx(ctx, func(ctx context.Context) error {
+		if t, created, err = s.PutResource(ctx, put, change); err != nil || s.Planner == nil {
+			return err
+		}
+		return s.Planner.Plan(ctx, t, put.Now)
+	})
+	return t, created, err
 }
 
 // takeSource keeps an upload that becomes a task's source as it is: nobody changes what its
@@ -158,7 +176,7 @@ func (s *Service) Remember(ctx context.Context, id arm.ID, images []BaseImage) e
 			return err
 		}
 		put := resource.Put[Properties]{ID: id, Location: res.Location, Tags: res.Tags, SKU: res.SKU, Properties: res.Properties, Caller: res.UpdatedBy, Now: time.Now()}
-		_, _, err = s.PutResource(ctx, put, func(_ context.Context, _, next *Task) error {
+		_, _, err = s.putPlanned(ctx, put, func(_ context.Context, _, next *Task) error {
 			next.Properties.Step.BaseImages = images
 			return nil
 		})

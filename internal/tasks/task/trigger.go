@@ -1,14 +1,14 @@
 package task
 
 import (
+	"errors"
+	"slices"
 	"strings"
 
-	"github.com/robfig/cron/v3"
+	"github.com/acrux/acrux/internal/tasks/ncrontab"
 )
 
-// TimerTrigger makes runs at times. Schedule is a cron expression of five fields, in UTC.
-//
-// Timers are kept and shown; nothing fires them yet, and who writes one is told so.
+// TimerTrigger makes runs at times. Schedule is an expression of package ncrontab, in UTC.
 type TimerTrigger struct {
 	Name     string `json:"name"`
 	Schedule string `json:"schedule"`
@@ -18,9 +18,7 @@ type TimerTrigger struct {
 // maxTimers bounds the timers of one task.
 const maxTimers = 50
 
-// checkTrigger refuses triggers that nobody would pull, and timers that are wrong. The
-// base image trigger is in every task the CLI makes; it is kept and shown, as written in
-// the reference.
+// checkTrigger refuses triggers that nobody would pull, and those that are wrong.
 func (p *Properties) checkTrigger() error {
 	if p.Trigger == nil {
 		return nil
@@ -30,6 +28,9 @@ func (p *Properties) checkTrigger() error {
 	}
 	if n := len(p.Trigger.Timer); n > maxTimers {
 		return invalid("trigger.timerTriggers", "The task has %d timers; at most %d are taken.", n, maxTimers)
+	}
+	if err := p.Trigger.BaseImage.check(); err != nil {
+		return err
 	}
 	seen := map[string]bool{}
 	for i := range p.Trigger.Timer {
@@ -59,14 +60,36 @@ func (t *TimerTrigger) check() error {
 	default:
 		return invalid(member+".status", "The status '%s' is neither Enabled nor Disabled.", t.Status)
 	}
-	// The library also knows words such as @daily and time zones; a schedule of Azure's
-	// has neither.
-	if n := len(strings.Fields(t.Schedule)); n != 5 || strings.ContainsAny(t.Schedule, "@=") {
-		return invalid(member+".schedule", "The schedule '%s' of timer '%s' is not a cron expression of five fields: minute, hour, day, month, weekday.", t.Schedule, t.Name).
+	var wrong *ncrontab.SyntaxError
+	if _, err := ncrontab.Parse(t.Schedule); errors.As(err, &wrong) {
+		return invalid(member+".schedule", "The schedule '%s' of timer '%s' is not valid: %v.", t.Schedule, t.Name, wrong).
 			Hint("for noon UTC on every day: 0 12 * * *")
 	}
-	if _, err := cron.ParseStandard(t.Schedule); err != nil {
-		return invalid(member+".schedule", "The schedule '%s' of timer '%s' is not valid: %v.", t.Schedule, t.Name, err)
+	return nil
+}
+
+// check refuses what is not done for a base image trigger, and fills in what it stands for.
+func (t *BaseImageTrigger) check() error {
+	if t == nil {
+		return nil
+	}
+	if t.UpdateEndpoint != nil && *t.UpdateEndpoint != "" {
+		return unsupported("trigger.baseImageTrigger.updateTriggerEndpoint", "An endpoint that is told of updates")
+	}
+	for _, member := range []struct {
+		name, alias string
+		value       *string
+		known       []string
+	}{
+		{"status", "The status", &t.Status, []string{"Enabled", "Disabled"}},
+		{"baseImageTriggerType", "The type", &t.Type, []string{"Runtime", "All"}},
+	} {
+		i := slices.IndexFunc(member.known, func(one string) bool { return strings.EqualFold(one, *member.value) })
+		if *member.value != "" && i < 0 {
+			return invalid("trigger.baseImageTrigger."+member.name, "%s '%s' of the base image trigger is neither %s.", member.alias,
+				*member.value, strings.Join(member.known, " nor "))
+		}
+		*member.value = member.known[max(i, 0)]
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func TestConditionsAreNotIgnored(t *testing.T) {
 	for _, scope := range []string{"/repositories/app", "/repositories/*"} {
 		t.Run("a role at "+scope, func(t *testing.T) {
 			at, body := assignment(w.registry(group1, second)+scope, p.objectID, "AcrPull")
-			w.arm(t, w.admin, "PUT", at, body).refused(t, refusal{404, "ResourceNotFound", ""})
+			w.arm(t, w.admin, "PUT", at, body).refused(t, refusal{400, "InvalidScope", "count for a whole registry"})
 			p.exchange(t, second).refused(t, refusal{403, "DENIED", ""})
 		})
 	}

@@ -170,10 +170,10 @@ func TestOtherURLs(t *testing.T) {
 				`"sourceRepository":{"sourceControlType":"Github",`+
 				`"repositoryUrl":"http://`+here+`/x.git"}}]`)).refused(t, refusal{501, "NotImplemented", ""})
 	})
-	t.Run("endpoint of a base image trigger, which is kept and not asked", func(t *testing.T) {
+	t.Run("endpoint of a base image trigger", func(t *testing.T) {
 		closed.arm(t, closed.admin, "PUT", reg+"/tasks/trigger1",
 			with(`"baseImageTrigger":{"name":"b","baseImageTriggerType":"All","updateTriggerEndpoint":"http://`+
-				here+`/hook","updateTriggerPayloadType":"Token"}`)).ok(t)
+				here+`/hook","updateTriggerPayloadType":"Token"}`)).refused(t, refusal{501, "NotImplemented", ""})
 	})
 	t.Run("webhook", func(t *testing.T) {
 		closed.arm(t, closed.admin, "PUT", reg+"/webhooks/hook1",

@@ -10,9 +10,9 @@ import (
 	"github.com/acrux/acrux/internal/access/rbac"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/secret"
-	"github.com/acrux/acrux/internal/store/blob"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/run"
 )

@@ -1,4 +1,4 @@
-package blob_test
+package blobstore_test
 
 import (
 	"errors"
@@ -9,13 +9,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/store/blob"
-	"github.com/acrux/acrux/internal/store/blob/blobtest"
+	"github.com/acrux/acrux/internal/blob"
+	"github.com/acrux/acrux/internal/blob/blobtest"
+	"github.com/acrux/acrux/internal/store/blobstore"
 )
 
-func open(t *testing.T, dir string) *blob.Local {
+func open(t *testing.T, dir string) *blobstore.Local {
 	t.Helper()
-	l, err := blob.OpenLocal(dir)
+	l, err := blobstore.OpenLocal(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestLocal(t *testing.T) {
 }
 
 // suspended leaves an upload of "hello" and returns its state.
-func suspended(t *testing.T, l *blob.Local) blob.State {
+func suspended(t *testing.T, l *blobstore.Local) blob.State {
 	t.Helper()
 	u, err := l.Start(t.Context())
 	if err != nil {

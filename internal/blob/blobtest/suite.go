@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // Run runs the suite. fresh is called once for each test and returns a function that

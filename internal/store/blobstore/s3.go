@@ -1,4 +1,4 @@
-package blob
+package blobstore
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // S3 is a Store in a bucket of an object store that speaks S3. Content lies under
@@ -30,8 +32,8 @@ type S3 struct {
 }
 
 var (
-	_ Store     = (*S3)(nil)
-	_ Presigner = (*S3)(nil)
+	_ blob.Store     = (*S3)(nil)
+	_ blob.Presigner = (*S3)(nil)
 )
 
 // attempts bounds how often a request to the object store is tried, see s3_patience.go.
@@ -112,12 +114,12 @@ func connectS3(query url.Values, getenv func(string) string) (*minio.Client, err
 		Transport: watched{transport, stall}, MaxRetries: attempts})
 }
 
-func (s *S3) object(key Key) string { return s.prefix + "b/" + string(key) }
+func (s *S3) object(key blob.Key) string { return s.prefix + "b/" + string(key) }
 
 // tails is how the names begin of what uploads of a key keep for later. It has no slash: a
 // store that keeps objects in directories takes those that are empty away, and with them
 // sometimes what another upload is about to have (versitygw 1.8.0).
-func (s *S3) tails(key Key) string { return s.prefix + "t-" + string(key) + "-" }
+func (s *S3) tails(key blob.Key) string { return s.prefix + "t-" + string(key) + "-" }
 
 // missing reports whether the object store says that there is no such thing.
 func missing(err error) bool {
@@ -129,14 +131,14 @@ func missing(err error) bool {
 }
 
 // Start implements Store. Nothing is in the bucket before there is content.
-func (s *S3) Start(ctx context.Context) (Upload, error) {
+func (s *S3) Start(ctx context.Context) (blob.Upload, error) {
 	return newS3Upload(ctx, s, newKey()), nil
 }
 
 // Resume implements Store. An upload whose parts or tail are gone cannot go on.
-func (s *S3) Resume(ctx context.Context, state State) (Upload, error) {
+func (s *S3) Resume(ctx context.Context, state blob.State) (blob.Upload, error) {
 	if !validKey(state.Key) || state.Parts == "" {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	u := newS3Upload(ctx, s, state.Key)
 	u.resumed, u.size = true, state.Size
@@ -147,7 +149,7 @@ func (s *S3) Resume(ctx context.Context, state State) (Upload, error) {
 		return nil, err
 	}
 	if err := u.check(); missing(err) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	} else if err != nil {
 		return nil, s.failed(u.ctx, "resuming an upload", err)
 	}
@@ -155,14 +157,14 @@ func (s *S3) Resume(ctx context.Context, state State) (Upload, error) {
 }
 
 // Open implements Store.
-func (s *S3) Open(ctx context.Context, key Key) (Blob, error) {
+func (s *S3) Open(ctx context.Context, key blob.Key) (blob.Blob, error) {
 	if !validKey(key) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	ctx = patient(ctx)
 	info, err := s.core.StatObject(ctx, s.bucket, s.object(key), minio.StatObjectOptions{})
 	if missing(err) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	if err != nil {
 		return nil, s.failed(ctx, "opening a blob", err)
@@ -174,9 +176,9 @@ func (s *S3) Open(ctx context.Context, key Key) (Blob, error) {
 func (s *S3) MinChunk() int64 { return minPart }
 
 // Presign implements Presigner.
-func (s *S3) Presign(ctx context.Context, key Key, lifetime time.Duration) (string, error) {
+func (s *S3) Presign(ctx context.Context, key blob.Key, lifetime time.Duration) (string, error) {
 	if !validKey(key) {
-		return "", ErrNotFound
+		return "", blob.ErrNotFound
 	}
 	u, err := s.core.PresignedGetObject(ctx, s.bucket, s.object(key), lifetime, url.Values{"response-content-type": {"application/octet-stream"}})
 	if err != nil {
@@ -186,7 +188,7 @@ func (s *S3) Presign(ctx context.Context, key Key, lifetime time.Duration) (stri
 }
 
 // Delete implements Store: content, tails, and unfinished uploads.
-func (s *S3) Delete(ctx context.Context, key Key) error {
+func (s *S3) Delete(ctx context.Context, key blob.Key) error {
 	if !validKey(key) {
 		return nil
 	}
@@ -199,7 +201,7 @@ func (s *S3) Delete(ctx context.Context, key Key) error {
 }
 
 // removeRest removes what belongs to uploads of the key: tails and parts.
-func (s *S3) removeRest(ctx context.Context, key Key) error {
+func (s *S3) removeRest(ctx context.Context, key blob.Key) error {
 	for tail := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.tails(key), Recursive: true}) {
 		if tail.Err != nil {
 			return tail.Err
@@ -243,13 +245,13 @@ func (s *S3) unfinished(ctx context.Context, prefix string) iter.Seq2[minio.Obje
 }
 
 // List implements Store. The key of an upload comes once for each thing it has.
-func (s *S3) List(ctx context.Context) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
+func (s *S3) List(ctx context.Context) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
 		for _, kind := range []string{"b/", "t-"} {
 			for object := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix + kind, Recursive: true}) {
 				key, _, _ := strings.Cut(strings.TrimPrefix(object.Key, s.prefix+kind), "-")
 				err := s.failed(ctx, "listing blobs", object.Err)
-				if !yield(Info{Key: Key(key), Modified: object.LastModified}, err) || err != nil {
+				if !yield(blob.Info{Key: blob.Key(key), Modified: object.LastModified}, err) || err != nil {
 					return
 				}
 			}
@@ -257,7 +259,7 @@ func (s *S3) List(ctx context.Context) iter.Seq2[Info, error] {
 		for upload, err := range s.unfinished(ctx, s.prefix+"b/") {
 			key := strings.TrimPrefix(upload.Key, s.prefix+"b/")
 			err = s.failed(ctx, "listing blobs", err)
-			if !yield(Info{Key: Key(key), Modified: upload.Initiated}, err) || err != nil {
+			if !yield(blob.Info{Key: blob.Key(key), Modified: upload.Initiated}, err) || err != nil {
 				return
 			}
 		}

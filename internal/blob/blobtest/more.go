@@ -11,7 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/blob"
 )
 
 func sha512(t *testing.T, s blob.Store) {

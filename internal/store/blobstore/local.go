@@ -1,4 +1,5 @@
-package blob
+// Package blobstore has the implementations of blob.Store: Local in files, S3 in an object store.
+package blobstore
 
 import (
 	"context"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/acrux/acrux/internal/blob"
 	"github.com/acrux/acrux/internal/disk"
 )
 
@@ -38,7 +40,7 @@ const (
 	committed = 0o400
 )
 
-var _ Store = (*Local)(nil)
+var _ blob.Store = (*Local)(nil)
 
 // OpenLocal returns the store in dir, which is made if needed, with all its folders:
 // an upload that ends need not wonder whether the one it goes to is durable.
@@ -63,24 +65,24 @@ func makeFolders(dir string) error {
 	return errors.Join(syncDir(blobs), syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
-func (l *Local) file(key Key) string {
+func (l *Local) file(key blob.Key) string {
 	return filepath.Join(l.dir, "blobs", string(key[:2]), string(key))
 }
 
 // validKey keeps keys from naming anything but files of the store.
-func validKey(key Key) bool {
+func validKey(key blob.Key) bool {
 	raw, err := hex.DecodeString(string(key))
 	return err == nil && len(raw) == 16
 }
 
-func newKey() Key {
+func newKey() blob.Key {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails (crypto/rand)
-	return Key(hex.EncodeToString(raw))
+	return blob.Key(hex.EncodeToString(raw))
 }
 
 // Start implements Store.
-func (l *Local) Start(context.Context) (Upload, error) {
+func (l *Local) Start(context.Context) (blob.Upload, error) {
 	if err := l.Reserve.Room(); err != nil {
 		return nil, err
 	}
@@ -95,20 +97,20 @@ func (l *Local) Start(context.Context) (Upload, error) {
 // Resume implements Store. Bytes beyond the state, from a request that was cut off
 // by a crash, are dropped. A file that is shorter has lost bytes in a power failure,
 // since Suspend does not sync: there is nothing to go on with.
-func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
+func (l *Local) Resume(_ context.Context, state blob.State) (blob.Upload, error) {
 	if !validKey(state.Key) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	f, err := os.OpenFile(l.file(state.Key), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resuming an upload: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && (info.Size() < state.Size || info.Mode().Perm() == committed) {
-		err = ErrNotFound
+		err = blob.ErrNotFound
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -121,20 +123,20 @@ func (l *Local) Resume(_ context.Context, state State) (Upload, error) {
 }
 
 // Open implements Store.
-func (l *Local) Open(_ context.Context, key Key) (Blob, error) {
+func (l *Local) Open(_ context.Context, key blob.Key) (blob.Blob, error) {
 	if !validKey(key) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	f, err := os.Open(l.file(key))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && info.Mode().Perm() != committed {
-		err = ErrNotFound
+		err = blob.ErrNotFound
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -146,7 +148,7 @@ func (l *Local) Open(_ context.Context, key Key) (Blob, error) {
 func (l *Local) MinChunk() int64 { return 0 }
 
 // Delete implements Store.
-func (l *Local) Delete(_ context.Context, key Key) error {
+func (l *Local) Delete(_ context.Context, key blob.Key) error {
 	if !validKey(key) {
 		return nil
 	}
@@ -157,8 +159,8 @@ func (l *Local) Delete(_ context.Context, key Key) error {
 }
 
 // List implements Store.
-func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
+func (l *Local) List(ctx context.Context) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
 		err := filepath.WalkDir(l.dir, func(_ string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
@@ -167,13 +169,13 @@ func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // deleted meanwhile
 			}
-			if !yield(Info{Key: Key(entry.Name()), Modified: info.ModTime()}, err) {
+			if !yield(blob.Info{Key: blob.Key(entry.Name()), Modified: info.ModTime()}, err) {
 				return fs.SkipAll
 			}
 			return context.Cause(ctx)
 		})
 		if err != nil {
-			yield(Info{}, err)
+			yield(blob.Info{}, err)
 		}
 	}
 }
@@ -181,13 +183,13 @@ func (l *Local) List(ctx context.Context) iter.Seq2[Info, error] {
 // localUpload is a file and the hash of what is in it.
 type localUpload struct {
 	reserve *disk.Reserve
-	key     Key
+	key     blob.Key
 	file    *os.File // nil once it is over
 	hash    hash.Hash
 	size    int64
 }
 
-func (u *localUpload) restore(state State) error {
+func (u *localUpload) restore(state blob.State) error {
 	if err := u.file.Truncate(state.Size); err != nil {
 		return err
 	}
@@ -220,24 +222,24 @@ type (
 func (u *localUpload) Size() int64 { return u.size }
 
 // Suspend implements Upload.
-func (u *localUpload) Suspend() (State, error) {
+func (u *localUpload) Suspend() (blob.State, error) {
 	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
-		return State{}, err
+		return blob.State{}, err
 	}
 	err = u.file.Close()
 	u.file = nil
-	return State{Key: u.key, Size: u.size, Hash: state}, err
+	return blob.State{Key: u.key, Size: u.size, Hash: state}, err
 }
 
 // Commit implements Upload.
-func (u *localUpload) Commit(_ context.Context, want digest.Digest) (Key, error) {
+func (u *localUpload) Commit(_ context.Context, want digest.Digest) (blob.Key, error) {
 	have, err := u.digest(want.Algorithm())
 	if err != nil {
 		return "", err
 	}
 	if have != want {
-		return "", ErrDigest
+		return "", blob.ErrDigest
 	}
 	if err := u.publish(); err != nil {
 		return "", fmt.Errorf("keeping a blob: %w", err)

@@ -1,4 +1,4 @@
-package blob
+package blobstore
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // minPart is the smallest part that S3 takes, but for the last one, in bytes.
@@ -41,8 +42,8 @@ func partSize(n int) int64 {
 type s3Upload struct {
 	ctx     context.Context // of all requests; it outlives the caller's, who may be gone when the upload is suspended
 	store   *S3
-	key     Key
-	object  Key // of the content: another than key where two servers might come to write it
+	key     blob.Key
+	object  blob.Key // of the content: another than key where two servers might come to write it
 	hash    hash.Hash
 	size    int64
 	buf     *bytes.Buffer // what is in no part yet
@@ -61,7 +62,7 @@ type s3Parts struct {
 	Tail  string   `json:"tail,omitempty"`  // the object with what is in no part
 }
 
-func newS3Upload(ctx context.Context, s *S3, key Key) *s3Upload {
+func newS3Upload(ctx context.Context, s *S3, key blob.Key) *s3Upload {
 	return &s3Upload{ctx: patient(context.WithoutCancel(ctx)), store: s, key: key, object: key,
 		hash: sha256.New(), buf: new(bytes.Buffer), spare: new(bytes.Buffer)}
 }
@@ -164,38 +165,38 @@ func (u *s3Upload) put(name string) error {
 
 // Suspend implements Upload. What is too small for a part is kept beside the parts, under
 // a name that no earlier state knows: that one must still be good if this one is lost.
-func (u *s3Upload) Suspend() (State, error) {
+func (u *s3Upload) Suspend() (blob.State, error) {
 	u.over = true
 	if u.buf.Len() >= minPart {
 		if err := u.flush(); err != nil {
-			return State{}, err
+			return blob.State{}, err
 		}
 	}
 	if err := u.await(); err != nil {
-		return State{}, err
+		return blob.State{}, err
 	}
 	u.parts.Tail = ""
 	if u.buf.Len() > 0 {
 		u.parts.Tail = string(newKey())
 		if err := u.put(u.store.tails(u.key) + u.parts.Tail); err != nil {
-			return State{}, u.store.failed(u.ctx, "keeping the end of an upload", err)
+			return blob.State{}, u.store.failed(u.ctx, "keeping the end of an upload", err)
 		}
 	}
 	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
-		return State{}, err
+		return blob.State{}, err
 	}
 	parts, err := json.Marshal(u.parts)
-	return State{Key: u.key, Size: u.size, Hash: state, Parts: string(parts)}, err
+	return blob.State{Key: u.key, Size: u.size, Hash: state, Parts: string(parts)}, err
 }
 
 // Commit implements Upload.
-func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (Key, error) {
+func (u *s3Upload) Commit(ctx context.Context, want digest.Digest) (blob.Key, error) {
 	if u.failed != nil {
 		return "", u.failed
 	}
 	if want.Algorithm() != digest.SHA512 && digest.NewDigest(digest.SHA256, u.hash) != want {
-		return "", ErrDigest
+		return "", blob.ErrDigest
 	}
 	switch err := u.publish(); {
 	case errors.Is(err, errUnsaid):
@@ -234,7 +235,7 @@ func (u *s3Upload) reread(want digest.Digest) error {
 		return fmt.Errorf("reading a blob again: %w", err)
 	}
 	if digest.NewDigest(want.Algorithm(), h) != want {
-		return ErrDigest
+		return blob.ErrDigest
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package blob_test
+package blobstore_test
 
 import (
 	"bytes"
@@ -13,8 +13,9 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/arm/problem"
-	"github.com/acrux/acrux/internal/store/blob"
-	"github.com/acrux/acrux/internal/store/blob/blobtest"
+	"github.com/acrux/acrux/internal/blob"
+	"github.com/acrux/acrux/internal/blob/blobtest"
+	"github.com/acrux/acrux/internal/store/blobstore"
 )
 
 // stall is the patience of who waits in vain.
@@ -23,7 +24,7 @@ const stall = 500 * time.Millisecond
 // troubled is a bucket that is reached through a proxy, by stores with little
 // patience, with some, and with as much as others have.
 type troubled struct {
-	hasty, medium, store *blob.S3
+	hasty, medium, store *blobstore.S3
 	*blobtest.Trouble
 }
 
@@ -31,7 +32,7 @@ func inTrouble(t *testing.T, server *blobtest.S3Server) troubled {
 	t.Helper()
 	trouble := server.Through(t)
 	url := trouble.URL(server.Bucket(t))
-	with := func(more string) *blob.S3 { return openS3(t, server, url+more) }
+	with := func(more string) *blobstore.S3 { return openS3(t, server, url+more) }
 	return troubled{with("&stall=" + stall.String()), with("&stall=2s"), with(""), trouble}
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/store/blob"
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // many is more than any store sends at once: the largest tail, two parts and an end.

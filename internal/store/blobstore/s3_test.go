@@ -1,4 +1,4 @@
-package blob_test
+package blobstore_test
 
 import (
 	"context"
@@ -14,13 +14,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/acrux/acrux/internal/store/blob"
-	"github.com/acrux/acrux/internal/store/blob/blobtest"
+	"github.com/acrux/acrux/internal/blob"
+	"github.com/acrux/acrux/internal/blob/blobtest"
+	"github.com/acrux/acrux/internal/store/blobstore"
 )
 
-func openS3(t *testing.T, server *blobtest.S3Server, url string) *blob.S3 {
+func openS3(t *testing.T, server *blobtest.S3Server, url string) *blobstore.S3 {
 	t.Helper()
-	s, err := blob.OpenS3(t.Context(), url, server.Getenv)
+	s, err := blobstore.OpenS3(t.Context(), url, server.Getenv)
 	must(t, err)
 	return s
 }
@@ -172,7 +173,7 @@ func unopened(t *testing.T, server *blobtest.S3Server) {
 		"half of a key":       {good, "ACRUX_S3_ACCESS_KEY", func(name string) string { return map[string]string{"ACRUX_S3_ACCESS_KEY": "x"}[name] }},
 		"nobody at that port": {"s3://bucket?endpoint=http://127.0.0.1:1", "127.0.0.1:1", server.Getenv},
 	} {
-		_, err := blob.OpenS3(t.Context(), test.url, test.getenv)
+		_, err := blobstore.OpenS3(t.Context(), test.url, test.getenv)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret@") || strings.Contains(err.Error(), "wrong-secret") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -180,7 +181,7 @@ func unopened(t *testing.T, server *blobtest.S3Server) {
 	aws := func(name string) string {
 		return server.Getenv(map[string]string{"AWS_ACCESS_KEY_ID": "ACRUX_S3_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY": "ACRUX_S3_SECRET_KEY"}[name])
 	}
-	_, err := blob.OpenS3(t.Context(), good, aws)
+	_, err := blobstore.OpenS3(t.Context(), good, aws)
 	must(t, err)
 }
 
@@ -215,7 +216,7 @@ func TestS3Full(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	s, err := blob.OpenS3(t.Context(), "s3://bucket?endpoint="+server.URL, func(string) string { return "key" })
+	s, err := blobstore.OpenS3(t.Context(), "s3://bucket?endpoint="+server.URL, func(string) string { return "key" })
 	must(t, err)
 	for _, size := range []int{5, 20 << 20} {
 		content := strings.Repeat("x", size)

@@ -1,4 +1,4 @@
-package blob
+package blobstore
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/acrux/acrux/internal/blob"
 )
 
 // s3Blob is an object. Each read is a request of its own, and streams.
@@ -32,7 +34,7 @@ func (b *s3Blob) section(offset, n int64) (io.ReadCloser, error) {
 	}
 	body, _, _, err := b.store.core.GetObject(b.ctx, b.store.bucket, b.name, opts)
 	if missing(err) {
-		return nil, ErrNotFound
+		return nil, blob.ErrNotFound
 	}
 	return body, err
 }
@@ -79,7 +81,7 @@ func (b *s3Blob) WriteTo(w io.Writer, offset, n int64) (int64, error) {
 		switch {
 		case written != nil:
 			return total, written
-		case read != nil && (tries > resumes || errors.Is(read, ErrNotFound) || b.ctx.Err() != nil || total == 0):
+		case read != nil && (tries > resumes || errors.Is(read, blob.ErrNotFound) || b.ctx.Err() != nil || total == 0):
 			return total, b.failed(read)
 		}
 	}
@@ -90,7 +92,7 @@ func (b *s3Blob) WriteTo(w io.Writer, offset, n int64) (int64, error) {
 const resumes = 2
 
 func (b *s3Blob) failed(err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, blob.ErrNotFound) {
 		return err
 	}
 	return b.store.failed(b.ctx, "reading a blob", err)

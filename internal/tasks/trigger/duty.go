@@ -1,0 +1,73 @@
+package trigger
+
+import (
+	"context"
+	"time"
+)
+
+// lookEvery is how often events are looked for that other servers have written.
+const lookEvery = time.Second
+
+// Run looks at the clock and at what was pushed until ctx ends. It is a background duty.
+func (s *Service) Run(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.watchPushes(ctx)
+	}()
+	s.watchClock(ctx)
+	<-done
+	return nil
+}
+
+// watchClock ticks when a minute begins, by the wall clock, which may be set: so it looks at
+// it each second.
+func (s *Service) watchClock(ctx context.Context) {
+	var seen time.Time // the minute that was done
+	for {
+		now := time.Now()
+		if minute := now.Truncate(time.Minute); !minute.Equal(seen) {
+			if err := s.Tick(ctx, now); err != nil {
+				s.failed(ctx, "timers", err)
+			} else {
+				seen = minute
+			}
+		}
+		now = time.Now()
+		if !pause(ctx, min(time.Second, now.Truncate(time.Minute).Add(time.Minute).Sub(now)), nil) {
+			return
+		}
+	}
+}
+
+func (s *Service) watchPushes(ctx context.Context) {
+	for {
+		bell := s.Pushed()
+		if err := s.Look(ctx, time.Now()); err != nil {
+			s.failed(ctx, "base images", err)
+			bell = nil
+		}
+		if !pause(ctx, lookEvery, bell) {
+			return
+		}
+	}
+}
+
+func (s *Service) failed(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		s.Log.Error("looking at "+what+" failed; it is tried again", "err", err)
+	}
+}
+
+// pause waits for a time, or for a bell; false if ctx ends.
+func pause(ctx context.Context, d time.Duration, bell <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-bell:
+	}
+	return true
+}

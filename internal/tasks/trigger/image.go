@@ -1,0 +1,297 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/arm/resource"
+	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/task"
+)
+
+// defaultBaseTrigger names the trigger that clients give every task.
+const defaultBaseTrigger = "defaultBaseimageTriggerName"
+
+// planBases writes which images a task waits for. One that got other content while the run
+// that taught the task about it was under way is an update at once. What cannot be waited
+// for is told.
+func (s *Service) planBases(ctx context.Context, t task.Task, now time.Time) error {
+	var bases []Base
+	trigger := baseTrigger(t)
+	for _, image := range t.Properties.Step.BaseImages {
+		name := ImageOf(image.Registry, image.Repository, image.Tag)
+		why, err := s.unwatched(ctx, image)
+		if err != nil {
+			return err
+		}
+		if why == "" {
+			bases = append(bases, Base{Task: t.ID, Image: name, Kind: image.Type, Digest: image.Digest})
+		} else if trigger.takes(image.Type) {
+			e := Entry{Task: t.ID, Kind: ByImage, Trigger: trigger.Name, Object: strings.TrimSuffix(name, ":") + ": ", Time: now, Reason: why, Times: 1}
+			if err := s.record(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	fresh, err := s.Store.PutBases(ctx, t.ID, bases)
+	if err != nil {
+		return err
+	}
+	u := newUpdate(t.ID)
+	for _, b := range fresh {
+		if err := s.moved(ctx, u, b); err != nil {
+			return err
+		}
+	}
+	if len(u.bases) == 0 {
+		return nil
+	}
+	return s.fireUpdate(ctx, u, now)
+}
+
+// unwatched says why nobody sees it when an image gets other content; "" if it is seen.
+func (s *Service) unwatched(ctx context.Context, image task.BaseImage) (string, error) {
+	if image.Tag == "" || image.Digest == "" {
+		return "it is named by its digest, or that was not found out", nil
+	}
+	_, err := s.Registries.ByHost(ctx, image.Registry)
+	if errors.Is(err, resource.ErrNotFound) || problem.Is(err, problem.NotFound) {
+		return "it is in no registry of this installation, and others are not looked at in this version of Acrux", nil
+	}
+	return "", err
+}
+
+// moved adds a base to an update if its tag means something else by now.
+func (s *Service) moved(ctx context.Context, u *update, b Base) error {
+	image := updated(b, "")
+	reg, err := s.Registries.ByHost(ctx, image.Registry)
+	if err != nil {
+		return err
+	}
+	digest, err := s.current(ctx, registry.Name{Registry: strings.ToLower(reg.ID.Name()), Repository: image.Repository}, image.Tag)
+	if err == nil && digest != "" && digest != b.Digest {
+		u.add(b, digest, "")
+	}
+	return err
+}
+
+// current is the digest that a tag means; "" if it is not there any more.
+func (s *Service) current(ctx context.Context, name registry.Name, tag string) (string, error) {
+	found, err := s.Content.Tag(ctx, name, tag)
+	if problem.Is(err, problem.NotFound) {
+		return "", nil
+	}
+	return found.Digest.String(), err
+}
+
+// reader is the name of this package at the outbox.
+const reader = "triggers"
+
+// batch is how many events are read at once: what moves together makes one run.
+const batch = 500
+
+// Look starts the tasks that were built on what was pushed since it was last asked.
+func (s *Service) Look(ctx context.Context, now time.Time) error {
+	for {
+		events, err := s.Outbox.Events(ctx, reader, batch)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		updates, err := s.updates(ctx, events)
+		if err != nil {
+			return err
+		}
+		group, groupCtx := errgroup.WithContext(ctx)
+		group.SetLimit(atOnce)
+		for _, u := range updates {
+			group.Go(func() error { return s.fireUpdate(groupCtx, u, now) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		last := events[len(events)-1].ID
+		if err := s.Store.InTx(ctx, func(ctx context.Context) error { return s.Outbox.Done(ctx, reader, last) }); err != nil {
+			return err
+		}
+	}
+}
+
+// update are the bases of one task that have moved.
+type update struct {
+	task   arm.ID
+	bases  []Base            // as the task knows them
+	now    map[string]string // what they mean, by their keys
+	actors map[string]string // who pushed that
+}
+
+// updates finds the tasks that events concern, each once.
+func (s *Service) updates(ctx context.Context, events []registry.Event) ([]*update, error) {
+	all := map[string]*update{}
+	for _, e := range events {
+		if e.Action != registry.Pushed && e.Action != registry.Restored || e.Tag == "" {
+			continue
+		}
+		images, err := s.names(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		// Where the tag has moved on, the event of that counts: so what is seen again after a
+		// kill comes to the same.
+		digest, err := s.current(ctx, e.Name, e.Tag)
+		if err != nil {
+			return nil, err
+		}
+		if digest != e.Digest.String() {
+			continue
+		}
+		bases, err := s.Store.BuiltOn(ctx, images, digest)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range bases {
+			u := all[b.Task.Key()]
+			if u == nil {
+				u = newUpdate(b.Task)
+				all[b.Task.Key()] = u
+			}
+			u.add(b, digest, e.Actor)
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b *update) int { return strings.Compare(a.task.Key(), b.task.Key()) }), nil
+}
+
+func newUpdate(task arm.ID) *update {
+	return &update{task: task, now: map[string]string{}, actors: map[string]string{}}
+}
+
+func (u *update) add(b Base, digest, actor string) {
+	if _, known := u.now[b.key()]; !known {
+		u.bases = append(u.bases, b)
+	}
+	u.now[b.key()], u.actors[b.key()] = digest, actor
+}
+
+func (b Base) key() string { return b.Image + " " + b.Kind }
+
+// names are those by which tasks may know the image of an event: its registry's login server
+// and aliases.
+func (s *Service) names(ctx context.Context, e registry.Event) (images []string, err error) {
+	reg, err := s.Registries.ByName(ctx, e.Name.Registry)
+	if problem.Is(err, problem.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	hosts := []string{reg.Properties.LoginServer}
+	for alias, id := range s.Registries.Aliases {
+		if id.Key() == reg.ID.Key() {
+			hosts = append(hosts, alias)
+		}
+	}
+	for _, host := range hosts {
+		images = append(images, ImageOf(host, e.Name.Repository, e.Tag))
+	}
+	return images, nil
+}
+
+// fireUpdate starts a task whose bases have moved, if its trigger says so.
+func (s *Service) fireUpdate(ctx context.Context, u *update, now time.Time) error {
+	t, err := s.Tasks.Get(ctx, u.task)
+	if problem.Is(err, problem.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	trigger := baseTrigger(t)
+	if trigger.BaseImageTrigger == nil {
+		return nil
+	}
+	e := Entry{Task: t.ID, Kind: ByImage, Trigger: trigger.Name, Time: now, Cause: uuid.NewString()}
+	cause := run.ImageUpdate{ID: e.Cause, Timestamp: arm.Time(now)}
+	var objects []string
+	for _, b := range u.bases {
+		if !trigger.takes(b.Kind) {
+			continue
+		}
+		image := updated(b, u.now[b.key()])
+		cause.Images = append(cause.Images, image)
+		objects = append(objects, fmt.Sprintf("%s: %s, before %s", b.Image, image.Digest, b.Digest))
+	}
+	if len(cause.Images) == 0 {
+		return nil // build-time images, of which the trigger takes no note
+	}
+	e.Object = strings.Join(objects, "; ")
+	if e.Reason, err = s.ownPush(ctx, t, u.actors); err != nil {
+		return err
+	}
+	if ok, why := enabled(t, trigger.Status); !ok {
+		e.Reason = why
+	}
+	return s.fire(ctx, e, run.Cause{Image: &cause}, func(ctx context.Context) (todo bool, err error) {
+		for _, b := range u.bases {
+			moved, err := s.Store.MoveBase(ctx, b, u.now[b.key()])
+			if err != nil {
+				return false, err
+			}
+			todo = todo || moved
+		}
+		return todo, nil
+	})
+}
+
+// ownPush says why pushes by runs of the task itself make no run of it: each would make the
+// next.
+func (s *Service) ownPush(ctx context.Context, t task.Task, actors map[string]string) (string, error) {
+	for _, actor := range actors {
+		id, err := arm.ParseID(actor)
+		if err != nil || id.Kind().Key() != run.Kind.Key() {
+			return "", nil
+		}
+		r, err := s.Runs.Get(ctx, id)
+		if err != nil && !problem.Is(err, problem.NotFound) {
+			return "", err
+		}
+		if err != nil || r.Properties.Task == nil || id.Parent().Key() != t.ID.Parent().Key() || !strings.EqualFold(*r.Properties.Task, t.ID.Name()) {
+			return "", nil
+		}
+	}
+	return "a run of the task itself pushed the image", nil
+}
+
+// imageTrigger is the base image trigger of a task.
+type imageTrigger struct{ *task.BaseImageTrigger }
+
+func baseTrigger(t task.Task) imageTrigger {
+	if t.Properties.Trigger == nil || t.Properties.Trigger.BaseImage == nil {
+		return imageTrigger{}
+	}
+	trigger := *t.Properties.Trigger.BaseImage
+	if trigger.Name == "" {
+		trigger.Name = defaultBaseTrigger
+	}
+	return imageTrigger{&trigger}
+}
+
+// takes reports whether there is a trigger, which takes note of bases of a kind.
+func (t imageTrigger) takes(kind string) bool {
+	return t.BaseImageTrigger != nil && (kind == "RunTime" || strings.EqualFold(t.Type, "All"))
+}
+
+func updated(b Base, digest string) run.UpdatedImage {
+	host, rest, _ := strings.Cut(b.Image, "/")
+	i := strings.LastIndex(rest, ":")
+	return run.UpdatedImage{Type: b.Kind, Registry: host, Repository: rest[:i], Tag: rest[i+1:], Digest: digest, OldDigest: b.Digest}
+}
