@@ -9,12 +9,17 @@ export ACRUX_CONFIG_DIR=$WORK/client
 PORT=${PORT:-8443}
 server= upstream=
 
+# Control groups are the whole machine's, where others may work: those of this server have the
+# name that container.CgroupName gives.
+GROUP=acrux-$(printf %s "$DATA/engine/containers" | sha256sum | cut -c 1-12)
+control_groups() { find /sys/fs/cgroup -maxdepth 3 -type d -name "$GROUP" 2>/dev/null | sort; }
+
 # What a server might leave: mounts, network devices, control groups, and processes
 # that know the directory.
 traces() {
   cut -d' ' -f5 /proc/self/mountinfo | sort
   ls /sys/class/net | sort
-  find /sys/fs/cgroup -maxdepth 3 -type d -name 'acrux-*' 2>/dev/null | sort
+  control_groups
 }
 leftovers() {
   diff <(echo "$BEFORE") <(traces) | grep '^>' || true
