@@ -160,7 +160,10 @@ func TestPostgresAway(t *testing.T) {
 	proxy := sqlstoretest.Through(t)
 	db := servers(t, proxy.URL, 1)[0]
 	p := db.backend.(*postgres)
-	p.times = times{connect: 500 * time.Millisecond, turn: time.Second, wait: 500 * time.Millisecond, batch: 500 * time.Millisecond, read: 500 * time.Millisecond}
+	// Times are short while it is away, so that the test is; who waits for one that is back has
+	// the usual ones: on a busy machine it may take its time.
+	short := times{connect: 500 * time.Millisecond, turn: time.Second, wait: 500 * time.Millisecond, batch: 500 * time.Millisecond, read: 500 * time.Millisecond}
+	back := func() { p.times = usualTimes; proxy.Work() }
 	ask := func(when string) {
 		t.Helper()
 		isAway(t, "a write "+when, note(t.Context(), db, when))
@@ -174,9 +177,10 @@ func TestPostgresAway(t *testing.T) {
 			name string
 			set  func()
 		}{{"gone", proxy.Go}, {"hanging", proxy.Hang}} {
+			p.times = short
 			mode.set()
 			ask(mode.name)
-			proxy.Work()
+			back()
 			if err := note(t.Context(), db, "back from "+mode.name); err != nil {
 				t.Errorf("a write after it was %s: %v", mode.name, err)
 			}
@@ -186,12 +190,13 @@ func TestPostgresAway(t *testing.T) {
 			}
 		}
 	}
+	p.times = short
 	err := db.InTx(t.Context(), func(ctx context.Context) error {
 		proxy.Hang()
 		return note(ctx, db, "in the middle")
 	})
 	isAway(t, "in the middle", err)
-	proxy.Work()
+	back()
 	if err := note(t.Context(), db, "back"); err != nil {
 		t.Error(err)
 	}
