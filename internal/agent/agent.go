@@ -25,6 +25,7 @@ import (
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // Options is what an agent is made of.
@@ -136,21 +137,9 @@ func (a *Agent) slot(ctx context.Context) error {
 			if !errors.Is(err, context.DeadlineExceeded) { // of the call: nothing was queued
 				a.Logger.Warn("no answer to a request for work", "error", err)
 			}
-			if sleep(ctx, acquirePause) != nil {
+			if wait.For(ctx, acquirePause) != nil {
 				return nil
 			}
 		}
-	}
-}
-
-// sleep waits, unless ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

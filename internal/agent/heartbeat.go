@@ -7,6 +7,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // renewPause is how long to wait after a failed renewal.
@@ -33,7 +34,7 @@ func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end con
 			// The lease is still needed: to clean up and to say how the run ended.
 			end(err)
 			deadline = asked.Add(term)
-			_ = sleep(ctx, renewPause)
+			_ = wait.For(ctx, renewPause)
 		case errors.Is(err, lease.ErrLost):
 			end(err)
 			return
@@ -42,7 +43,7 @@ func heartbeat(ctx context.Context, leaser lease.Leaser, l *lease.Lease, end con
 			end(lease.ErrLost)
 			return
 		default:
-			_ = sleep(ctx, renewPause)
+			_ = wait.For(ctx, renewPause)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // registryClient logs in to registries.
@@ -90,7 +91,7 @@ func (r *refusal) Error() string { return r.status }
 func attempts(ctx context.Context, f func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, loginLimit)
 	defer cancel()
-	for try, wait := 1, loginPause; ; try, wait = try+1, 2*wait {
+	for try, pause := 1, loginPause; ; try, pause = try+1, 2*pause {
 		err := f(limited)
 		var refused *refusal
 		if err == nil || errors.As(err, &refused) || try == loginAttempts || limited.Err() != nil {
@@ -99,7 +100,7 @@ func attempts(ctx context.Context, f func(context.Context) error) error {
 			}
 			return err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // errRunTimeout ends a run whose time is up.
@@ -137,12 +138,12 @@ func (a *Agent) complete(ctx context.Context, l *lease.Lease, result lease.Resul
 	if errors.Is(logErr, lease.ErrLost) {
 		return logErr
 	}
-	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		err := a.Leaser.Complete(ctx, l.Key, result)
 		if err == nil || errors.Is(err, lease.ErrLost) || ctx.Err() != nil {
 			return err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -251,12 +252,12 @@ const tokenPatience = time.Minute
 // token asks for a token of the run, and again while the control plane's store is away.
 func (r *run) token(ctx context.Context, request lease.TokenRequest) (lease.AccessToken, error) {
 	until := time.Now().Add(tokenPatience)
-	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		token, err := r.leaser.Token(ctx, r.lease.Key, request)
 		if err == nil {
 			r.mask.Add(token.Token)
 		}
-		if !problem.Is(err, problem.Away) || time.Now().After(until) || sleep(ctx, wait) != nil {
+		if !problem.Is(err, problem.Away) || time.Now().After(until) || wait.For(ctx, pause) != nil {
 			return token, err
 		}
 	}

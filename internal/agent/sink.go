@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // Sizes and times of the log on its way to the control plane.
@@ -148,12 +149,12 @@ func (s *sink) take() (chunk []byte, closed bool) {
 
 // send appends a piece, again and again if need be: an append is idempotent.
 func (s *sink) send(ctx context.Context, offset int64, chunk []byte) error {
-	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		err := s.leaser.AppendLog(ctx, s.key, offset, chunk)
 		if err == nil || errors.Is(err, lease.ErrLost) || ctx.Err() != nil {
 			return err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return err
 		}
 	}

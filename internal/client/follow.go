@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // FollowLog copies a run's log from its signed URL to w while it grows, with plain
@@ -30,7 +31,7 @@ func (c *Client) FollowLog(ctx context.Context, link string, w io.Writer) (strin
 		if verdict != "" {
 			return verdict, out.Close()
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return "", err
 		}
 		pause = min(pause*3/2, pollLast)
@@ -42,15 +43,6 @@ const (
 	pollFirst = 20 * time.Millisecond
 	pollLast  = 500 * time.Millisecond
 )
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
-}
 
 // readLog copies what the log has from offset on.
 func (c *Client) readLog(ctx context.Context, link string, offset int64, w io.Writer) (int64, string, error) {
@@ -135,7 +127,7 @@ func (c *Client) Wait(ctx context.Context, started Response, progress func(strin
 		default:
 			return errors.New("the operation is in the unknown state " + op.Status)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(pause*3/2, pollLast)

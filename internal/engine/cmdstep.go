@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/acrux/acrux/internal/tasks/taskfile"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // prepareCmd reads a cmd step and pulls its image if asked to.
@@ -89,7 +90,7 @@ func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (late
 			return false, exitStatus(1)
 		}
 		r.Log.Printf("Container failed during run: , waiting %s seconds before retrying...", seconds(step.DownloadRetryDelay))
-		if err := pause(ctx, step.DownloadRetryDelay); err != nil {
+		if err := wait.For(ctx, step.DownloadRetryDelay); err != nil {
 			return false, err
 		}
 	}

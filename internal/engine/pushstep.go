@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/tasks/taskfile"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // Pushes of one image, and the pause after the first; each pause doubles.
@@ -24,7 +25,7 @@ func (r *Run) push(ctx context.Context, step *taskfile.Step) error {
 }
 
 func (r *Run) pushImage(ctx context.Context, step *taskfile.Step, image string) error {
-	wait := pushPause
+	pause := pushPause
 	for try := 1; ; try++ {
 		r.Log.Printf("Pushing image: %s, attempt %d", image, try)
 		output := r.Log.Output()
@@ -49,9 +50,9 @@ func (r *Run) pushImage(ctx context.Context, step *taskfile.Step, image string) 
 			r.noteReason(step.ID, out)
 			return Failure("failed to push images successfully")
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return err
 		}
-		wait *= 2
+		pause *= 2
 	}
 }

@@ -220,18 +220,3 @@ func (r *Run) tell(state lease.StepState) {
 	defer r.mu.Unlock()
 	r.Listener.Step(state)
 }
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

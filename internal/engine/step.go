@@ -11,6 +11,7 @@ import (
 
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/taskfile"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // errStepTimeout ends a step whose time is up.
@@ -26,7 +27,7 @@ func (r *Run) step(ctx context.Context, position int) error {
 		step.ID, step.TimeoutSeconds(), step.WorkingDirectory, step.Network)
 	if step.StartDelay > 0 {
 		r.Log.Printf("Waiting %s seconds before executing step ID: %s", seconds(step.StartDelay), step.ID)
-		if err := pause(ctx, step.StartDelay); err != nil {
+		if err := wait.For(ctx, step.StartDelay); err != nil {
 			return err
 		}
 	}
@@ -142,7 +143,7 @@ func (r *Run) attempts(ctx context.Context, step *taskfile.Step, once attempt) e
 			return err
 		}
 		r.Log.Printf("Container failed during run: %s, waiting %s seconds before retrying...", step.ID, seconds(step.RetryDelay))
-		if err := pause(ctx, step.RetryDelay); err != nil {
+		if err := wait.For(ctx, step.RetryDelay); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/disk"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // DB is an open database. Its methods are safe for concurrent use.
@@ -42,7 +43,7 @@ type DB struct {
 	generations generations
 	touched     topic // by the batch that is being committed; the writer's alone
 	pushed      bool  // it has a push among its events; the writer's alone
-	pushes      gong
+	pushes      wait.Bell
 
 	patience time.Duration // of who waits for a transaction to begin
 
@@ -312,7 +313,7 @@ func (db *DB) commit(batch []job) {
 	})
 	db.generations.grow(db.touched)
 	if db.pushed {
-		db.pushes.ring()
+		db.pushes.Ring()
 	}
 	for i, j := range batch {
 		err := db.told(context.Background(), withoutSpace(errors.Join(results[i], err)))

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/acrux/acrux/internal/registry"
@@ -38,31 +37,7 @@ func (s Registry) addEvents(ctx context.Context, events []registry.Event) error 
 
 // Pushed returns a channel that is closed after the next commit of this process that has a
 // push among its events. Take it before looking; what other servers push rings nothing.
-func (db *DB) Pushed() <-chan struct{} { return db.pushes.wait() }
-
-// gong wakes all who wait for its next ring.
-type gong struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func (g *gong) wait() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ch == nil {
-		g.ch = make(chan struct{})
-	}
-	return g.ch
-}
-
-func (g *gong) ring() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ch != nil {
-		close(g.ch)
-		g.ch = nil
-	}
-}
+func (db *DB) Pushed() <-chan struct{} { return db.pushes.Rung() }
 
 var _ registry.Outbox = Registry{}
 

@@ -31,7 +31,7 @@ const pollEvery = 2 * time.Second
 // Acquire implements lease.Leaser.
 func (s *Service) Acquire(ctx context.Context, agent lease.Agent) (*lease.Lease, error) {
 	for {
-		rung := s.bell.wait()
+		rung := s.bell.Rung()
 		s.agents.note(agent, time.Now())
 		got, err := s.tryAcquire(ctx, agent, time.Now())
 		if !errors.Is(err, ErrNotFound) {
@@ -63,7 +63,7 @@ func (s *Service) tryAcquire(ctx context.Context, agent lease.Agent, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	s.bell.ring()
+	s.bell.Ring()
 	job, err := s.unseal(row)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (s *Service) update(ctx context.Context, key lease.Key, fn func(*Row) error
 
 // Renew implements lease.Leaser.
 func (s *Service) Renew(ctx context.Context, key lease.Key) error {
-	rung := s.bell.wait()
+	rung := s.bell.Rung()
 	row, err := s.update(ctx, key, func(row *Row) error {
 		row.LeaseUntil = time.Now().Add(Term)
 		return nil
@@ -165,7 +165,7 @@ func (s *Service) Renew(ctx context.Context, key lease.Key) error {
 			return nil
 		case <-rung:
 		}
-		rung = s.bell.wait()
+		rung = s.bell.Rung()
 		row, err = s.held(ctx, key)
 	}
 }
@@ -183,7 +183,7 @@ func (s *Service) Report(ctx context.Context, key lease.Key, progress lease.Prog
 		return nil
 	})
 	if err == nil {
-		s.bell.ring()
+		s.bell.Ring()
 	}
 	return err
 }
@@ -294,8 +294,8 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 	if err != nil {
 		return err
 	}
-	defer s.bell.ring() // after what the task learns, too: it may start the next run
-	s.bell.ring()
+	defer s.bell.Ring() // after what the task learns, too: it may start the next run
+	s.bell.Ring()
 	if result.Status != lease.Succeeded || row.Task.IsRoot() {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/acrux/acrux/internal/access/identity"
@@ -21,6 +20,7 @@ import (
 	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/upload"
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // Service schedules runs and leases them to agents. Its fields are set once.
@@ -40,7 +40,7 @@ type Service struct {
 	// executes the run.
 	SourceURL func(path, runKey string, now time.Time) string
 
-	bell   bell
+	bell   wait.Bell
 	agents roster
 }
 
@@ -48,32 +48,6 @@ type Service struct {
 type Pools interface {
 	// Check returns a problem unless runs of the registry may be queued for the pool.
 	Check(ctx context.Context, registry arm.ID, name string) error
-}
-
-// bell wakes everyone who waits for a change of some run.
-type bell struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns a channel that is closed at the next ring. Take it before looking at
-// what may change.
-func (b *bell) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
-	}
 }
 
 // Schedule queues a run in a registry. In a transaction of the caller's, Wake must
@@ -119,7 +93,7 @@ func (s *Service) Schedule(ctx context.Context, registryID arm.ID, req Request, 
 	if err := s.foretell(row, now); err != nil {
 		return Run{}, err
 	}
-	s.bell.ring()
+	s.bell.Ring()
 	return s.show(row), nil
 }
 
@@ -249,7 +223,7 @@ func (s *Service) SetArchived(ctx context.Context, id arm.ID, archived bool, now
 func (s *Service) change(ctx context.Context, id arm.ID, fn func(*Row) error) (Row, error) {
 	row, err := s.write(ctx, func(ctx context.Context) (Row, error) { return s.row(ctx, id) }, fn)
 	if err == nil {
-		s.bell.ring()
+		s.bell.Ring()
 	}
 	return row, err
 }
@@ -328,11 +302,11 @@ func (s *Service) finish(row *Row, status lease.Status, message string, now time
 }
 
 // Wake lets agents look for runs that were queued in a transaction of the caller's.
-func (s *Service) Wake() { s.bell.ring() }
+func (s *Service) Wake() { s.bell.Ring() }
 
 // Changed returns a channel that is closed when any run changes. Take it before looking
 // at what may change.
-func (s *Service) Changed() <-chan struct{} { return s.bell.wait() }
+func (s *Service) Changed() <-chan struct{} { return s.bell.Rung() }
 
 // Active reports whether a run is being executed; tokens made for it count only then.
 func (s *Service) Active(ctx context.Context, runKey string) (bool, error) {

@@ -3,6 +3,8 @@ package trigger
 import (
 	"context"
 	"time"
+
+	"github.com/acrux/acrux/internal/wait"
 )
 
 // lookEvery is how often events are looked for that other servers have written.
@@ -34,7 +36,7 @@ func (s *Service) watchClock(ctx context.Context) {
 			}
 		}
 		now = time.Now()
-		if !pause(ctx, min(time.Second, now.Truncate(time.Minute).Add(time.Minute).Sub(now)), nil) {
+		if wait.For(ctx, min(time.Second, now.Truncate(time.Minute).Add(time.Minute).Sub(now))) != nil {
 			return
 		}
 	}
@@ -47,7 +49,7 @@ func (s *Service) watchPushes(ctx context.Context) {
 			s.failed(ctx, "base images", err)
 			bell = nil
 		}
-		if !pause(ctx, lookEvery, bell) {
+		if wait.Until(ctx, lookEvery, bell) != nil {
 			return
 		}
 	}
@@ -57,17 +59,4 @@ func (s *Service) failed(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
 		s.Log.Error("looking at "+what+" failed; it is tried again", "err", err)
 	}
-}
-
-// pause waits for a time, or for a bell; false if ctx ends.
-func pause(ctx context.Context, d time.Duration, bell <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-bell:
-	}
-	return true
 }
