@@ -20,24 +20,38 @@ func newRegistryCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
+// upkeep are the flags of a command that works on a data directory and tells of it.
+type upkeep struct {
+	at  place
+	out output
+}
+
+func (u *upkeep) add(cmd *cobra.Command) {
+	u.at.add(cmd)
+	u.out.add(cmd)
+}
+
+// config is that of the data directory. What the output cannot be is said before any work.
+func (u *upkeep) config(env *environment) (daemon.Config, error) {
+	if err := u.out.check(); err != nil {
+		return daemon.Config{}, err
+	}
+	return u.at.load(env)
+}
+
 func newCollectCommand(env *environment) *cobra.Command {
-	var at place
-	var out output
+	var u upkeep
 	var what daemon.Collection
 	cmd := &cobra.Command{Use: "gc", Args: cobra.NoArgs,
 		Short: "Delete content that no image needs; a server does the same once an hour"}
-	at.add(cmd)
-	out.add(cmd)
+	u.add(cmd)
 	cmd.Flags().BoolVar(&what.DryRun, "dry-run", false, "say what would be deleted, and delete nothing")
 	cmd.Flags().DurationVar(&what.Grace, "grace", collect.Grace,
 		"how long content must have been unused; less may cost a push that goes on its manifest")
 	cmd.Flags().BoolVar(&what.Orphans, "orphans", false,
 		"also what a crash left in the store, older than a day; looks at everything there")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := out.check(); err != nil {
-			return err
-		}
-		config, err := at.load(env)
+		config, err := u.config(env)
 		if err != nil {
 			return err
 		}
@@ -48,7 +62,7 @@ func newCollectCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return out.tell(cmd, env.stdout, report, collectedTable, func(w io.Writer) error {
+		return u.out.tell(cmd, env.stdout, report, collectedTable, func(w io.Writer) error {
 			return tellCollected(w, report, what.DryRun)
 		})
 	}
@@ -104,17 +118,12 @@ var scrubbedTable = &table{columns: columns{{"Digest", "digest"}, {"What", "what
 	}}
 
 func newScrubCommand(env *environment) *cobra.Command {
-	var at place
-	var out output
+	var u upkeep
 	cmd := &cobra.Command{Use: "scrub", Args: cobra.NoArgs,
 		Short: "Read all content and tell what is missing or not as it was pushed"}
-	at.add(cmd)
-	out.add(cmd)
+	u.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := out.check(); err != nil {
-			return err
-		}
-		config, err := at.load(env)
+		config, err := u.config(env)
 		if err != nil {
 			return err
 		}
@@ -122,7 +131,7 @@ func newScrubCommand(env *environment) *cobra.Command {
 		sum, err := daemon.Scrub(cmd.Context(), config, func(r collect.Rot) error {
 			one := newSpoilt(r)
 			report.Spoilt = append(report.Spoilt, one)
-			if out.inWords(cmd) {
+			if u.out.inWords(cmd) {
 				return one.tell(env.stdout) // reading all content may take hours
 			}
 			return nil
@@ -131,7 +140,7 @@ func newScrubCommand(env *environment) *cobra.Command {
 			return err
 		}
 		report.Blobs, report.Manifests, report.Seconds = sum.Blobs, sum.Manifests, time.Since(began).Seconds()
-		if err := out.tell(cmd, env.stdout, report, scrubbedTable, report.tell); err != nil {
+		if err := u.out.tell(cmd, env.stdout, report, scrubbedTable, report.tell); err != nil {
 			return err
 		}
 		if len(report.Spoilt) > 0 {

@@ -19,20 +19,15 @@ var diskTable = &table{columns: columns{{"Kind", "kind"}, {"Name", "name"}, {"By
 }}
 
 func newUsageCommand(env *environment) *cobra.Command {
-	var at place
-	var out output
+	var u upkeep
 	cmd := &cobra.Command{Use: "usage", Args: cobra.NoArgs,
 		Short: "Tell what a server keeps, how much of the disk that takes and what frees it",
 		Long: "Tell what a server keeps, how much of the disk that takes and what frees it, beside a server that\n" +
 			"runs as well. Sizes of content are those that the database knows; what two registries have counts\n" +
 			"for both of them, and once in the sum."}
-	at.add(cmd)
-	out.add(cmd)
+	u.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := out.check(); err != nil {
-			return err
-		}
-		config, err := at.load(env)
+		config, err := u.config(env)
 		if err != nil {
 			return err
 		}
@@ -40,7 +35,7 @@ func newUsageCommand(env *environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return out.tell(cmd, env.stdout, usage, diskTable, func(w io.Writer) error { return tellUsage(w, usage) })
+		return u.out.tell(cmd, env.stdout, usage, diskTable, func(w io.Writer) error { return tellUsage(w, usage) })
 	}
 	return cmd
 }
