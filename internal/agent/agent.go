@@ -64,7 +64,7 @@ type Agent struct {
 	asked   ways // to what callers name
 	content ways // to what content names
 
-	registries *registryClient
+	registries *registries
 }
 
 // New returns an agent. Nothing happens before Run.
@@ -86,7 +86,7 @@ func New(o Options) *Agent {
 	}
 	return &Agent{
 		Options: o, asked: newWays(o.Dialer, o.MaxContextBytes), content: newWays(o.Dialer.ForContent(), o.MaxContextBytes),
-		registries: newRegistryClient(o.Dialer, o.AzureSuffixes),
+		registries: newRegistries(o.Dialer, o.AzureSuffixes),
 	}
 }
 

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
@@ -60,11 +63,15 @@ func (r *run) identityLogin(ctx context.Context, registry string, identity lease
 		return engine.Credential{}, explainToken(err)
 	}
 	r.mask.Add(token.Token)
-	refresh, err := r.registries.refresh(ctx, registry, token.Token)
+	var refresh secret.String
+	err = registryclient.Attempts(ctx, func(ctx context.Context) (err error) {
+		refresh, err = r.registries.Exchange(ctx, registry, token.Token)
+		return err
+	})
 	if err != nil {
 		return engine.Credential{}, r.explainExchange(ctx, registry, err)
 	}
-	credential := engine.Credential{Username: refreshUser, Password: refresh}
+	credential := engine.Credential{Username: oci.RefreshUser, Password: refresh}
 	r.mask.Add(refresh, dockerAuth(credential))
 	return credential, nil
 }
@@ -81,24 +88,24 @@ func explainToken(err error) error {
 // explainExchange says why a registry took no token: first what the registry itself
 // has to say, then the runner's own words.
 func (r *run) explainExchange(ctx context.Context, registry string, err error) error {
-	var refused *refusal
+	var refused *registryclient.Refusal
 	switch {
 	case ctx.Err() != nil:
 		return err
 	case !errors.As(err, &refused):
 		text := fmt.Sprintf("%sfailed to get ACR refresh token from %s, error: %v", resolving, registry, err)
-		if called := r.registries.dialer.Called(registry); called != "" { // a mirror takes no tokens
+		if called := r.registries.Dialer.Called(registry); called != "" { // a mirror takes no tokens
 			text += "\n" + called
 		}
 		return engine.Failure(text)
 	}
-	lines := refused.explain()
+	lines := refused.Lines()
 	for _, line := range lines {
 		r.log.Plain(line)
 	}
 	denied := engine.Failure(strings.Join(lines, "\n")).Cause()
 	r.denied.Store(&denied)
-	return engine.Failure(resolving + "failed to get ACR refresh token, exchange API response code: " + refused.status)
+	return engine.Failure(resolving + "failed to get ACR refresh token, exchange API response code: " + refused.Phrase)
 }
 
 // cause is why the run failed, on one line and without secrets: with what a registry said when it
@@ -128,7 +135,9 @@ func (r *run) logins() []engine.Login {
 	for _, login := range r.job.Logins {
 		credential, _ := r.credentials.Credential(login.Registry)
 		logins = append(logins, engine.Login{Registry: login.Registry, Verify: func(ctx context.Context) (engine.Credential, error) {
-			err := r.registries.verify(ctx, login.Registry, credential)
+			err := registryclient.Attempts(ctx, func(ctx context.Context) error {
+				return r.registries.Login(ctx, login.Registry, credential.Username, credential.Password)
+			})
 			return credential, r.explainLogin(ctx, login.Registry, err)
 		}})
 	}
@@ -141,15 +150,15 @@ func (r *run) explainLogin(ctx context.Context, registry string, err error) erro
 		return err
 	}
 	text := err.Error()
-	var refused *refusal
+	var refused *registryclient.Refusal
 	if errors.As(err, &refused) {
-		if lines := refused.explain(); len(lines) > 0 {
+		if lines := refused.Lines(); len(lines) > 0 {
 			text = strings.Join(lines, "\n")
-		} else if refused.code == 401 {
+		} else if refused.Status == http.StatusUnauthorized {
 			text = "unauthorized: authentication required"
 		}
 	}
-	if advice := r.registries.dialer.Advice(registry, err); advice != "" {
+	if advice := r.registries.Dialer.Advice(registry, err); advice != "" {
 		text += "\n" + advice
 	}
 	return engine.Failure(fmt.Sprintf("failed to login, ran out of retries: failed to set docker credentials: "+

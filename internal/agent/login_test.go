@@ -7,11 +7,14 @@ import (
 	"sync/atomic"
 
 	"fmt"
-	"github.com/acrux/acrux/internal/engine"
-	"github.com/acrux/acrux/internal/tasks/lease"
-	"github.com/acrux/acrux/internal/tasks/lease/leasetest"
 	"net/http"
 	"testing"
+
+	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registryclient"
+	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/lease/leasetest"
 )
 
 // exchanges gives a refresh token for one token of an identity.
@@ -114,7 +117,7 @@ func TestTransientFailuresAreTriedAgain(t *testing.T) {
 		t.Errorf("%s after %d calls:\n%s", result.Status, calls.Load(), rig.leaser.Log(run))
 	}
 	for _, host := range []string{"mybaseregistry.azurecr.io", "BASE.example.com"} {
-		if c, ok := rig.fake.Scopes()[0].Spec.Credentials.Credential(host); !ok || c.Username != refreshUser || c.Password.Reveal() != "refresh" {
+		if c, ok := rig.fake.Scopes()[0].Spec.Credentials.Credential(host); !ok || c.Username != oci.RefreshUser || c.Password.Reveal() != "refresh" {
 			t.Errorf("%s: got %+v, %v", host, c, ok)
 		}
 	}
@@ -124,7 +127,7 @@ func TestRefusedPullNamesTheWayOut(t *testing.T) {
 	rig := newRig(t)
 	rig.fake.OnCommand = func(_ context.Context, _ engine.Command, out io.Writer) (engine.CommandResult, error) {
 		fmt.Fprintln(out, "docker: Error response from daemon: pull access denied")
-		return engine.CommandResult{ExitCode: 125}, nil
+		return engine.CommandResult{ExitCode: 125, Refused: &registryclient.Refusal{Host: "other.azurecr.io", Status: 401}}, nil
 	}
 	run := rig.leaser.Queue(job("version: v1.1.0\nsteps:\n  - cmd: other.azurecr.io/app:1\n"))
 	rig.start()
@@ -135,6 +138,21 @@ func TestRefusedPullNamesTheWayOut(t *testing.T) {
 		"hint: az acr task credential add --name mytask --registry myregistry --login-server other.azurecr.io --use-identity [system]\n"
 	if !strings.Contains(log, want) {
 		t.Errorf("no hint in\n%s", log)
+	}
+}
+
+// A program that talks of denials is none of a registry.
+func TestOwnWordsAreNoRefusal(t *testing.T) {
+	rig := newRig(t)
+	rig.fake.OnCommand = func(_ context.Context, _ engine.Command, out io.Writer) (engine.CommandResult, error) {
+		fmt.Fprintln(out, "401 unauthorized: access denied")
+		return engine.CommandResult{ExitCode: 125}, nil
+	}
+	run := rig.leaser.Queue(job("version: v1.1.0\nsteps:\n  - cmd: other.azurecr.io/app:1\n"))
+	rig.start()
+	rig.result(run)
+	if log := rig.leaser.Log(run); strings.Contains(log, "hint:") {
+		t.Errorf("a hint in\n%s", log)
 	}
 }
 

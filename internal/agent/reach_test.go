@@ -121,7 +121,7 @@ func TestAzureSuffixes(t *testing.T) {
 		{[]string{"azurecr.example"}, "contoso.azurecr.example", true}, {[]string{"azurecr.example"}, "contoso.azurecr.io", false},
 		{[]string{}, "contoso.azurecr.io", false}, {AzureSuffixes, "localhost:443", false},
 	} {
-		if got := newRegistryClient(&egress.Dialer{}, test.suffixes).exchanges(test.host); got != test.want {
+		if got := newRegistries(&egress.Dialer{}, test.suffixes).exchanges(test.host); got != test.want {
 			t.Errorf("%s of %v: %v", test.host, test.suffixes, got)
 		}
 	}

@@ -43,7 +43,7 @@ type run struct {
 	credentials  *credentials
 	resolved     bool                   // the credentials are those of all logins
 	denied       atomic.Pointer[string] // what a registry said that refused the run; renewals come beside it
-	registries   *registryClient
+	registries   *registries
 	metadata     *imds.Handler
 	reporter     *reporter
 

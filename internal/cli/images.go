@@ -12,9 +12,6 @@ import (
 	"github.com/acrux/acrux/internal/oci"
 )
 
-// tokenUser is the user name that goes with a refresh token as the password.
-const tokenUser = "00000000-0000-0000-0000-000000000000"
-
 // registryLogin logs docker (or podman) in, or prints a refresh token, which docker
 // login takes as the password of the user of all zeros.
 func registryLogin(ctx context.Context, c *call) (any, error) {
@@ -24,7 +21,7 @@ func registryLogin(ctx context.Context, c *call) (any, error) {
 	}
 	user, password := h.username, h.password.Reveal()
 	if user == "" {
-		user = tokenUser
+		user = oci.RefreshUser
 		if password, err = c.client.RefreshToken(ctx, h.server); err != nil {
 			return nil, err
 		}

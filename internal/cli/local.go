@@ -23,6 +23,7 @@ import (
 	"github.com/acrux/acrux/internal/client"
 	"github.com/acrux/acrux/internal/daemon"
 	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/taskfile"
@@ -266,7 +267,7 @@ func (r *localRun) signIn(cmd *cobra.Command, env *environment, job *lease.Job, 
 		return err
 	}
 	job.LoginServer, job.RegistryName = server, strings.SplitN(server, ".", 2)[0]
-	job.Logins = append(job.Logins, lease.Login{Registry: server, Username: secret.New(tokenUser), Password: secret.New(token), Own: true})
+	job.Logins = append(job.Logins, lease.Login{Registry: server, Username: secret.New(oci.RefreshUser), Password: secret.New(token), Own: true})
 	if r.task != "" {
 		if err := r.asTask(cmd.Context(), &call{environment: env, client: c, cmd: cmd}, job, o); err != nil {
 			return err

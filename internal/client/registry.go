@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 )
 
@@ -17,12 +19,13 @@ func (c *Client) RefreshToken(ctx context.Context, loginServer string) (string, 
 	if err != nil {
 		return "", err
 	}
-	var out struct {
-		RefreshToken string `json:"refresh_token"`
+	send := func(req *http.Request) (registryclient.Answer, error) {
+		res, err := c.send(req)
+		return registryclient.Answer{Status: res.Status, Phrase: http.StatusText(res.Status), Header: res.Header, Body: res.Body}, err
 	}
-	err = c.postForm(ctx, "https://"+loginServer+"/oauth2/exchange", url.Values{"grant_type": {"access_token"}, "service": {loginServer},
-		"tenant": {c.Tenant}, "access_token": {identity}}, &out)
-	return out.RefreshToken, err
+	at := registryclient.Place{Scheme: "https", Host: loginServer}
+	refresh, err := registryclient.Exchange(ctx, send, at, c.Tenant, secret.New(identity))
+	return refresh.Reveal(), err
 }
 
 // RegistryRequest is a request to a registry's API.

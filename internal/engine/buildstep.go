@@ -73,7 +73,7 @@ func (r *Run) buildOnce(ctx context.Context, position int, build Build, quiet bo
 	}
 	if !result.OK {
 		r.noteReason(r.Plan.Steps[position].ID, out)
-		r.hint(out, r.baseImages(position)...)
+		r.hint(out, result.Refused, false)
 		return exitStatus(max(1, result.ExitCode))
 	}
 	if quiet {
@@ -83,17 +83,6 @@ func (r *Run) buildOnce(ctx context.Context, position int, build Build, quiet bo
 	defer r.mu.Unlock()
 	r.reports[position].bases = result.Bases
 	return nil
-}
-
-// baseImages lists the images that a build step begins with.
-func (r *Run) baseImages(position int) []string {
-	var images []string
-	for _, dependency := range r.reports[position].dependencies[:1] {
-		for _, base := range dependency.Bases() {
-			images = append(images, base.Reference)
-		}
-	}
-	return images
 }
 
 // scan fetches a remote context and reads the base images from the Dockerfile.

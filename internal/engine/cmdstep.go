@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 	"github.com/acrux/acrux/internal/wait"
 )
@@ -47,9 +47,7 @@ func (r *Run) prepareCmd(ctx context.Context, position int) (attempt, error) {
 		if result.ExitCode >= dockerFailed && result.ExitCode <= notFound {
 			r.noteReason(step.ID, out)
 		}
-		if result.ExitCode == dockerFailed {
-			r.hint(out, command.Image)
-		}
+		r.hint(out, result.Refused, false)
 		return exitStatus(result.ExitCode)
 	}, nil
 }
@@ -76,7 +74,7 @@ func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (late
 		result, err := puller.Pull(ctx, image, out)
 		if err == nil && !result.OK {
 			r.noteReason(step.ID, out)
-			r.hint(out, image)
+			r.hint(out, result.Refused, false)
 		}
 		output.Close()
 		switch {
@@ -96,29 +94,23 @@ func (r *Run) pull(ctx context.Context, step *taskfile.Step, image string) (late
 	}
 }
 
-// refused is how registries and clients say that they want other credentials.
-var refused = regexp.MustCompile(`(?i)unauthorized|authentication required|access denied|access forbidden|denied:|insufficient_scope|401|403`)
-
-// hint adds lines to the output of a failed attempt if a registry refused a pull of one of
-// these images and there is something to do about it.
-func (r *Run) hint(out *finder, images ...string) { r.hintFor(out, false, images...) }
-
-func (r *Run) hintFor(out *finder, push bool, images ...string) {
-	if r.Hint == nil || !refused.Match(out.tail) {
+// hint adds lines to the output of a failed attempt if a registry refused a pull or a push and
+// there is something to do about it.
+func (r *Run) hint(out *finder, refused *registryclient.Refusal, push bool) {
+	if refused == nil || !refused.Denied() {
 		return
 	}
-	said := map[string]bool{}
-	for _, image := range images {
-		ref, err := taskfile.ParseReference(image)
-		if err != nil || said[ref.Registry] {
-			continue
+	r.hintAt(out, refused.Host, push)
+}
+
+func (r *Run) hintAt(out *finder, host string, push bool) {
+	if r.Hint == nil {
+		return
+	}
+	if line := r.Hint(host, push); line != "" {
+		if !strings.HasSuffix(string(out.tail), "\n") {
+			fmt.Fprintln(out)
 		}
-		said[ref.Registry] = true
-		if line := r.Hint(ref.Registry, push); line != "" {
-			if !strings.HasSuffix(string(out.tail), "\n") {
-				fmt.Fprintln(out)
-			}
-			fmt.Fprintln(out, line)
-		}
+		fmt.Fprintln(out, line)
 	}
 }

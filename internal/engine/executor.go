@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 )
 
@@ -94,8 +95,9 @@ type Puller interface {
 
 // PullResult is how a pull ended.
 type PullResult struct {
-	OK     bool
-	Digest string
+	OK      bool
+	Digest  string
+	Refused *registryclient.Refusal // why not, if a registry refused
 }
 
 // Network is a network of the run.
@@ -147,6 +149,7 @@ type BuildResult struct {
 	Digest   string // digest of the image's manifest, as it will be pushed
 	Bases    []BaseImage
 	Layers   Layers
+	Refused  *registryclient.Refusal // why not, if a registry refused a base image
 }
 
 // Layers counts what a build did: the instructions that make layers, and how many of
@@ -207,14 +210,16 @@ const (
 type CommandResult struct {
 	ExitCode    int
 	OOMKilled   bool
-	ContainerID string // 64 hex digits
+	ContainerID string                  // 64 hex digits
+	Refused     *registryclient.Refusal // why it was not started, if a registry refused its image
 }
 
 // PushResult is how a push ended.
 type PushResult struct {
-	OK     bool
-	Digest string
-	Size   int64 // of the manifest
+	OK      bool
+	Digest  string
+	Size    int64                   // of the manifest
+	Refused *registryclient.Refusal // why not, if a registry refused
 }
 
 // KillGrace is how long a container has between TERM and KILL when its time is

@@ -32,7 +32,7 @@ func (r *Run) pushImage(ctx context.Context, step *taskfile.Step, image string) 
 		out := newFinder(output)
 		result, err := r.Scope.Push(ctx, image, out)
 		if err == nil && !result.OK && try == pushAttempts {
-			r.hintFor(out, true, image)
+			r.hint(out, result.Refused, true)
 		}
 		output.Close()
 		switch {

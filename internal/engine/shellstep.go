@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/acrux/acrux/internal/tasks/taskfile"
@@ -44,7 +45,7 @@ func (r *Run) prepareShell(ctx context.Context, step *taskfile.Step, text string
 		switch {
 		case result.ExitCode != dockerFailed:
 		case result.ContainerID != "":
-			r.hint(out, line.image)
+			r.hintByWords(out, line.image)
 		default: // not even the shell
 			fmt.Fprintf(out, "hint: %s outside of quotes acts on the agent, in a shell of the image docker; in quotes it acts in the container, as in: cmd: bash -c 'a && b'\n", operator.operator)
 		}
@@ -60,4 +61,14 @@ func (r *Run) removeContainer(ctx context.Context, step *taskfile.Step) error {
 		Name: "acb_remove_" + step.ID, Image: ClientImage, Args: []string{"rm", "--force", step.ID}, Network: "none",
 	}, io.Discard)
 	return err
+}
+
+// denied is how docker's client says that a registry wants another credential.
+var denied = regexp.MustCompile(`(?i)unauthorized|authentication required|access denied|access forbidden|denied:|insufficient_scope|401|403`)
+
+// hintByWords is hint for docker's client in the step's shell, of which there are words alone.
+func (r *Run) hintByWords(out *finder, image string) {
+	if ref, err := taskfile.ParseReference(image); err == nil && denied.Match(out.tail) {
+		r.hintAt(out, ref.Registry, false)
+	}
 }

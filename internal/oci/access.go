@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// RefreshUser is the user name that says: the password is a refresh token of the registry (ACR's
+// "docker login with a token").
+const RefreshUser = "00000000-0000-0000-0000-000000000000"
+
 // Action is something done to the contents of a registry.
 type Action string
 

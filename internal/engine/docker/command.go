@@ -12,21 +12,17 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/runimages"
 )
-
-// refused is an outcome: what a docker client would print, and exit with.
-type refused struct {
-	code int
-	text string
-}
-
-func (r *refused) Error() string { return r.text }
 
 // daemonError is what a docker client prints when the daemon could not start a
 // container.
 func daemonError(format string, args ...any) error {
-	return &refused{code: 125, text: "docker: Error response from daemon: " + fmt.Sprintf(format, args...)}
+	return &runimages.Outcome{Code: 125, Text: dockerSays + fmt.Sprintf(format, args...)}
 }
+
+// dockerSays begins what a docker client prints of a container that was not started.
+const dockerSays = "docker: " + daemonPrefix
 
 // Command implements engine.Scope.
 func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
@@ -40,18 +36,7 @@ func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (e
 	}
 	s.note(out)
 	result, err := s.command(ctx, c, out)
-	var no *refused
-	switch {
-	case ctx.Err() != nil && err != nil:
-		return result, context.Cause(ctx)
-	case errors.As(err, &no):
-		if _, err := fmt.Fprintln(out, no.text); err != nil {
-			return result, fmt.Errorf("writing to the log: %w", err)
-		}
-		result.ExitCode = no.code
-		return result, nil
-	}
-	return result, err
+	return runimages.Told(ctx, out, result, err)
 }
 
 // identities is what the handler of a run's identities may tell.
@@ -96,7 +81,7 @@ func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (e
 
 // outcome makes an outcome of what the engine refuses. That it cannot be reached is none.
 func (s *Scope) outcome(err error) error {
-	var no *refused
+	var no *runimages.Outcome
 	if err == nil || errors.As(err, &no) || client.IsErrConnectionFailed(err) {
 		return err
 	}
@@ -146,14 +131,14 @@ func (s *Scope) check(c engine.Command) error {
 		return daemonError("the capability %s: %s", power, noPrivilege)
 	}
 	if _, err := engine.ParsePorts(c.Ports); err != nil {
-		return &refused{code: 125, text: "docker: " + err.Error()}
+		return &runimages.Outcome{Code: 125, Text: "docker: " + err.Error()}
 	}
 	if err := c.Options.CheckTmpfs(); err != nil {
 		return daemonError("%v", err)
 	}
 	for _, host := range c.Hosts {
 		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {
-			return &refused{code: 125, text: fmt.Sprintf("invalid argument %q for \"--add-host\" flag: bad format for add-host: %q", host, host)}
+			return &runimages.Outcome{Code: 125, Text: fmt.Sprintf("invalid argument %q for \"--add-host\" flag: bad format for add-host: %q", host, host)}
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/sandbox/buildkit"
 	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
@@ -134,7 +135,7 @@ func (p place) save(ctx context.Context, name string, tags []reference.Named) (i
 func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (string, error) {
 	named, err := imagestore.Parse(c.Image)
 	if err != nil {
-		return "", &refused{code: 125, text: "docker: invalid reference format: " + c.Image}
+		return "", &runimages.Outcome{Code: 125, Text: "docker: invalid reference format: " + c.Image}
 	}
 	image, ok, err := s.images.Read(ctx, named, nil)
 	if err != nil {
@@ -148,24 +149,15 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (str
 	}
 	if !ok || c.Pull {
 		if image, err = s.images.Pull(ctx, named, out); err != nil {
-			return "", pullError(err)
+			return "", runimages.Pulled(dockerSays, err)
 		}
 	}
 	name, err := place{s}.Offer(ctx, named, image)
 	if err != nil {
-		return "", pullError(err)
+		return "", runimages.Pulled(dockerSays, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.anyImage = name
 	return name, nil
-}
-
-// pullError makes an outcome of a pull that the registry would not or could not serve:
-// a docker client prints it and exits.
-func pullError(err error) error {
-	if imagestore.AtRegistry(err) || errors.Is(err, imagestore.ErrNoPlatform) {
-		return daemonError("%v", err)
-	}
-	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/engine/runimages"
 )
 
 // process is a container that was created, from its start to its end.
@@ -78,13 +79,13 @@ func (p *process) start(ctx context.Context) error {
 // startError gives an outcome the code that a docker client exits with. The engine says
 // why in words only.
 func startError(err error) error {
-	var no *refused
+	var no *runimages.Outcome
 	if !errors.As(err, &no) {
 		return err
 	}
 	has := func(parts ...string) bool {
 		for _, part := range parts {
-			if strings.Contains(no.text, part) {
+			if strings.Contains(no.Text, part) {
 				return true
 			}
 		}
@@ -92,9 +93,9 @@ func startError(err error) error {
 	}
 	switch {
 	case has("executable file not found", "no such file or directory"):
-		return &refused{code: 127, text: no.text}
+		return &runimages.Outcome{Code: 127, Text: no.Text}
 	case has("permission denied", "is a directory", "not a directory"):
-		return &refused{code: 126, text: no.text}
+		return &runimages.Outcome{Code: 126, Text: no.Text}
 	}
 	return err
 }
@@ -170,7 +171,7 @@ func (p *process) detach(ctx context.Context) error {
 // remove removes the container, unless its name is to stay taken. One that failed to
 // start has never had it.
 func (p *process) remove(failure error) error {
-	var no *refused
+	var no *runimages.Outcome
 	if p.command.Keep && !errors.As(failure, &no) {
 		return nil
 	}

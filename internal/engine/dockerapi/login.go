@@ -7,11 +7,9 @@ import (
 	"strings"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/secret"
 )
-
-// tokenUser is the user name that says that the password is a refresh token.
-const tokenUser = "00000000-0000-0000-0000-000000000000"
 
 // registryAuth reads the credential that came with a request, if one did.
 func registryAuth(r *http.Request) (*Login, error) {
@@ -37,7 +35,7 @@ func parseLogin(text []byte) (*Login, error) {
 	case auth.RegistryToken != "":
 		return nil, notOffered("a registry token")
 	case auth.IdentityToken != "":
-		return &Login{Username: tokenUser, Password: secret.New(auth.IdentityToken)}, nil
+		return &Login{Username: oci.RefreshUser, Password: secret.New(auth.IdentityToken)}, nil
 	case auth.Username == "" && auth.Password == "":
 		return nil, nil
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/sandbox/container"
 	"github.com/acrux/acrux/internal/sandbox/runnet"
 )
@@ -114,9 +115,9 @@ func (s *Scope) run(ctx context.Context, x *box, b *bundle, stdout, stderr io.Wr
 
 // ended notes the end of a container, or that it did not start.
 func (s *Scope) ended(x *box, exit container.Exit, err error) {
-	var no *refused
+	var no *runimages.Outcome
 	if errors.As(err, &no) {
-		exit.Code = no.code
+		exit.Code = no.Code
 	}
 	s.mu.Lock()
 	x.state, x.exit, x.handle, x.finished = dockerapi.Exited, exit, nil, time.Now()

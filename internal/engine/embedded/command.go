@@ -19,23 +19,19 @@ import (
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/sandbox/container"
 	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
-// refused is an outcome: what a docker client would print, and exit with.
-type refused struct {
-	code int
-	text string
-}
-
-func (r *refused) Error() string { return r.text }
-
 // daemonError is what a docker client prints when a container could not be started. There is
 // no daemon here to have said it.
 func daemonError(format string, args ...any) error {
-	return &refused{code: 125, text: "docker: " + fmt.Sprintf(format, args...)}
+	return &runimages.Outcome{Code: 125, Text: dockerSays + fmt.Sprintf(format, args...)}
 }
+
+// dockerSays begins what a docker client prints of a container that was not started.
+const dockerSays = "docker: "
 
 // noPrivilege is why a privileged step is not run.
 const noPrivilege = "privileged containers are not allowed on this agent: they control the machine, and with it every registry and secret of this server\n" +
@@ -56,18 +52,7 @@ func (s *Scope) Command(ctx context.Context, c engine.Command, out io.Writer) (e
 		out = io.Discard
 	}
 	result, err := s.command(ctx, c, out)
-	var no *refused
-	switch {
-	case ctx.Err() != nil && err != nil:
-		return result, context.Cause(ctx)
-	case errors.As(err, &no):
-		if _, err := fmt.Fprintln(out, no.text); err != nil {
-			return result, fmt.Errorf("writing to the log: %w", err)
-		}
-		result.ExitCode = no.code
-		return result, nil
-	}
-	return result, err
+	return runimages.Told(ctx, out, result, err)
 }
 
 func (s *Scope) command(ctx context.Context, c engine.Command, out io.Writer) (engine.CommandResult, error) {
@@ -182,14 +167,14 @@ func check(c engine.Command) error {
 		return daemonError("Minimum memory limit allowed is 6MB")
 	}
 	if _, err := engine.ParsePorts(c.Ports); err != nil {
-		return &refused{code: 125, text: "docker: " + err.Error()}
+		return &runimages.Outcome{Code: 125, Text: "docker: " + err.Error()}
 	}
 	if err := c.Options.CheckTmpfs(); err != nil {
 		return daemonError("%v", err)
 	}
 	for _, host := range c.Hosts {
 		if name, addr, ok := strings.Cut(host, ":"); !ok || name == "" || addr == "" {
-			return &refused{code: 125, text: fmt.Sprintf("invalid argument %q for \"--add-host\" flag: bad format for add-host: %q", host, host)}
+			return &runimages.Outcome{Code: 125, Text: fmt.Sprintf("invalid argument %q for \"--add-host\" flag: bad format for add-host: %q", host, host)}
 		}
 	}
 	return nil
@@ -206,7 +191,7 @@ func newID() string {
 func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (imagestore.Image, error) {
 	named, err := imagestore.Parse(c.Image)
 	if err != nil {
-		return imagestore.Image{}, &refused{code: 125, text: "docker: invalid reference format: " + c.Image}
+		return imagestore.Image{}, &runimages.Outcome{Code: 125, Text: "docker: invalid reference format: " + c.Image}
 	}
 	image, ok, err := s.images.Read(ctx, named, nil)
 	if err != nil || ok && !c.Pull {
@@ -225,16 +210,7 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (ima
 	if err == nil {
 		s.know(c.Image)
 	}
-	return image, pullError(err)
-}
-
-// pullError makes an outcome of a pull that the registry would not or could not serve:
-// a docker client prints it and exits.
-func pullError(err error) error {
-	if imagestore.AtRegistry(err) || errors.Is(err, imagestore.ErrNoPlatform) {
-		return daemonError("%v", err)
-	}
-	return err
+	return image, runimages.Pulled(dockerSays, err)
 }
 
 // writeFile writes a small file into the bundle and returns its path.
@@ -255,7 +231,7 @@ func (b *bundle) bind(source, target string, options ...string) specs.Mount {
 func startError(err error) error {
 	var start *container.StartError
 	if errors.As(err, &start) {
-		return &refused{code: start.Code, text: "docker: failed to create task for container: " + err.Error()}
+		return &runimages.Outcome{Code: start.Code, Text: "docker: failed to create task for container: " + err.Error()}
 	}
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/dockerapi"
+	"github.com/acrux/acrux/internal/engine/runimages"
 	"github.com/acrux/acrux/internal/sandbox/container"
 )
 
@@ -152,11 +153,11 @@ func (e dockerEngine) runMounts(command *engine.Command) error {
 
 // apiError puts an outcome in the API's terms.
 func apiError(err error) error {
-	var no *refused
+	var no *runimages.Outcome
 	if !errors.As(err, &no) {
 		return err
 	}
-	text := strings.TrimPrefix(no.text, "docker: ")
+	text := strings.TrimPrefix(no.Text, "docker: ")
 	kind := problem.Invalid
 	switch {
 	case strings.HasPrefix(text, "Conflict."):

@@ -153,7 +153,7 @@ func (e dockerEngine) Push(ctx context.Context, name string, login *dockerapi.Lo
 
 // Login implements dockerapi.Engine.
 func (e dockerEngine) Login(ctx context.Context, host string, login dockerapi.Login) error {
-	err := e.executor.registries.Check(ctx, host, func(string) (string, secret.String, bool) { return login.Username, login.Password, true })
+	err := e.executor.registries.Check(ctx, host, login.Username, login.Password)
 	if err != nil && imagestore.AtRegistry(err) {
 		return problem.New(problem.Unauthenticated, "Refused", "Get \"https://%s/v2/\": %v", host, err)
 	}

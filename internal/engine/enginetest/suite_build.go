@@ -2,13 +2,16 @@ package enginetest
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/registryclient"
 )
 
 var buildTests = map[string]func(*suite){
@@ -330,6 +333,7 @@ func (s *suite) testPushRefused() {
 	if pushed.OK {
 		s.Error("the push succeeded")
 	}
+	s.refused(pushed.Refused, http.StatusForbidden)
 	s.contains(out, "denied: requested access to the resource is denied\n", Explanation+"\n", Hint+"\n")
 	nobody := s.open(nil)
 	nobody.mustBuild("FROM "+s.Base+"\n", tag)
@@ -337,6 +341,7 @@ func (s *suite) testPushRefused() {
 	if pushed.OK {
 		s.Error("the push without a credential succeeded")
 	}
+	s.refused(pushed.Refused, http.StatusUnauthorized)
 	s.contains(out, "unauthorized: authentication required\n", Hint, "no credential for the registry "+s.Private.Host)
 	pushed, out = r.push(s.Private.Host + "/never/built:1")
 	if pushed.OK {
@@ -370,17 +375,26 @@ func (s *suite) testPullRefused() {
 	if result.ExitCode != 125 {
 		s.Errorf("exit code %d", result.ExitCode)
 	}
+	s.refused(result.Refused, http.StatusUnauthorized)
 	refusal := []string{"pull access denied for " + s.Private.Host + "/baseimages/busybox", Explanation, Hint, "no credential for the registry " + s.Private.Host}
 	s.contains(out, refusal...)
 	build, out := r.build("FROM "+s.Locked+"\n", nil)
 	if build.OK {
 		s.Error("the build succeeded")
 	}
+	s.refused(build.Refused, http.StatusUnauthorized)
 	s.contains(out, append(refusal, "Step 1/1 : FROM "+s.Locked)...)
 	wrong := s.open(Credentials{s.Private.Host: {Username: RefreshUser}})
 	_, out = wrong.command(engine.Command{Image: s.Locked})
 	if strings.Contains(out, "no credential") {
 		s.Errorf("a run with a credential is said to have none:\n%s", out)
+	}
+}
+
+// refused checks what a result tells of the private registry's refusal.
+func (s *suite) refused(got *registryclient.Refusal, status int) {
+	if got == nil || got.Host != s.Private.Host || got.Status != status || len(got.Reasons) != 1 || !slices.Equal(got.Reasons[0].Hints, []string{Hint}) {
+		s.Errorf("the refusal is told as %+v", got)
 	}
 }
 
@@ -391,4 +405,7 @@ func (s *suite) testPullUnreachable() {
 		s.Errorf("exit code %d", result.ExitCode)
 	}
 	s.contains(out, "127.0.0.1:1")
+	if result.Refused != nil {
+		s.Errorf("nobody refused, and the result tells of %+v", result.Refused)
+	}
 }

@@ -68,7 +68,7 @@ func CacheScope(spec engine.RunSpec) string {
 // Result puts the end of a build in the engine's terms.
 func Result(result buildkit.Result) engine.BuildResult {
 	built := engine.BuildResult{
-		OK: result.OK, ImageID: result.ImageID, Digest: result.Digest,
+		OK: result.OK, ImageID: result.ImageID, Digest: result.Digest, Refused: result.Refused,
 		Layers: engine.Layers{Total: result.Layers, Cached: result.Cached},
 	}
 	if !result.OK {

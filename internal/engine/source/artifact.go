@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -60,22 +61,23 @@ func hostOf(text string) string {
 // reference is where the artifact is to be had, and what connects to that.
 func (f *Fetcher) reference(text string) (name.Reference, http.RoundTripper, error) {
 	host, rest, _ := strings.Cut(text[len("oci://"):], "/")
-	place := Place{Host: host, Transport: f.Transport}
-	if f.Registry != nil {
-		place = f.Registry(host)
+	if f.Registries == nil {
+		return nil, nil, engine.Failure("artifacts as contexts are not supported here: " + text)
 	}
+	place := f.Registries.Reading(host)
 	var opts []name.Option
-	if place.Plain {
+	if place.Plain() {
 		opts = append(opts, name.Insecure)
 	}
-	ref, err := name.ParseReference(place.Host+"/"+rest, opts...)
+	ref, err := name.ParseReference(path.Join(place.Host, place.Path, rest), opts...)
 	if err != nil {
 		return nil, nil, engine.Failure(fmt.Sprintf("%q is not oci://HOST/REPOSITORY:TAG: %v", text, err))
 	}
-	if place.Plain {
-		return ref, place.Transport, nil
+	transport := f.Registries.HTTP(place).Transport
+	if place.Plain() {
+		return ref, transport, nil
 	}
-	return ref, egress.OnlyTLS(ref.Context().RegistryStr(), place.Transport), nil
+	return ref, egress.OnlyTLS(ref.Context().RegistryStr(), transport), nil
 }
 
 // files are the layers of the artifact, within bounds.

@@ -23,8 +23,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/source"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 )
 
@@ -101,9 +103,7 @@ func packed(t *testing.T, names ...string) string {
 
 func fetchArtifact(t *testing.T, f source.Fetcher, where, password string) (string, error) {
 	t.Helper()
-	f.Registry = func(host string) source.Place {
-		return source.Place{Host: host, Plain: true, Transport: http.DefaultTransport}
-	}
+	f.Registries = registryclient.New(&egress.Dialer{Policy: egress.Policy{Loopback: true}}, "acrux")
 	dir := filepath.Join(t.TempDir(), "context")
 	_, err := f.Fetch(t.Context(), source.Request{Context: "oci://" + where, Dir: dir, Credential: func(host string) (engine.Credential, bool) {
 		return engine.Credential{Username: "me", Password: secret.New(password)}, password != "" && strings.HasPrefix(where, host)

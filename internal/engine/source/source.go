@@ -23,6 +23,7 @@ import (
 	securejoin "github.com/cyphar/filepath-securejoin"
 
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/taskfile"
 )
@@ -39,15 +40,8 @@ type Fetcher struct {
 	MaxBytes int64
 	// Git is the git program; empty is "git" on the PATH.
 	Git string
-	// Registry says where the artifacts of a registry are to be had; nil is there, with TLS.
-	Registry func(host string) Place
-}
-
-// Place is where artifacts are.
-type Place struct {
-	Host      string            // with a path, if their names have one in front there
-	Plain     bool              // without TLS
-	Transport http.RoundTripper // makes the connections
+	// Registries is who asks for artifacts; nil is none.
+	Registries *registryclient.Client
 }
 
 const defaultMaxBytes = 4 << 30

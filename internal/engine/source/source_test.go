@@ -18,6 +18,7 @@ import (
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 )
 
@@ -87,7 +88,8 @@ func smart(t *testing.T, dir string) http.Handler {
 }
 
 func fetcher() *Fetcher {
-	return &Fetcher{Transport: (&egress.Dialer{Policy: egress.Policy{Loopback: true}}).Transport()}
+	dialer := &egress.Dialer{Policy: egress.Policy{Loopback: true}}
+	return &Fetcher{Transport: dialer.Transport(), Registries: registryclient.New(dialer, "acrux")}
 }
 
 func TestGit(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registryclient"
 )
 
 // fetcher is one import on its way.
@@ -144,10 +146,10 @@ func (f *fetcher) reference() (ref name.Reference, mirrored bool, err error) {
 		repository = "library/" + repository
 	}
 	var nameOpts []name.Option
-	if mirror, ok := f.Dialer.Mirror(host); ok {
-		mirrored = true
-		host, repository = mirror.Host, strings.TrimPrefix(strings.TrimSuffix(mirror.Path, "/")+"/"+repository, "/")
-		if mirror.Scheme == "http" {
+	place := registryclient.Reading(f.Dialer, host)
+	if place.Mirror {
+		host, repository = place.Host, path.Join(place.Path, repository)
+		if place.Plain() {
 			nameOpts = append(nameOpts, name.Insecure)
 		}
 	}
@@ -161,7 +163,7 @@ func (f *fetcher) reference() (ref name.Reference, mirrored bool, err error) {
 	if err != nil {
 		err = invalid("source", "The source '%s' is not valid: %v.", reference, err)
 	}
-	return ref, mirrored, err
+	return ref, place.Mirror, err
 }
 
 // explain turns what the other registry or the network said into a problem.

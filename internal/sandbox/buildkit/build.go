@@ -21,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tonistiigi/fsutil"
 
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/sandbox/buildlog"
 	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
@@ -68,6 +69,8 @@ type Result struct {
 	Bases   []Base
 	Layers  int // instructions that make layers
 	Cached  int // those of them that the cache had
+	// Refused is by what the build failed, if a registry refused a base image.
+	Refused *registryclient.Refusal
 }
 
 // Base is an image that the Dockerfile named and a registry resolved.
@@ -227,6 +230,7 @@ func (s service) solve(ctx context.Context, p *prepared, out io.Writer) (Result,
 		return Result{}, context.Cause(ctx)
 	}
 	if err != nil {
+		result.Refused = imagestore.RefusalIn(found.failure)
 		return result, show.failed(err, found, p.secrets)
 	}
 	built, err := s.result(ctx, p, response)

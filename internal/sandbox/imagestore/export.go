@@ -29,7 +29,7 @@ func (r *Run) Verify(ctx context.Context, name reference.Named, image Image) err
 	if err != nil {
 		return err
 	}
-	refusal := &Refusal{Image: reference.FamiliarString(name), Lines: []string{
+	refusal := &Refusal{Image: reference.FamiliarString(name), Text: []string{
 		fmt.Sprintf("%s is damaged: its layers are not those that its configuration names", reference.FamiliarString(name)),
 	}}
 	if len(config.RootFS.DiffIDs) != len(image.Layers) {

@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/acrux/acrux/internal/dockerfile"
+	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/secret"
 )
 
@@ -29,7 +30,7 @@ func openRun(t *testing.T) *Run {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	r, err := s.OpenRun(t.Context(), "run", &Registries{}, func(string) (_ string, _ secret.String, _ bool) { return })
+	r, err := s.OpenRun(t.Context(), "run", NewRegistries(new(egress.Dialer)), func(string) (_ string, _ secret.String, _ bool) { return })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,15 +2,17 @@ package imagestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrux/acrux/internal/registryclient"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Tag gives what the run keeps one more name. It counts as the run's own: no registry
@@ -36,43 +38,16 @@ func (r *Run) As(login Login) *Run {
 	}
 }
 
-// checkedScope is asked for when a login is checked. Whether it is granted says nothing
-// about the login: a registry answers who it knows.
-const checkedScope = "repository:acrux/login:pull"
-
 // Check asks a registry whether it takes a login, as docker login does. A refusal is a
 // *Refusal.
-func (r *Registries) Check(ctx context.Context, host string, login Login) error {
-	authorizer := r.authorizer(login)
-	hosts, err := r.Hosts(authorizer)(host)
-	if err != nil {
-		return err
+func (r *Registries) Check(ctx context.Context, host, user string, password secret.String) error {
+	err := r.Login(ctx, host, user, password)
+	var refused *registryclient.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return &Refusal{Refusal: *refused, Image: host, Text: []string{"unauthorized: the registry " + host + " does not take the user name and password"}}
 	}
-	ctx = docker.WithScope(ctx, checkedScope)
-	at := hosts[0]
-	refused := &Refusal{Image: host, Status: http.StatusUnauthorized, Lines: []string{"unauthorized: the registry " + host + " does not take the user name and password"}}
-	for try := range 2 {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Scheme+"://"+at.Host+at.Path+"/", nil)
-		if err != nil {
-			return fmt.Errorf("asking registry %s: %w", host, err)
-		}
-		if err := authorizer.Authorize(ctx, request); err != nil {
-			return refused
-		}
-		response, err := at.Client.Do(request)
-		if err != nil {
-			return &transferError{host, err, ""}
-		}
-		response.Body.Close()
-		switch {
-		case response.StatusCode == http.StatusOK:
-			return nil
-		case response.StatusCode != http.StatusUnauthorized || try == 1:
-			return refused
-		}
-		if err := authorizer.AddResponses(ctx, []*http.Response{response}); err != nil {
-			return refused
-		}
-	}
-	return refused
+	return &transferError{host, err, ""}
 }

@@ -2,7 +2,6 @@ package imagestore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,20 +16,31 @@ import (
 	cref "github.com/containerd/containerd/v2/pkg/reference"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+
+	"github.com/acrux/acrux/internal/registryclient"
 )
 
 // Refusal is a registry's answer to a request that it does not grant. Its Error is
 // made of lines: first what a docker client would print, then what the registry says
 // about the reason.
 type Refusal struct {
-	Image  string
-	Status int    // of HTTP
-	Code   string // of the registry, in words: "denied", "manifest unknown"
-	Lines  []string
+	registryclient.Refusal // by the registry that the image names
+	Image                  string
+	Code                   string // of the registry, in words: "denied", "manifest unknown"
+	Text                   []string
 }
 
 // Error implements error.
-func (r *Refusal) Error() string { return strings.Join(r.Lines, "\n") }
+func (r *Refusal) Error() string { return strings.Join(r.Text, "\n") }
+
+// RefusalIn is what a registry said if err is a *Refusal, or nil.
+func RefusalIn(err error) *registryclient.Refusal {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return &refusal.Refusal
+	}
+	return nil
+}
 
 // AtRegistry reports whether err came about at a registry or on the way to it, as
 // opposed to in the store: a *Refusal, an unreachable host, an answer of no use.
@@ -78,7 +88,7 @@ const (
 // registry is asked once more. What is no refusal is returned with the image's name.
 func (r *Run) refused(ctx context.Context, image reference.Named, way direction, err error) error {
 	var status remoteerrors.ErrUnexpectedStatus
-	refusal := &Refusal{Image: reference.FamiliarString(image)}
+	refusal := &Refusal{Refusal: registryclient.Refusal{Host: reference.Domain(image)}, Image: reference.FamiliarString(image)}
 	var body []byte
 	switch {
 	case ctx.Err() != nil:
@@ -91,31 +101,33 @@ func (r *Run) refused(ctx context.Context, image reference.Named, way direction,
 		refusal.Status = http.StatusNotFound
 	default:
 		return &transferError{image: reference.FamiliarString(image), err: err,
-			advice: r.registries.dialer.Advice(reference.Domain(image), err)}
+			advice: r.registries.Dialer.Advice(reference.Domain(image), err)}
 	}
 	if code, again, probeErr := r.probe(ctx, image, way); probeErr == nil && (len(body) == 0 || len(again) > 0) && code >= 400 {
 		refusal.Status, body = code, again
 	}
-	said := readReasons(body)
-	refusal.Code = said.code
-	if refusal.Code == "" {
+	var said registryclient.Reason
+	if refusal.Reasons = registryclient.Reasons(body); len(refusal.Reasons) > 0 {
+		said = refusal.Reasons[0]
+	}
+	if refusal.Code = said.Words(); refusal.Code == "" {
 		refusal.Code = strings.ToLower(http.StatusText(refusal.Status))
 	}
-	refusal.Lines = append([]string{refusal.headline(image, way, said)}, said.more...)
+	refusal.Text = slices.Concat([]string{refusal.headline(image, way, said.Message)}, said.Detail, said.Hints)
 	if _, _, ok := r.login.find(reference.Domain(image)); !ok {
-		refusal.Lines = append(refusal.Lines, fmt.Sprintf("the run has no credential for the registry %s", reference.Domain(image)))
+		refusal.Text = append(refusal.Text, fmt.Sprintf("the run has no credential for the registry %s", reference.Domain(image)))
 	}
-	if called := r.registries.dialer.Called(reference.Domain(image)); called != "" {
-		refusal.Lines = append(refusal.Lines, lines(called)...)
+	if called := r.registries.Dialer.Called(reference.Domain(image)); called != "" {
+		refusal.Text = append(refusal.Text, lines(called)...)
 	}
 	return refusal
 }
 
 // headline is what a docker client prints.
-func (r *Refusal) headline(image reference.Named, way direction, said reasons) string {
+func (r *Refusal) headline(image reference.Named, way direction, message string) string {
 	text := r.Code
-	if said.message != "" {
-		text += ": " + said.message
+	if message != "" {
+		text += ": " + message
 	}
 	switch {
 	case way == pushing:
@@ -181,58 +193,6 @@ func ask(ctx context.Context, host docker.RegistryHost, method, address string) 
 		}
 		return resp.StatusCode, body, nil
 	}
-}
-
-// reasons is what the body of a refusal says.
-type reasons struct {
-	code, message string
-	more          []string
-}
-
-// readReasons reads the two forms of refusals: the registry's errors and the token
-// service's error_description.
-func readReasons(body []byte) reasons {
-	var doc struct {
-		Errors []struct {
-			Code, Message string
-			Detail        json.RawMessage
-		}
-		Error       string
-		Description string `json:"error_description"`
-	}
-	if json.Unmarshal(body, &doc) != nil {
-		return reasons{}
-	}
-	if len(doc.Errors) == 0 {
-		return reasons{code: words(doc.Error), message: doc.Description}
-	}
-	first := doc.Errors[0]
-	return reasons{code: words(first.Code), message: first.Message, more: detailLines(first.Detail)}
-}
-
-func words(code string) string { return strings.ToLower(strings.ReplaceAll(code, "_", " ")) }
-
-// detailLines reads the parts of a detail that are meant for people: a text, or the
-// members message and hints of an object.
-func detailLines(detail json.RawMessage) []string {
-	var text string
-	if json.Unmarshal(detail, &text) == nil {
-		return lines(text)
-	}
-	var object struct{ Message, Hints json.RawMessage }
-	if json.Unmarshal(detail, &object) != nil {
-		return nil
-	}
-	var out []string
-	for _, raw := range []json.RawMessage{object.Message, object.Hints} {
-		var list []string
-		if json.Unmarshal(raw, &text) == nil {
-			out = append(out, lines(text)...)
-		} else if json.Unmarshal(raw, &list) == nil {
-			out = append(out, list...)
-		}
-	}
-	return out
 }
 
 func lines(text string) []string {

@@ -4,38 +4,24 @@ import (
 	"context"
 	"net/http"
 	"path"
-	"strings"
 	"sync"
 
-	"github.com/acrux/acrux/internal/egress"
-	"github.com/acrux/acrux/internal/secret"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+
+	"github.com/acrux/acrux/internal/egress"
+	"github.com/acrux/acrux/internal/oci"
+	"github.com/acrux/acrux/internal/registryclient"
+	"github.com/acrux/acrux/internal/secret"
 )
 
 // Registries knows how registries are reached. All runs share its connections; it
 // holds no credentials. It is safe for concurrent use.
-type Registries struct {
-	dialer  *egress.Dialer
-	client  *http.Client
-	mirrors *http.Client // of mirrors alone
-}
+type Registries struct{ *registryclient.Client }
 
 // NewRegistries returns registries that are dialed through dialer and nothing else.
 func NewRegistries(dialer *egress.Dialer) *Registries {
-	return &Registries{
-		dialer: dialer, client: &http.Client{Transport: dialer.Transport()},
-		mirrors: &http.Client{Transport: dialer.MirrorTransport()},
-	}
+	return &Registries{registryclient.New(dialer, "acrux")}
 }
-
-// Close ends idle connections.
-func (r *Registries) Close() {
-	r.client.CloseIdleConnections()
-	r.mirrors.CloseIdleConnections()
-}
-
-// Client is the HTTP client that registries are asked with.
-func (r *Registries) Client() *http.Client { return r.client }
 
 // Hosts tells containerd where the images of a registry host are: at its mirror if
 // it has one, where they are only read, and else at the registry itself. What a mirror
@@ -44,36 +30,20 @@ func (r *Registries) Client() *http.Client { return r.client }
 func (r *Registries) Hosts(authorizer docker.Authorizer) docker.RegistryHosts {
 	const reading = docker.HostCapabilityPull | docker.HostCapabilityResolve
 	return func(host string) ([]docker.RegistryHost, error) {
-		var hosts []docker.RegistryHost
-		itself := reading | docker.HostCapabilityPush
-		if mirror, ok := r.dialer.Mirror(host); ok {
-			hosts = append(hosts, docker.RegistryHost{
-				Client: r.mirrors, Authorizer: authorizer,
-				Host: mirror.Host, Scheme: mirror.Scheme, Path: path.Join("/v2", mirror.Path),
-				Capabilities: reading,
-			})
-			itself = docker.HostCapabilityPush
+		at := func(p registryclient.Place, can docker.HostCapabilities) docker.RegistryHost {
+			return docker.RegistryHost{Client: r.HTTP(p), Authorizer: authorizer,
+				Host: p.Host, Scheme: p.Scheme, Path: path.Join("/v2", p.Path), Capabilities: can}
 		}
-		scheme := "https"
-		if r.dialer.PlainHTTP(host) {
-			scheme = "http"
+		place := r.Reading(host)
+		if !place.Mirror {
+			return []docker.RegistryHost{at(place, reading|docker.HostCapabilityPush)}, nil
 		}
-		address := host
-		if egress.CanonicalHost(host) == "docker.io" {
-			address = "registry-1.docker.io"
-		}
-		return append(hosts, docker.RegistryHost{
-			Client: r.client, Authorizer: authorizer,
-			Host: address, Scheme: scheme, Path: "/v2", Capabilities: itself,
-		}), nil
+		return []docker.RegistryHost{at(place, reading), at(r.Itself(host), docker.HostCapabilityPush)}, nil
 	}
 }
 
 // Login gives a user name and a password for a registry host, if there are any.
 type Login func(host string) (user string, password secret.String, ok bool)
-
-// refreshTokenUser is the user name that says the password is a refresh token.
-const refreshTokenUser = "00000000-0000-0000-0000-000000000000"
 
 // Credentials answers in containerd's and BuildKit's terms: a password without a user
 // is a refresh token, nothing at all is an anonymous request.
@@ -82,7 +52,7 @@ func (l Login) Credentials(host string) (user, password string, err error) {
 	if !ok {
 		return "", "", nil
 	}
-	if strings.EqualFold(user, refreshTokenUser) {
+	if user == oci.RefreshUser {
 		user = ""
 	}
 	return user, pass.Reveal(), nil
@@ -97,7 +67,7 @@ func (l Login) find(host string) (string, secret.String, bool) {
 }
 
 func (r *Registries) authorizer(login Login) docker.Authorizer {
-	return &oneByOne{Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(r.client), docker.WithAuthCreds(login.Credentials))}
+	return &oneByOne{Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(r.HTTP(registryclient.Place{})), docker.WithAuthCreds(login.Credentials))}
 }
 
 // oneByOne lets one request at a time ask for its authorization. containerd's own

@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/acrux/acrux/internal/egress"
 )
 
 func openStore(t *testing.T) *Store {
@@ -78,7 +80,7 @@ func TestForget(t *testing.T) {
 // Opening the store again ends what runs of a killed process held.
 func TestOpenCleansUp(t *testing.T) {
 	s := openStore(t)
-	r, err := s.OpenRun(t.Context(), "left", &Registries{}, nil)
+	r, err := s.OpenRun(t.Context(), "left", NewRegistries(new(egress.Dialer)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func TestOpenCleansUp(t *testing.T) {
 	if got := names(t, s); got != 0 {
 		t.Errorf("%d names are left", got)
 	}
-	if _, err := s.OpenRun(t.Context(), "left", &Registries{}, nil); err != nil {
+	if _, err := s.OpenRun(t.Context(), "left", NewRegistries(new(egress.Dialer)), nil); err != nil {
 		t.Errorf("the run's lease is left: %v", err)
 	}
 }

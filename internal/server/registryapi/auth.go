@@ -19,9 +19,6 @@ import (
 	"github.com/acrux/acrux/internal/server/edge"
 )
 
-// tokenUser is the user name that goes with a refresh token as the password.
-const tokenUser = "00000000-0000-0000-0000-000000000000"
-
 // authorize lets a request pass whose token covers what it takes and whose subject
 // may still do it.
 func (c *call) authorize() error {
@@ -128,7 +125,7 @@ func (c *call) challenge(code, reason string) error {
 // admin user's, a repository-scoped token's, or a service principal's client ID and
 // secret. Wrong passwords are counted.
 func (c *call) login(user, password string) (token.Subject, error) {
-	if user == tokenUser {
+	if user == oci.RefreshUser {
 		return c.refresh(password)
 	}
 	try, ok := c.server.Guesses.Try(c.account(user), edge.Address(c.RemoteAddr), c.now)

@@ -12,6 +12,7 @@ import (
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/runlog"
@@ -98,9 +99,6 @@ func (s *Service) settle(ctx context.Context, wanted Row, unheard error) error {
 	}
 }
 
-// tokenUser is the user name that goes with a refresh token as the password.
-const tokenUser = "00000000-0000-0000-0000-000000000000"
-
 // ownLogin puts the run's own registry in front of its logins, with a refresh token
 // that counts as long as the run is active.
 func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
@@ -112,7 +110,7 @@ func (s *Service) ownLogin(job *lease.Job, row Row, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("a token for %s: %w", row.ID(), err)
 	}
-	own := lease.Login{Registry: job.LoginServer, Username: secret.New(tokenUser), Password: secret.New(text), Own: true,
+	own := lease.Login{Registry: job.LoginServer, Username: secret.New(oci.RefreshUser), Password: secret.New(text), Own: true,
 		Aliases: s.aliases(row.Registry)}
 	job.Logins = append([]lease.Login{own}, job.Logins...)
 	return nil
