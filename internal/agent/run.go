@@ -206,7 +206,7 @@ func (r *run) prepare(ctx context.Context) (*engine.Run, error) {
 func (r *run) inScope(ctx context.Context, execution *engine.Run) (outcome engine.Outcome, err error) {
 	scope, err := r.agent.Executor.Open(ctx, engine.RunSpec{
 		ID: r.id, Workspace: r.workspace(), Home: r.home(), Credentials: r.credentials,
-		Identity: r.metadata, CacheScope: cacheScope(r.job), Registries: r.ownRegistries(),
+		Identity: r.metadata, CacheScope: cacheScope(r.job), OwnRegistry: r.job.LoginServer, Registries: r.ownRegistries(),
 		Privileged: r.agent.Privileged(r.job.RegistryID), SharedVolume: r.sharedVolume,
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acrux/acrux/internal/arm/problem"
+	"github.com/acrux/acrux/internal/cli/acrtool"
 	"github.com/acrux/acrux/internal/sandbox/rootless"
 )
 
@@ -42,6 +43,9 @@ const (
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if code, was := rootless.Child(); was {
 		return code
+	}
+	if filepath.Base(args[0]) == "acr" {
+		return acrtool.Main(args, readVersion().Version, stdout, stderr)
 	}
 	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, args: args}
 	root := newRoot(env)

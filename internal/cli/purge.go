@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/dlclark/regexp2"
-
+	"github.com/acrux/acrux/internal/cli/acrtool"
 	"github.com/acrux/acrux/internal/oci"
 )
 
@@ -21,7 +18,7 @@ func purgeCommand() command {
 		flag{name: "registry", short: "r", required: true, help: "name of the registry"},
 		flag{name: "filter", kind: list, help: "REPOSITORY:TAG, both regular expressions: the repository's whole name, anything in the tag's; may be repeated"},
 		flag{name: "ago", help: "only what was pushed longer ago: 7d, 2d12h, 30m", fallback: "1d"},
-		flag{name: "keep", help: "of the tags that match, so many of the newest stay", fallback: "0"},
+		flag{name: "keep", help: "of what would be deleted in a repository, so many of the newest stay", fallback: "0"},
 		flag{name: "untagged", kind: toggle, help: "also manifests without a tag, of the repositories of the filters"},
 		flag{name: "untagged-only", kind: toggle, help: "nothing but those; without a filter those of all repositories"},
 		flag{name: "include-locked", kind: toggle, help: "also what is locked"},
@@ -29,66 +26,11 @@ func purgeCommand() command {
 		flag{name: "concurrency", help: "taken for scripts of the published tool; the server needs no help"})}
 }
 
-// purgeFilter is a filter of the published purge tool: which tags of which repositories.
-type purgeFilter struct {
-	repository *regexp2.Regexp
-	tag        string
-}
-
-// parseFilter cuts a filter at its first colon that is not part of a group.
-func parseFilter(text string) (purgeFilter, error) {
-	at := -1
-	for i := range len(text) {
-		if text[i] == ':' && !strings.HasSuffix(text[:i], "(?") {
-			at = i
-			break
-		}
-	}
-	if at <= 0 || at == len(text)-1 {
-		return purgeFilter{}, invalidArgument("--filter %s is not REPOSITORY:TAG", text)
-	}
-	repository, err := regexp2.Compile("^(?:"+text[:at]+")$", 0)
-	if err == nil {
-		_, err = regexp2.Compile(text[at+1:], 0)
-	}
-	if err != nil {
-		return purgeFilter{}, invalidArgument("--filter %s: %v", text, err)
-	}
-	repository.MatchTimeout = time.Second
-	return purgeFilter{repository: repository, tag: text[at+1:]}, nil
-}
-
-var agoPattern = regexp.MustCompile(`^(?:(\d{1,5})d)?(.*)$`)
-
-// parseAgo reads a duration that may begin with days.
-func parseAgo(text string) (time.Duration, error) {
-	m := agoPattern.FindStringSubmatch(strings.TrimPrefix(text, "-"))
-	var ago time.Duration
-	if m != nil && m[1] != "" {
-		hours, err := time.ParseDuration(m[1] + "h")
-		if err != nil {
-			return 0, err
-		}
-		ago = 24 * hours
-	}
-	if m != nil && m[2] != "" {
-		rest, err := time.ParseDuration(m[2])
-		if err != nil || rest < 0 {
-			return 0, invalidArgument("--ago %s is not a duration like 7d or 2d12h", text)
-		}
-		ago += rest
-	}
-	if text == "" {
-		return 0, invalidArgument("--ago is empty")
-	}
-	return ago, nil
-}
-
 // purge asks the server to purge each repository of the filters, once for each filter.
 func purge(ctx context.Context, c *call) (any, error) {
-	var filters []purgeFilter
+	var filters []acrtool.Filter
 	for _, text := range c.list("filter") {
-		f, err := parseFilter(text)
+		f, err := acrtool.ParseFilter(text)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +40,7 @@ func purge(ctx context.Context, c *call) (any, error) {
 	if len(filters) == 0 && !only {
 		return nil, invalidArgument("give a --filter, or --untagged-only")
 	}
-	ago, err := parseAgo(c.text("ago"))
+	ago, err := acrtool.ParseAgo(c.text("ago"))
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +61,11 @@ func purge(ctx context.Context, c *call) (any, error) {
 	done := []any{}
 	for _, entry := range names {
 		name, _ := entry.(string) // the API has nothing else
-		tags, err := tagsOf(filters, name)
+		tags, meant, err := acrtool.TagsOf(filters, name)
 		if err != nil {
 			return nil, err
 		}
-		if len(tags) == 0 && len(filters) > 0 {
+		if !meant && len(filters) > 0 {
 			continue
 		}
 		one, err := h.purge(ctx, name, tags, only, body, c.stderr)
@@ -135,30 +77,16 @@ func purge(ctx context.Context, c *call) (any, error) {
 	return done, nil
 }
 
-// tagsOf are the filters for the tags of a repository, as one expression for each.
-func tagsOf(filters []purgeFilter, repository string) (tags []string, err error) {
-	for _, f := range filters {
-		matches, err := f.repository.MatchString(repository)
-		if err != nil {
-			return nil, invalidArgument("a filter takes too long for the repository %s: %v", repository, err)
-		}
-		if matches {
-			tags = append(tags, f.tag)
-		}
-	}
-	return tags, nil
-}
-
 // purge has a repository purged, and tells progress how far it is: the server stops after a
 // while, and goes on when it is asked again.
-func (h host) purge(ctx context.Context, repository string, tags []string, only bool, body document, progress io.Writer) (document, error) {
+func (h host) purge(ctx context.Context, repository, tags string, only bool, body document, progress io.Writer) (document, error) {
 	actions := []oci.Action{oci.Delete, oci.MetadataRead}
 	if locked, _ := body["includeLocked"].(bool); locked {
 		actions = append(actions, oci.MetadataWrite)
 	}
 	delete(body, "filter")
 	if !only {
-		body["filter"] = "(?:" + strings.Join(tags, ")|(?:") + ")"
+		body["filter"] = tags
 	}
 	deleted, manifests, skipped := []string{}, []string{}, []string{}
 	for {

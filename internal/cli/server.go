@@ -22,7 +22,10 @@ func (c *call) chosenServer(ctx context.Context, dir string) (client.Profile, er
 		if fingerprint != "" {
 			return client.Profile{}, invalidArgument("--fingerprint needs --server")
 		}
-		return c.profile(dir)
+		p, err := c.profile(dir)
+		if server = c.runServer(); err == nil || server == "" {
+			return p, err
+		}
 	}
 	known := authoritiesIn(dir)
 	found, err := client.Discover(ctx, server, fingerprint != "", func(shown string) error {
@@ -33,6 +36,15 @@ func (c *call) chosenServer(ctx context.Context, dir string) (client.Profile, er
 	}
 	found.Profile.CABundle, err = known.keep(found.CA)
 	return found.Profile, err
+}
+
+// runServer is where the server is that a step of a run belongs to; empty elsewhere. Steps trust
+// its authority.
+func (e *environment) runServer() string {
+	if e.getenv("ACR_TASK_HOSTED") == "" {
+		return ""
+	}
+	return e.getenv("ACR_DEFAULT_REGISTRY")
 }
 
 // trust decides whether the authority of a server, of which the fingerprint is shown, is the

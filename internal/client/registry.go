@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acrux/acrux/internal/oci"
 	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 )
@@ -36,8 +37,10 @@ type RegistryRequest struct {
 	Scope  string // what the access token must cover
 	Accept string // media types; empty: any
 	In     any    // JSON body, or nil
+	Type   string // media type of the body, if it is another than JSON's
 
-	// Username and Password are who asks, instead of who is signed in.
+	// Username and Password are who asks, instead of who is signed in; of oci.RefreshUser a
+	// refresh token.
 	Username string
 	Password secret.String
 }
@@ -54,6 +57,9 @@ func (c *Client) Registry(ctx context.Context, r RegistryRequest, out any) (Resp
 		return Response{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	if r.Type != "" {
+		req.Header.Set("Content-Type", r.Type)
+	}
 	if r.Accept != "" {
 		req.Header.Set("Accept", r.Accept)
 	}
@@ -74,17 +80,21 @@ func (c *Client) accessToken(ctx context.Context, r RegistryRequest) (string, er
 		return text, nil
 	}
 	form := url.Values{"service": {r.Server}, "scope": {r.Scope}}
-	if r.Username != "" {
-		form.Set("grant_type", "password")
-		form.Set("username", r.Username)
-		form.Set("password", r.Password.Reveal())
-	} else {
+	switch r.Username {
+	case "":
 		refresh, err := c.RefreshToken(ctx, r.Server)
 		if err != nil {
 			return "", err
 		}
 		form.Set("grant_type", "refresh_token")
 		form.Set("refresh_token", refresh)
+	case oci.RefreshUser:
+		form.Set("grant_type", "refresh_token")
+		form.Set("refresh_token", r.Password.Reveal())
+	default:
+		form.Set("grant_type", "password")
+		form.Set("username", r.Username)
+		form.Set("password", r.Password.Reveal())
 	}
 	var out struct {
 		AccessToken string `json:"access_token"`

@@ -36,6 +36,8 @@ type RunSpec struct {
 	SharedVolume string
 	// Credentials answers for each registry host the run may meet.
 	Credentials Credentials
+	// OwnRegistry is the login server of the run's registry; empty if it has none.
+	OwnRegistry string
 	// Registries are hosts of this installation that the run has to do with. Programs that
 	// look for the authority of a single registry find it.
 	Registries []string

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	run := func() { os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
-	testscript.Main(m, map[string]func(){"acrux": run, "az": run})
+	testscript.Main(m, map[string]func(){"acrux": run, "az": run, "acr": run})
 }
 
 func TestScripts(t *testing.T) {

@@ -59,7 +59,7 @@ func (s *Scope) Pull(ctx context.Context, image string, out io.Writer) (engine.P
 		return engine.PullResult{}, err
 	}
 	defer done()
-	return runimages.Pull(ctx, s.images, image, out)
+	return s.executor.machine.Pull(ctx, s.images, image, s.spec.OwnRegistry, out)
 }
 
 // Push implements engine.Scope.

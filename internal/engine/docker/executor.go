@@ -41,6 +41,8 @@ type Executor struct {
 	desktop    bool   // the engine is in a virtual machine
 	secrets    string // directory of volumes, in memory; empty keeps them in the engine
 
+	machine runimages.Machine
+
 	mu     sync.Mutex
 	scopes map[string]*Scope
 	closed bool
@@ -59,7 +61,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	runimages.Quiet(o.Log)
-	e := &Executor{options: o, log: o.Log, scopes: map[string]*Scope{}}
+	e := &Executor{options: o, log: o.Log, machine: runimages.Machine{DockerClient: runimages.NoClient}, scopes: map[string]*Scope{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

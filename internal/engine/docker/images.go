@@ -141,6 +141,13 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (str
 	if err != nil {
 		return "", err
 	}
+	if !ok {
+		image, ok, err = s.executor.machine.Find(ctx, s.images, named, s.spec.OwnRegistry)
+		if err != nil {
+			return "", runimages.Pulled(dockerSays, err)
+		}
+		c.Pull = c.Pull && !ok
+	}
 	if !ok && c.NoPull {
 		return "", daemonError("No such image: %s", reference.FamiliarString(named))
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/runimages"
-	"github.com/acrux/acrux/internal/sandbox/imagestore"
 )
 
 // Build implements engine.Scope.
@@ -47,17 +46,7 @@ func (s *Scope) Pull(ctx context.Context, image string, out io.Writer) (engine.P
 		return engine.PullResult{}, err
 	}
 	defer done()
-	if named, err := imagestore.Parse(image); err == nil {
-		own, ok, err := s.builtIn(ctx, named)
-		if err != nil {
-			return engine.PullResult{}, err
-		}
-		if ok {
-			fmt.Fprint(out, imagestore.PullStart(named)+imagestore.PullEnd(named, own.Target.Digest, true))
-			return engine.PullResult{OK: true, Digest: own.Target.Digest.String()}, nil
-		}
-	}
-	result, err := runimages.Pull(ctx, s.images, image, out)
+	result, err := s.executor.machine.Pull(ctx, s.images, image, s.spec.OwnRegistry, out)
 	if result.OK {
 		s.know(image)
 	}

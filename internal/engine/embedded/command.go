@@ -198,7 +198,7 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (ima
 		return image, err
 	}
 	if own, builtIn, err := s.builtIn(ctx, named); err != nil || builtIn {
-		return own, err
+		return own, runimages.Pulled(dockerSays, err)
 	}
 	if !ok && c.NoPull {
 		return image, daemonError("No such image: %s", reference.FamiliarString(named))
@@ -211,6 +211,11 @@ func (s *Scope) image(ctx context.Context, c engine.Command, out io.Writer) (ima
 		s.know(c.Image)
 	}
 	return image, runimages.Pulled(dockerSays, err)
+}
+
+// builtIn gives the run the image that this machine has for a name.
+func (s *Scope) builtIn(ctx context.Context, named reference.Named) (imagestore.Image, bool, error) {
+	return s.executor.machine.Find(ctx, s.images, named, s.spec.OwnRegistry)
 }
 
 // writeFile writes a small file into the bundle and returns its path.

@@ -52,7 +52,7 @@ type Executor struct {
 	builder    *buildkit.Builder
 	resolvConf string
 	trust      func() []byte // nil is nothing
-	client     client
+	machine    runimages.Machine
 	ended      chan struct{} // a run has ended, and nobody has tidied up since
 	stopDuties func()        // nil before they began
 
@@ -76,7 +76,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		o.Dialer = &egress.Dialer{}
 	}
 	runimages.Quiet(o.Log)
-	e := &Executor{log: o.Log, publishAt: o.PublishAt, client: client{program: o.DockerClient}, bounds: boundsOr(o.RunBounds), trust: o.Trust, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
+	e := &Executor{log: o.Log, publishAt: o.PublishAt, machine: runimages.Machine{DockerClient: o.DockerClient}, bounds: boundsOr(o.RunBounds), trust: o.Trust, scopes: map[string]*Scope{}, ended: make(chan struct{}, 1)}
 	e.builds.executor = e
 	defer func() {
 		if err != nil {

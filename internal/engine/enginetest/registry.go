@@ -83,7 +83,9 @@ func mounts(w http.ResponseWriter, req *http.Request) bool {
 func (r *Registry) admit(w http.ResponseWriter, req *http.Request) bool {
 	if req.URL.Path == "/oauth2/token" {
 		req.ParseForm()
-		if req.Form.Get("grant_type") == "refresh_token" && req.Form.Get("refresh_token") == r.RefreshToken {
+		user, password, _ := req.BasicAuth()
+		refreshed := req.Form.Get("grant_type") == "refresh_token" && req.Form.Get("refresh_token") == r.RefreshToken
+		if refreshed || user == RefreshUser && password == r.RefreshToken { // docker's client does the second
 			json.NewEncoder(w).Encode(map[string]string{"access_token": "access"})
 		} else {
 			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")

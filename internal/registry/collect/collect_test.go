@@ -215,14 +215,15 @@ func TestPurge(t *testing.T) {
 	for _, tag := range done.Tags {
 		tags = append(tags, tag.Name)
 	}
-	same(t, tags, []string{"multi", "old", "older"}) // locked is the newest, and stays as such
+	same(t, tags, []string{"multi", "old"}) // older is the newest of those that would go: locked would not
 	same(t, slices.Sorted(slices.Values(done.Manifests)), slices.Sorted(slices.Values([]digest.Digest{digestOf(multi), digestOf(a), digestOf(b), digestOf(signature)})))
 	must(t, w.whole(at, digestOf(young)))
 
 	rules = collect.Rules{Match: newest, Before: w.now.Add(time.Hour)}
 	done, err = w.purger.Purge(ctx, at, rules, "me", w.now)
 	must(t, err)
-	same(t, done, collect.Plan{Skipped: []string{"locked"}})
+	same(t, []int{len(done.Tags), len(done.Manifests)}, []int{1, 0})
+	same(t, done.Skipped, []string{"locked"})
 	rules.Locked, rules.Untagged = true, true
 	done, err = w.purger.Purge(ctx, at, rules, "me", w.now)
 	must(t, err)
@@ -231,6 +232,27 @@ func TestPurge(t *testing.T) {
 	if !problem.Is(err, problem.NotFound) {
 		t.Error(err)
 	}
+}
+
+// What is kept of manifests without a tag are the newest, with what they contain.
+func TestPurgeKeepsManifests(t *testing.T) {
+	w := newWorld(t)
+	at := name("hello")
+	a, b := w.simple(t, at, "", "one"), w.simple(t, at, "", "two")
+	w.now = w.now.Add(time.Hour)
+	multi := index(a)
+	must(t, w.put(at, "", multi))
+	w.simple(t, at, "tagged", "three")
+	w.now = w.now.Add(time.Hour)
+	rules := collect.Rules{Before: w.now, Keep: 1, Untagged: true}
+	done, err := w.purger.Purge(t.Context(), at, rules, "me", w.now)
+	must(t, err)
+	same(t, done.Manifests, []digest.Digest{digestOf(b)})
+	must(t, w.whole(at, digestOf(multi)))
+	rules.Keep = 0
+	done, err = w.purger.Purge(t.Context(), at, rules, "me", w.now)
+	must(t, err)
+	same(t, done.Manifests, []digest.Digest{digestOf(multi), digestOf(a)})
 }
 
 // A purge that takes long stops, and goes on when it is asked again: nothing that the rules

@@ -34,7 +34,7 @@ type Edge struct{ Parent, Child digest.Digest }
 type Rules struct {
 	Match    func(tag string) (bool, error) // which tags; nil is none
 	Before   time.Time                      // only what was pushed before
-	Keep     int                            // of the tags that match, so many of the newest stay
+	Keep     int                            // of what would go, so many of the newest stay: tags, or manifests without Match
 	Untagged bool                           // also manifests without a tag
 	Locked   bool                           // also what is locked
 }
@@ -60,12 +60,26 @@ func plan(g Graph, rules Rules) (p Plan, err error) {
 		}
 	}
 	if rules.Untagged {
-		p.Manifests = unreached(g, p.Tags, rules)
+		p.Manifests = unreached(g, p.Tags, rules, nil)
+		if rules.Match == nil && rules.Keep > 0 {
+			p.Manifests = unreached(g, p.Tags, rules, newest(g, p.Manifests, rules.Keep))
+		}
 	}
 	return p, nil
 }
 
-// oldTags are the tags that match, without the newest and the young ones.
+// newest are the n manifests that were pushed last.
+func newest(g Graph, among []digest.Digest, n int) []digest.Digest {
+	updated := map[digest.Digest]time.Time{}
+	for _, node := range g.Nodes {
+		updated[node.Digest] = node.Updated
+	}
+	sorted := slices.SortedStableFunc(slices.Values(among), func(a, b digest.Digest) int { return updated[b].Compare(updated[a]) })
+	return sorted[:min(n, len(sorted))]
+}
+
+// oldTags are the tags that match and are old, without the newest of them: what stays is counted
+// among those that would go, as the published tool does it.
 func oldTags(all []registry.Tag, rules Rules) (old []registry.Tag, locked []string, err error) {
 	var match []registry.Tag
 	for _, t := range all {
@@ -77,8 +91,7 @@ func oldTags(all []registry.Tag, rules Rules) (old []registry.Tag, locked []stri
 			match = append(match, t)
 		}
 	}
-	slices.SortStableFunc(match, func(a, b registry.Tag) int { return b.Updated.Compare(a.Updated) })
-	for _, t := range match[min(max(0, rules.Keep), len(match)):] {
+	for _, t := range match {
 		switch {
 		case !t.Updated.Before(rules.Before):
 		case !rules.Locked && t.Attributes&mayDelete != mayDelete:
@@ -87,13 +100,15 @@ func oldTags(all []registry.Tag, rules Rules) (old []registry.Tag, locked []stri
 			old = append(old, t)
 		}
 	}
+	slices.SortStableFunc(old, func(a, b registry.Tag) int { return b.Updated.Compare(a.Updated) })
+	old = old[min(max(0, rules.Keep), len(old)):]
 	slices.SortFunc(old, func(a, b registry.Tag) int { return cmp.Compare(a.Name, b.Name) })
 	return old, locked, nil
 }
 
 // unreached are the manifests that nothing that stays needs: neither a tag that is not
-// in gone, nor a manifest that is young or locked.
-func unreached(g Graph, gone []registry.Tag, rules Rules) []digest.Digest {
+// in gone, nor a manifest that is young, locked or kept.
+func unreached(g Graph, gone []registry.Tag, rules Rules, kept []digest.Digest) []digest.Digest {
 	below, reached := neighbours(g), map[digest.Digest]bool{}
 	var queue []digest.Digest
 	reach := func(d digest.Digest) {
@@ -115,6 +130,9 @@ func unreached(g Graph, gone []registry.Tag, rules Rules) []digest.Digest {
 		if !n.Updated.Before(rules.Before) || !rules.Locked && n.Attributes&mayDelete != mayDelete {
 			reach(n.Digest)
 		}
+	}
+	for _, d := range kept {
+		reach(d)
 	}
 	for len(queue) > 0 {
 		next := queue[0]

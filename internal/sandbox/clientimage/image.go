@@ -18,13 +18,17 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// programPath is where the image has the client.
-const programPath = "usr/local/bin/docker"
-
 // epoch is the time of everything in the image.
 var epoch = time.Unix(0, 0).UTC()
 
-// Image is an image of a client. It is not changed after it was made.
+// Contents say what is in an image.
+type Contents struct {
+	Programs   map[string]string // names below usr/local/bin, and where they are on this machine
+	Scripts    map[string]string // names there, and their text
+	Entrypoint []string
+}
+
+// Image is an image of programs. It is not changed after it was made.
 type Image struct {
 	entries []entry
 	diff    digest.Digest // of the layer
@@ -32,26 +36,33 @@ type Image struct {
 	config  []byte
 }
 
-// entry is a file of the layer, a link, or a directory, which has neither source nor target.
+// entry is a file of the layer, a script, a link, or a directory, which has none of these.
 type entry struct {
 	name, source string
+	text         string // of a script, which has no source
 	target       string // of a link
 	size         int64
 	mode         int64
 }
 
-// New makes an image of a client on this machine and of its shell. It reads the programs
+// New makes an image of programs on this machine and of its shell. It reads the programs
 // and what they need once, to know their digest.
-func New(program string) (*Image, error) {
+func New(c Contents) (*Image, error) {
 	i := new(Image)
-	if err := i.make(program); err != nil {
-		return nil, fmt.Errorf("making an image of %s: %w", program, err)
+	if err := i.make(c); err != nil {
+		return nil, fmt.Errorf("making an image of %s: %w", strings.Join(c.Entrypoint, " "), err)
 	}
 	return i, nil
 }
 
-func (i *Image) make(program string) (err error) {
-	programs := map[string]string{programPath: program}
+// programsDir is where an image has its programs.
+const programsDir = "usr/local/bin/"
+
+func (i *Image) make(c Contents) (err error) {
+	programs := map[string]string{}
+	for name, source := range c.Programs {
+		programs[programsDir+name] = source
+	}
 	links := shell(programs)
 	files := map[string]string{}
 	for name, source := range programs {
@@ -64,7 +75,7 @@ func (i *Image) make(program string) (err error) {
 			files[strings.TrimPrefix(filepath.ToSlash(library), "/")] = library
 		}
 	}
-	if err := i.collect(files, links); err != nil {
+	if err := i.collect(files, links, c.Scripts); err != nil {
 		return err
 	}
 	hash, size := sha256.New(), new(counter)
@@ -74,7 +85,7 @@ func (i *Image) make(program string) (err error) {
 	i.size, i.diff = size.n, digest.NewDigest(digest.SHA256, hash)
 	i.config, err = json.Marshal(ocispec.Image{
 		Created: &epoch, Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
-		Config: ocispec.ImageConfig{Entrypoint: []string{"docker"}, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
+		Config: ocispec.ImageConfig{Entrypoint: c.Entrypoint, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 		RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{i.diff}},
 	})
 	return err
@@ -83,8 +94,8 @@ func (i *Image) make(program string) (err error) {
 // ID is the digest of the image's configuration.
 func (i *Image) ID() digest.Digest { return digest.FromBytes(i.config) }
 
-// collect lists files and links with their directories, in order.
-func (i *Image) collect(files, links map[string]string) error {
+// collect lists files, links and scripts with their directories, in order.
+func (i *Image) collect(files, links, scripts map[string]string) error {
 	directories := map[string]int64{"tmp": 0o1777, "root": 0o700}
 	above := func(name string) {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
@@ -94,6 +105,10 @@ func (i *Image) collect(files, links map[string]string) error {
 	for name, target := range links {
 		above(name)
 		i.entries = append(i.entries, entry{name: name, target: target, mode: 0o777})
+	}
+	for name, text := range scripts {
+		above(programsDir + name)
+		i.entries = append(i.entries, entry{name: programsDir + name, text: text, size: int64(len(text)), mode: 0o755})
 	}
 	for name, source := range files {
 		above(name)
@@ -118,10 +133,13 @@ func (i *Image) layer(w io.Writer) error {
 		switch {
 		case e.target != "":
 			header.Typeflag = tar.TypeSymlink
-		case e.source == "":
+		case e.source == "" && e.text == "":
 			header.Typeflag = tar.TypeDir
 		}
 		if err := archive.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(archive, e.text); err != nil {
 			return err
 		}
 		if e.source == "" {
@@ -176,7 +194,7 @@ func (i *Image) Archive(w io.Writer) error {
 			return err
 		}
 		if err := part.write(archive); err != nil {
-			return fmt.Errorf("writing the image of a docker client: %w", err)
+			return fmt.Errorf("writing an image of programs: %w", err)
 		}
 	}
 	return archive.Close()

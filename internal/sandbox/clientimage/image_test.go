@@ -52,7 +52,7 @@ func TestNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{script, "/no/such/file", t.TempDir()} {
-		if _, err := New(bad); err == nil {
+		if _, err := New(Contents{Programs: map[string]string{"docker": bad}}); err == nil {
 			t.Errorf("an image of %s was made", bad)
 		}
 	}
@@ -70,7 +70,7 @@ func follow(t *testing.T, path string) string {
 func TestImage(t *testing.T) {
 	var archives [2]bytes.Buffer
 	for i := range archives {
-		image, err := New("/bin/busybox")
+		image, err := New(Contents{Programs: map[string]string{"docker": "/bin/busybox"}, Scripts: map[string]string{"start": "#!/bin/sh\n"}, Entrypoint: []string{"docker"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestImage(t *testing.T) {
 			names = append(names, entry.Name)
 		}
 	}
-	want := []string{"bin/", "root/", "tmp/", "usr/", "usr/bin/", "usr/bin/busybox", "usr/local/", "usr/local/bin/", "usr/local/bin/docker"}
+	want := []string{"bin/", "root/", "tmp/", "usr/", "usr/bin/", "usr/bin/busybox", "usr/local/", "usr/local/bin/", "usr/local/bin/docker", "usr/local/bin/start"}
 	for applet := range strings.FieldsSeq(applets) {
 		want = append(want, "bin/"+applet)
 	}

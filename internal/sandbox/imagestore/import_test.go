@@ -77,6 +77,19 @@ func configOf(t *testing.T, layers ...string) string {
 	return string(text)
 }
 
+func unpacked(t *testing.T, packed []byte) string {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func packed(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -108,7 +121,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("image %+v", image)
 	}
 	text, err := content.ReadBlob(r.within(t.Context()), r.store.content, image.Layers[0])
-	if err != nil || string(text) != packed("one") {
+	if err != nil || unpacked(t, text) != "one" {
 		t.Errorf("layer %q, error %v", text, err)
 	}
 	if built, ok, err := r.Built(t.Context(), name, nil); err != nil || !ok || built.Target.Digest != image.Target.Digest {

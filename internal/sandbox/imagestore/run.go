@@ -118,3 +118,8 @@ func (s *Store) record(ctx context.Context, image images.Image) error {
 func (r *Run) resolver(tracker docker.StatusTracker) remotes.Resolver {
 	return docker.NewResolver(docker.ResolverOptions{Hosts: r.hosts, Tracker: tracker})
 }
+
+// Mirrored reports whether an image is read from a mirror of its registry.
+func (r *Run) Mirrored(image reference.Named) bool {
+	return r.registries.Reading(reference.Domain(image)).Mirror
+}

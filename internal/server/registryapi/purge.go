@@ -46,7 +46,7 @@ func (p purgeRequest) rules() (collect.Rules, error) {
 	case len(*p.Filter) > maxFilter:
 		return rules, problem.New(problem.Invalid, "INVALID_REQUEST", "the filter has more than %d characters", maxFilter).On("filter")
 	}
-	re, err := regexp2.Compile(*p.Filter, 0)
+	re, err := regexp2.Compile(*p.Filter, regexp2.RE2)
 	if err != nil {
 		return rules, problem.New(problem.Invalid, "INVALID_REQUEST", "the filter is not a regular expression: %v", err).On("filter")
 	}
