@@ -24,6 +24,7 @@ import (
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/wait"
 )
@@ -64,7 +65,7 @@ type Agent struct {
 	asked   ways // to what callers name
 	content ways // to what content names
 
-	registries *registries
+	registries *registryclient.Client
 }
 
 // New returns an agent. Nothing happens before Run.
@@ -79,14 +80,14 @@ func New(o Options) *Agent {
 		o.PublicName = func(string) (string, bool) { return "", false }
 	}
 	if o.AzureSuffixes == nil {
-		o.AzureSuffixes = AzureSuffixes
+		o.AzureSuffixes = registryclient.AzureSuffixes
 	}
 	if o.Slots < 1 {
 		o.Slots = 1
 	}
 	return &Agent{
 		Options: o, asked: newWays(o.Dialer, o.MaxContextBytes), content: newWays(o.Dialer.ForContent(), o.MaxContextBytes),
-		registries: newRegistries(o.Dialer, o.AzureSuffixes),
+		registries: registriesOf(o),
 	}
 }
 

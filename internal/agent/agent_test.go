@@ -202,10 +202,7 @@ func TestVaultSecret(t *testing.T) {
 	}))
 	defer vault.Close()
 	rig := newRig(t)
-	rig.dialer.RootCAs = vault.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	rig.dialer.Own = func(host string) (string, bool) {
-		return vault.Listener.Addr().String(), strings.HasPrefix(host, "vault.example.com")
-	}
+	rig.at("vault.example.com", vault.Listener.Addr().String(), vault.Certificate())
 	rig.leaser.OnToken = func(_ string, request lease.TokenRequest) (lease.AccessToken, error) {
 		if request.Audience != "https://example.com" {
 			return lease.AccessToken{}, fmt.Errorf("audience %s", request.Audience)

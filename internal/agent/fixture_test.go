@@ -61,14 +61,19 @@ func (r *rig) own(host string, reg registry) {
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	server.StartTLS()
 	r.t.Cleanup(server.Close)
+	r.at(host, server.Listener.Addr().String(), certificate.Leaf)
+}
+
+// at has a host of the installation at an address, with a certificate.
+func (r *rig) at(host, address string, certificate *x509.Certificate) {
 	if r.dialer.RootCAs == nil {
 		r.dialer.RootCAs = x509.NewCertPool()
 	}
-	r.dialer.RootCAs.AddCert(certificate.Leaf)
+	r.dialer.RootCAs.AddCert(certificate)
 	before := r.dialer.Own
 	r.dialer.Own = func(wanted string) (string, bool) {
 		if name, _, err := net.SplitHostPort(wanted); wanted == host || err == nil && name == host {
-			return server.Listener.Addr().String(), true
+			return address, true
 		}
 		if before != nil {
 			return before(wanted)
@@ -189,7 +194,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, leaser: new(leasetest.Memory), fake: new(enginetest.Fake), root: t.TempDir()}
 	machine := egress.Policy{Loopback: true}
 	r.dialer = &egress.Dialer{Policy: machine, Content: machine, Mirrors: map[string]url.URL{}}
-	r.dialer.Mirrors["myregistry.azurecr.io"] = registry{password: "own-password"}.serve(t)
+	r.own("myregistry.azurecr.io", registry{password: "own-password"})
 	return r
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/enginetest"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/lease/leasetest"
@@ -131,7 +132,7 @@ func stage(t *testing.T, rig *rig, name, task string) (job_ lease.Job, commit st
 		rig.fake.OnPush = pushes("sha256:" + twos)
 		return withContext(t, j, address+"/web.git#main"), commit
 	case "08":
-		rig.dialer.Mirrors["bad.azurecr.io"] = registry{password: "other"}.serve(t)
+		rig.own("bad.azurecr.io", registry{password: "other"})
 		j.Logins = []lease.Login{{Registry: "bad.azurecr.io", Username: secret.New("u"), Password: secret.New("wrong")}}
 		return j, ""
 	case "11":
@@ -164,7 +165,7 @@ func tutorial(t *testing.T, rig *rig, task string) (lease.Job, string) {
 	exchange := exchanges(t, "identity-token", "base-refresh")
 	rig.own("mybaseregistry.azurecr.io", registry{password: "base-refresh", exchange: exchange})
 	rig.leaser.OnToken = func(_ string, request lease.TokenRequest) (lease.AccessToken, error) {
-		if request.Audience != audience || request.ClientID != "client-1" {
+		if request.Audience != registryclient.Audience || request.ClientID != "client-1" {
 			return lease.AccessToken{}, fmt.Errorf("asked for %+v", request)
 		}
 		return leasetest.StaticToken("identity-token", "client-1"), nil

@@ -56,7 +56,7 @@ func (r *run) hint(host string, push bool) string {
 		return text + "; a quick run has one for its own registry only: make a task of it (az acr task create), which can have others"
 	case host == egress.CanonicalHost(r.job.LoginServer):
 		return fmt.Sprintf("%s, its own: az acr task update --name %s --registry %s --auth-mode Default", text, r.job.TaskName, r.job.RegistryName)
-	case !r.registries.exchanges(host):
+	case !r.registries.Exchanges(host):
 		return fmt.Sprintf("%s; to add one: az acr task credential add --name %s --registry %s --login-server %s --username USER --password PASSWORD",
 			text, r.job.TaskName, r.job.RegistryName, host)
 	}

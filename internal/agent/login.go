@@ -16,9 +16,6 @@ import (
 	"github.com/acrux/acrux/internal/tasks/lease"
 )
 
-// audience is of tokens that a registry exchanges.
-const audience = "https://containerregistry.azure.net"
-
 // resolveLogins finds a credential for each registry of the job: the one that is
 // given, or a refresh token for one of the task's identities. The second time it does
 // nothing.
@@ -55,10 +52,10 @@ const resolving = "failed to unmarshal task before running: failed to resolve se
 
 // identityLogin makes a credential for a registry out of an identity.
 func (r *run) identityLogin(ctx context.Context, registry string, identity lease.Identity) (engine.Credential, error) {
-	if !r.registries.exchanges(registry) {
+	if !r.registries.Exchanges(registry) {
 		return engine.Credential{}, r.explainStranger(registry)
 	}
-	token, err := r.leaser.Token(ctx, r.lease.Key, lease.TokenRequest{Audience: audience, ClientID: identity.ClientID})
+	token, err := r.leaser.Token(ctx, r.lease.Key, lease.TokenRequest{Audience: registryclient.Audience, ClientID: identity.ClientID})
 	if err != nil {
 		return engine.Credential{}, explainToken(err)
 	}

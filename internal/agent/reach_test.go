@@ -108,21 +108,3 @@ func TestWhoIsToldTheIdentity(t *testing.T) {
 		})
 	}
 }
-
-// Azure's registries are those below its suffixes, or below those that are configured.
-func TestAzureSuffixes(t *testing.T) {
-	for _, test := range []struct {
-		suffixes []string
-		host     string
-		want     bool
-	}{
-		{AzureSuffixes, "contoso.azurecr.io", true}, {AzureSuffixes, "Contoso.AzureCR.cn:443", true}, {AzureSuffixes, "contoso.azurecr.us", true},
-		{AzureSuffixes, "contoso-abc.azurecr.io", true}, {AzureSuffixes, "azurecr.io", false}, {AzureSuffixes, "contoso.azurecr.de", false},
-		{[]string{"azurecr.example"}, "contoso.azurecr.example", true}, {[]string{"azurecr.example"}, "contoso.azurecr.io", false},
-		{[]string{}, "contoso.azurecr.io", false}, {AzureSuffixes, "localhost:443", false},
-	} {
-		if got := newRegistries(&egress.Dialer{}, test.suffixes).exchanges(test.host); got != test.want {
-			t.Errorf("%s of %v: %v", test.host, test.suffixes, got)
-		}
-	}
-}

@@ -17,6 +17,7 @@ import (
 	"github.com/acrux/acrux/internal/agent/imds"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/engine"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/wait"
@@ -43,7 +44,7 @@ type run struct {
 	credentials  *credentials
 	resolved     bool                   // the credentials are those of all logins
 	denied       atomic.Pointer[string] // what a registry said that refused the run; renewals come beside it
-	registries   *registries
+	registries   *registryclient.Client
 	metadata     *imds.Handler
 	reporter     *reporter
 

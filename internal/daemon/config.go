@@ -18,10 +18,10 @@ import (
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/acrux/acrux/internal/agent"
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/engine"
 	"github.com/acrux/acrux/internal/engine/docker"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 )
@@ -282,7 +282,7 @@ func (c *Config) Complete() error {
 	}
 	c.Limits.complete()
 	if c.AzureRegistrySuffixes == nil {
-		c.AzureRegistrySuffixes = agent.AzureSuffixes
+		c.AzureRegistrySuffixes = registryclient.AzureSuffixes
 	}
 	c.Domain = strings.ToLower(c.Domain)
 	if c.Runs.Keep == 0 {

@@ -4,6 +4,7 @@
 // and by go-containerregistry elsewhere; both go to the places that are found here.
 //
 //	host ──Place──▶ mirror or registry ──Login, Exchange──▶ credential, or *Refusal
+//	image ──Digest──▶ what its tag means now
 package registryclient
 
 import (
@@ -66,6 +67,9 @@ type Client struct {
 	Dialer *egress.Dialer
 	// UserAgent is what it calls itself.
 	UserAgent string
+	// Suffixes are what the login servers of Azure's registries end in: AzureSuffixes if it is
+	// nil.
+	Suffixes []string
 
 	direct  *http.Client
 	mirrors *http.Client // of mirrors alone

@@ -3,6 +3,7 @@ package registryclient
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,4 +44,39 @@ func Exchange(ctx context.Context, send Send, at Place, tenant string, token sec
 		return secret.String{}, &Refusal{Host: at.Host, Phrase: got.Phrase + " without a refresh token"}
 	}
 	return secret.New(body.RefreshToken), nil
+}
+
+// Audience is of the directory's tokens that registries exchange.
+const Audience = "https://containerregistry.azure.net"
+
+// AzureSuffixes are what the login servers of Azure's registries end in, in its public,
+// Chinese and American clouds.
+var AzureSuffixes = []string{"azurecr.io", "azurecr.cn", "azurecr.us"}
+
+// Exchanges reports whether a host may be told who an identity is. A token of one is taken by
+// every registry that knows the identity, so it goes to those alone that have a use for it:
+// registries of this installation, and Azure's. Neither is spoken to without TLS.
+func (c *Client) Exchanges(host string) bool {
+	if c.Dialer.Own != nil {
+		if _, own := c.Dialer.Own(host); own {
+			return true
+		}
+	}
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = host, "443"
+	}
+	for _, suffix := range c.suffixes() {
+		if strings.HasSuffix(strings.ToLower(name), "."+suffix) {
+			return port == "443"
+		}
+	}
+	return false
+}
+
+func (c *Client) suffixes() []string {
+	if c.Suffixes == nil {
+		return AzureSuffixes
+	}
+	return c.Suffixes
 }

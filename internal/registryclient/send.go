@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/acrux/acrux/internal/wait"
@@ -45,10 +46,34 @@ func judge(host string, a Answer) error {
 	case a.Status < 300:
 		return nil
 	case a.Status >= 500 || a.Status == http.StatusTooManyRequests:
-		return errors.New(a.Phrase)
+		return &Busy{Phrase: a.Phrase, After: retryAfter(a.Header.Get("Retry-After"), time.Now())}
 	}
 	return NewRefusal(host, a)
 }
+
+// Busy is an answer by which a host cannot do now what was asked (429, and those of 500 and
+// above): later it may.
+type Busy struct {
+	Phrase string        // "429 Too Many Requests"
+	After  time.Duration // for how long not to ask again, as it said; 0 if it did not
+}
+
+// Error implements error.
+func (b *Busy) Error() string { return b.Phrase }
+
+// retryAfter reads the header Retry-After: seconds, or a date (RFC 9110, section 10.2.3).
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return time.Duration(max(0, min(seconds, maxAfter))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, min(at.Sub(now), maxAfter*time.Second))
+	}
+	return 0
+}
+
+// maxAfter bounds what Retry-After may ask for, in seconds: a day.
+const maxAfter = 24 * 60 * 60
 
 // Patience of Attempts: 1 + 3 attempts with a doubling pause, all within a limit.
 const (
