@@ -24,6 +24,7 @@ import (
 	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/store/sqlstore"
+	"github.com/acrux/acrux/internal/tasks/trigger"
 )
 
 // Config is everything that can be set. The zero value, with Data filled in, works.
@@ -73,6 +74,8 @@ type Config struct {
 	Disk DiskConfig `yaml:"disk"`
 	// Runs is how long what runs leave is kept.
 	Runs RunsConfig `yaml:"runs"`
+	// Triggers is how tasks start by themselves.
+	Triggers TriggersConfig `yaml:"triggers"`
 	// Agent is the agent inside the server.
 	Agent AgentConfig `yaml:"agent"`
 	// LogLevel is debug, info, warn or error. Default info.
@@ -148,6 +151,26 @@ func (c *DiskConfig) complete() (err error) {
 type RunsConfig struct {
 	// Keep is how long logs are kept after the last word. Default 720h, which is 30 days.
 	Keep time.Duration `yaml:"keep"`
+}
+
+// TriggersConfig is how tasks start by themselves.
+type TriggersConfig struct {
+	// BaseImagePoll is how long it is until a registry elsewhere is asked again whether a base
+	// image has moved: 30m, a random time such as 10m-1h, or off. Default 10m-1h.
+	BaseImagePoll string `yaml:"baseImagePoll"`
+
+	every trigger.Interval
+}
+
+func (c *TriggersConfig) complete() (err error) {
+	c.every = trigger.DefaultInterval
+	if c.BaseImagePoll == "" {
+		return nil
+	}
+	if c.every, err = trigger.ParseInterval(c.BaseImagePoll); err != nil {
+		return fmt.Errorf("triggers.baseImagePoll: %w", err)
+	}
+	return nil
 }
 
 // AgentConfig is the agent inside the server.
@@ -288,7 +311,7 @@ func (c *Config) Complete() error {
 	if c.Runs.Keep == 0 {
 		c.Runs.Keep = 30 * 24 * time.Hour
 	}
-	for _, complete := range []func() error{c.Agent.RunLimits.complete, c.Disk.complete} {
+	for _, complete := range []func() error{c.Agent.RunLimits.complete, c.Disk.complete, c.Triggers.complete} {
 		if err := complete(); err != nil {
 			return err
 		}

@@ -262,7 +262,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	tasks.Uploads = s.uploads
 	pools := pool.NewService(documents, runs)
 	s.triggers = &trigger.Service{Log: s.log, Store: sqlstore.Triggers{DB: db}, Tasks: tasks, Runs: runs, Registries: registries,
-		Content: s.content, Outbox: sqlstore.Registry{DB: db}, Pushed: db.Pushed}
+		Content: s.content, Outbox: sqlstore.Registry{DB: db}, Pushed: db.Pushed, Elsewhere: s.elsewhere(), Every: s.config.Triggers.every}
 	tasks.Planner = s.triggers
 	runs.Tasks, runs.Pools, issuer.Active = tasks, pools, runs.Active
 	if s.queue, err = sqlstore.NewQueue(db, s.agentName(), s.log); err != nil {

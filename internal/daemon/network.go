@@ -9,6 +9,7 @@ import (
 
 	"github.com/acrux/acrux/internal/egress"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registryclient"
 )
 
 func lower(s string) string { return strings.ToLower(s) }
@@ -62,4 +63,12 @@ func (s *Server) isOwn(host string, registries *registry.Registries) bool {
 		return err == nil
 	}
 	return false
+}
+
+// elsewhere asks other registries about the images that task files and Dockerfiles name: so it
+// goes where content may.
+func (s *Server) elsewhere() *registryclient.Client {
+	client := registryclient.New(s.dialer.ForContent(), "acrux")
+	client.Suffixes = s.config.AzureRegistrySuffixes
+	return client
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/registry/mirror"
 	"github.com/acrux/acrux/internal/registry/repotoken"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/secret"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
@@ -151,7 +152,8 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.Tasks = task.NewService(documents, secrets, s.Identities, s.Runs)
 	s.Tasks.Uploads = uploads
 	s.Triggers = &trigger.Service{Log: slog.New(slog.DiscardHandler), Store: sqlstore.Triggers{DB: s.DB}, Tasks: s.Tasks, Runs: s.Runs,
-		Registries: s.Registries, Content: s.Content, Outbox: sqlstore.Registry{DB: s.DB}, Pushed: s.DB.Pushed}
+		Registries: s.Registries, Content: s.Content, Outbox: sqlstore.Registry{DB: s.DB}, Pushed: s.DB.Pushed,
+		Elsewhere: registryclient.New(s.Dialer, "acrux"), Every: trigger.DefaultInterval}
 	s.Tasks.Planner = s.Triggers
 	s.TaskRuns, s.Pools = taskrun.NewService(documents, secrets, s.Identities, s.Runs), pool.NewService(documents, s.Runs)
 	s.Runs.Tasks, s.Runs.Pools, s.Issuer.Active = s.Tasks, s.Pools, s.Runs.Active

@@ -211,7 +211,7 @@ func (s *Service) assemble(ctx context.Context, registry arm.ID, p task.Properti
 		ProvisioningState: "Succeeded", AgentPoolName: p.AgentPoolName, Platform: p.Platform, AgentConfiguration: p.AgentConfiguration,
 		SourceRegistryAuth: &mode, CustomRegistries: p.LoginServers(), OutputImages: nil}}
 	job := lease.Job{Step: step, Timeout: limit, OS: p.Platform.OS, Arch: p.Platform.Architecture, TriggeredBy: "Manual"}
-	job.Logins = logins(p)
+	job.Logins = Logins(p)
 	return plan{row: row, job: job}, nil
 }
 
@@ -223,9 +223,9 @@ func (s *Service) pool(ctx context.Context, registry arm.ID, name *string) (stri
 	return poolKey(*name), s.Pools.Check(ctx, registry, *name)
 }
 
-// logins are those of the other registries, in the order of their names. The run's
+// Logins are those of a task at other registries, in the order of their names. The run's
 // own is added when the run is leased, since its credential is made then.
-func logins(p task.Properties) []lease.Login {
+func Logins(p task.Properties) []lease.Login {
 	var all []lease.Login
 	for _, host := range p.LoginServers() {
 		c := p.Credentials.Custom[host]

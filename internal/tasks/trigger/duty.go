@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/acrux/acrux/internal/wait"
@@ -10,15 +11,14 @@ import (
 // lookEvery is how often events are looked for that other servers have written.
 const lookEvery = time.Second
 
-// Run looks at the clock and at what was pushed until ctx ends. It is a background duty.
+// Run looks at the clock, at what was pushed, and at images elsewhere until ctx ends. It is a
+// background duty.
 func (s *Service) Run(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.watchPushes(ctx)
-	}()
-	s.watchClock(ctx)
-	<-done
+	var all sync.WaitGroup
+	for _, watch := range []func(context.Context){s.watchClock, s.watchPushes, s.watchElsewhere} {
+		all.Go(func() { watch(ctx) })
+	}
+	all.Wait()
 	return nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,15 +26,19 @@ const defaultBaseTrigger = "defaultBaseimageTriggerName"
 // for is told.
 func (s *Service) planBases(ctx context.Context, t task.Task, now time.Time) error {
 	var bases []Base
+	var polls []Poll
 	trigger := baseTrigger(t)
 	for _, image := range t.Properties.Step.BaseImages {
 		name := ImageOf(image.Registry, image.Repository, image.Tag)
-		why, err := s.unwatched(ctx, image)
+		elsewhere, why, err := s.watched(ctx, image)
 		if err != nil {
 			return err
 		}
 		if why == "" {
 			bases = append(bases, Base{Task: t.ID, Image: name, Kind: image.Type, Digest: image.Digest})
+			if elsewhere && trigger.takes(image.Type) {
+				polls = append(polls, Poll{Image: name, Due: now.Add(s.Every.next())})
+			}
 		} else if trigger.takes(image.Type) {
 			e := Entry{Task: t.ID, Kind: ByImage, Trigger: trigger.Name, Object: strings.TrimSuffix(name, ":") + ": ", Time: now, Reason: why, Times: 1}
 			if err := s.record(ctx, e); err != nil {
@@ -46,6 +48,9 @@ func (s *Service) planBases(ctx context.Context, t task.Task, now time.Time) err
 	}
 	fresh, err := s.Store.PutBases(ctx, t.ID, bases)
 	if err != nil {
+		return err
+	}
+	if err := s.Store.PutPolls(ctx, polls); err != nil {
 		return err
 	}
 	u := newUpdate(t.ID)
@@ -60,22 +65,34 @@ func (s *Service) planBases(ctx context.Context, t task.Task, now time.Time) err
 	return s.fireUpdate(ctx, u, now)
 }
 
-// unwatched says why nobody sees it when an image gets other content; "" if it is seen.
-func (s *Service) unwatched(ctx context.Context, image task.BaseImage) (string, error) {
+// watched says whether an image is elsewhere, where one has to ask for it, and why nobody sees
+// when it gets other content; "" if somebody does.
+func (s *Service) watched(ctx context.Context, image task.BaseImage) (elsewhere bool, why string, err error) {
 	if image.Tag == "" || image.Digest == "" {
-		return "it is named by its digest, or that was not found out", nil
+		return false, "it is named by its digest, or that was not found out", nil
 	}
-	_, err := s.Registries.ByHost(ctx, image.Registry)
-	if errors.Is(err, resource.ErrNotFound) || problem.Is(err, problem.NotFound) {
-		return "it is in no registry of this installation, and others are not looked at in this version of Acrux", nil
+	_, err = s.Registries.ByHost(ctx, image.Registry)
+	switch {
+	case err == nil:
+		return false, "", nil
+	case !errors.Is(err, resource.ErrNotFound) && !problem.Is(err, problem.NotFound):
+		return false, "", err
+	case s.Elsewhere.Dialer.IsOwn(image.Registry):
+		return true, "its registry is not there any more", nil
+	case s.Every.off():
+		return true, "it is in no registry of this installation, and others are not asked: triggers.baseImagePoll is off", nil
 	}
-	return "", err
+	return true, "", nil
 }
 
-// moved adds a base to an update if its tag means something else by now.
+// moved adds a base to an update if its tag means something else by now. About one elsewhere
+// its next poll will say so.
 func (s *Service) moved(ctx context.Context, u *update, b Base) error {
 	image := updated(b, "")
 	reg, err := s.Registries.ByHost(ctx, image.Registry)
+	if errors.Is(err, resource.ErrNotFound) || problem.Is(err, problem.NotFound) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -112,12 +129,7 @@ func (s *Service) Look(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		group, groupCtx := errgroup.WithContext(ctx)
-		group.SetLimit(atOnce)
-		for _, u := range updates {
-			group.Go(func() error { return s.fireUpdate(groupCtx, u, now) })
-		}
-		if err := group.Wait(); err != nil {
+		if err := s.fireAll(ctx, updates, now); err != nil {
 			return err
 		}
 		last := events[len(events)-1].ID
@@ -135,8 +147,18 @@ type update struct {
 	actors map[string]string // who pushed that
 }
 
-// updates finds the tasks that events concern, each once.
-func (s *Service) updates(ctx context.Context, events []registry.Event) ([]*update, error) {
+// fireAll starts the tasks of updates.
+func (s *Service) fireAll(ctx context.Context, updates map[string]*update, now time.Time) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, u := range updates {
+		group.Go(func() error { return s.fireUpdate(ctx, u, now) })
+	}
+	return group.Wait()
+}
+
+// updates finds the tasks that events concern, by their keys.
+func (s *Service) updates(ctx context.Context, events []registry.Event) (map[string]*update, error) {
 	all := map[string]*update{}
 	for _, e := range events {
 		if e.Action != registry.Pushed && e.Action != registry.Restored || e.Tag == "" {
@@ -160,15 +182,20 @@ func (s *Service) updates(ctx context.Context, events []registry.Event) ([]*upda
 			return nil, err
 		}
 		for _, b := range bases {
-			u := all[b.Task.Key()]
-			if u == nil {
-				u = newUpdate(b.Task)
-				all[b.Task.Key()] = u
-			}
-			u.add(b, digest, e.Actor)
+			updateOf(all, b.Task).add(b, digest, e.Actor)
 		}
 	}
-	return slices.SortedFunc(maps.Values(all), func(a, b *update) int { return strings.Compare(a.task.Key(), b.task.Key()) }), nil
+	return all, nil
+}
+
+// updateOf is the update of a task among others.
+func updateOf(all map[string]*update, task arm.ID) *update {
+	u := all[task.Key()]
+	if u == nil {
+		u = newUpdate(task)
+		all[task.Key()] = u
+	}
+	return u
 }
 
 func newUpdate(task arm.ID) *update {
@@ -234,7 +261,7 @@ func (s *Service) fireUpdate(ctx context.Context, u *update, now time.Time) erro
 		return nil // build-time images, of which the trigger takes no note
 	}
 	e.Object = strings.Join(objects, "; ")
-	if e.Reason, err = s.ownPush(ctx, t, u.actors); err != nil {
+	if e.Reason, err = s.ownPush(ctx, t, u); err != nil {
 		return err
 	}
 	if ok, why := enabled(t, trigger.Status); !ok {
@@ -252,23 +279,35 @@ func (s *Service) fireUpdate(ctx context.Context, u *update, now time.Time) erro
 	})
 }
 
-// ownPush says why pushes by runs of the task itself make no run of it: each would make the
-// next.
-func (s *Service) ownPush(ctx context.Context, t task.Task, actors map[string]string) (string, error) {
-	for _, actor := range actors {
-		id, err := arm.ParseID(actor)
-		if err != nil || id.Kind().Key() != run.Kind.Key() {
-			return "", nil
-		}
-		r, err := s.Runs.Get(ctx, id)
-		if err != nil && !problem.Is(err, problem.NotFound) {
+// ownPush says why images that runs of the task itself have pushed make no run of it: each would
+// make the next.
+func (s *Service) ownPush(ctx context.Context, t task.Task, u *update) (string, error) {
+	for _, b := range u.bases {
+		pushed, err := s.pushedBy(ctx, t, updated(b, u.now[b.key()]), u.actors[b.key()])
+		if err != nil || !pushed {
 			return "", err
-		}
-		if err != nil || r.Properties.Task == nil || id.Parent().Key() != t.ID.Parent().Key() || !strings.EqualFold(*r.Properties.Task, t.ID.Name()) {
-			return "", nil
 		}
 	}
 	return "a run of the task itself pushed the image", nil
+}
+
+// pushedBy reports whether a run of a task pushed an image: it is who did, or, where nobody says
+// who did, it told so.
+func (s *Service) pushedBy(ctx context.Context, t task.Task, image run.UpdatedImage, actor string) (bool, error) {
+	if actor == "" {
+		runs, _, err := s.Runs.List(ctx, t.ID.Parent(), run.Filter{Task: t.ID.Name(), Output: image.Repository + "@" + image.Digest, Top: 1})
+		return len(runs) > 0, err
+	}
+	id, err := arm.ParseID(actor)
+	if err != nil || id.Kind().Key() != run.Kind.Key() {
+		return false, nil
+	}
+	r, err := s.Runs.Get(ctx, id)
+	if problem.Is(err, problem.NotFound) {
+		return false, nil
+	}
+	return err == nil && r.Properties.Task != nil && id.Parent().Key() == t.ID.Parent().Key() &&
+		strings.EqualFold(*r.Properties.Task, t.ID.Name()), err
 }
 
 // imageTrigger is the base image trigger of a task.

@@ -13,6 +13,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/problem"
 	"github.com/acrux/acrux/internal/registry"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/tasks/ncrontab"
 	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
@@ -29,6 +30,9 @@ type Service struct {
 	Outbox     registry.Outbox
 	// Pushed returns a channel that is closed after the next push. Take it before looking.
 	Pushed func() <-chan struct{}
+	// Elsewhere asks registries that are not of this installation, as often as Every says.
+	Elsewhere *registryclient.Client
+	Every     Interval
 }
 
 // Plan implements task.Planner.

@@ -1,12 +1,13 @@
 // Package trigger makes runs of tasks without anybody asking for them: when a timer is due,
-// and when an image that a task was built on has other content in a registry of this
-// installation. What it saw, and what came of it, is kept for each task.
+// and when an image that a task was built on has other content: in a registry of this
+// installation at once, in others when these are asked next. What it saw, and what came of it,
+// is kept for each task.
 //
 // A run and the entry that says why are one transaction, and an entry is unique by its cause
 // (the planned minute of a timer, the event of a push): whatever is killed when, and however
 // many servers look, a cause makes one run.
 //
-//	task ──Plan──▶ timers, bases ──due, pushed──▶ run.Schedule and Record
+//	task ──Plan──▶ timers, bases, polls ──due, pushed, moved──▶ run.Schedule and Record
 package trigger
 
 import (
@@ -36,6 +37,13 @@ type Base struct {
 	Kind  string // RunTime, BuildTime
 	// Digest is what the task was built on, or started for.
 	Digest string
+}
+
+// Poll is an image elsewhere, and when its registry is asked next what it means.
+type Poll struct {
+	Image    string // as Base has it
+	Due      time.Time
+	Failures int // in a row
 }
 
 // ImageOf names a base image so that it is found by a push.
@@ -84,11 +92,24 @@ type Store interface {
 	// PutBases writes what a task was built on in place of what was before, and returns those
 	// that are new to it. One with the digest that it had is left as it is.
 	PutBases(ctx context.Context, id arm.ID, bases []Base) (fresh []Base, err error)
-	// BuiltOn lists the bases that are one of the images and have another digest.
+	// BuiltOn lists the bases that are one of the images and have another digest; all of those
+	// images if digest is empty.
 	BuiltOn(ctx context.Context, images []string, digest string) ([]Base, error)
 	// MoveBase notes that a task was started for a digest; false if its base is not as it was
 	// seen any more.
 	MoveBase(ctx context.Context, b Base, digest string) (bool, error)
+	// PutPolls writes the polls of images that have none.
+	PutPolls(ctx context.Context, polls []Poll) error
+	// DuePolls lists polls that are due at a time, up to n.
+	DuePolls(ctx context.Context, at time.Time, n int) ([]Poll, error)
+	// PollsOf lists the polls of the images that tasks are built on, those due first in front.
+	PollsOf(ctx context.Context, tasks []arm.ID) ([]Poll, error)
+	// MovePoll gives a poll its next due time; false if it is not due as it was seen any more.
+	MovePoll(ctx context.Context, p Poll, due time.Time, failures int) (bool, error)
+	// HoldPolls lets no image of a host be due before a time.
+	HoldPolls(ctx context.Context, host string, until time.Time) error
+	// EndPoll removes a poll that is still as it was seen.
+	EndPoll(ctx context.Context, p Poll) error
 	// Record writes an entry; false if there is one of the same cause, which counts once more
 	// if it made no run.
 	Record(ctx context.Context, e Entry) (fresh bool, err error)
