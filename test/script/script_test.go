@@ -48,7 +48,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	config := fixture.Aliases("myResourceGroup", "mybaseregistry", "baseregistry", "otherregistry") + fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\n", upstream.URL)
+	config := fixture.Aliases("myResourceGroup", "mybaseregistry", "baseregistry", "otherregistry") + fmt.Sprintf("registryMirrors: {docker.io: %q}\nagent: {stepNetwork: none}\ntriggers: {baseImagePoll: 1s}\n", upstream.URL)
 	env.Setenv("GIT", git)
 	env.Setenv("UPSTREAM", host)
 	env.Setenv("MACHINE", machine())
