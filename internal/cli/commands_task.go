@@ -1,5 +1,7 @@
 package cli
 
+import "slices"
+
 // What starts runs of a task, and what has started a run.
 const (
 	triggersPath = "join(', ', [trigger.baseImageTrigger.status == 'Enabled' && 'BASE_IMAGE', trigger.sourceTriggers[0].status == 'Enabled' && 'SOURCE', (trigger.timerTriggers || `[]`)[?status == 'Enabled'] && 'TIMER'][?@])"
@@ -9,6 +11,7 @@ const (
 var (
 	tasksTable = &table{columns: columns{{"NAME", "name"}, {"PLATFORM", "platform.os"}, {"STATUS", "status"},
 		{"SOURCE REPOSITORY", "step.contextPath"}, {"TRIGGERS", triggersPath}}}
+	taskTable = &table{columns: append(slices.Clip(tasksTable.columns), columns{{"NEXT", "next"}}...)}
 	runsTable = &table{columns: columns{{"RUN ID", "runId"}, {"TASK", "task"}, {"PLATFORM", "platform.os"},
 		{"STATUS", "status"},
 		{"TRIGGER", triggerPath}, {"STARTED", "startTime"}, {"DURATION", "duration"}, {"ERROR", "error"}},
@@ -60,7 +63,7 @@ func taskCommands() []command {
 			flag{name: "schedule", kind: several, help: "timers, UTC: 'EXPRESSION' or 'NAME:EXPRESSION' ..."},
 			flag{name: "base-image-trigger-enabled", kind: yesno, help: "true or false", fallback: "true"}, flag{name: "base-image-trigger-type", values: "All Runtime", fallback: "Runtime"},
 			flag{name: "base-image-trigger-name", help: "name of the trigger", fallback: "defaultBaseimageTriggerName"})},
-		{path: "acr task show", short: "Show a task", run: showTask, table: tasksTable, flags: with(ofTask, flag{name: "with-secure-properties", kind: toggle, help: "with its secrets"})},
+		{path: "acr task show", short: "Show a task", run: showTask, table: taskTable, flags: with(ofTask, flag{name: "with-secure-properties", kind: toggle, help: "with its secrets"})},
 		{path: "acr task list", short: "List tasks", run: listTasks, table: tasksTable, flags: ofRegistry},
 		{path: "acr task update", short: "Change a task", run: updateTask, table: tasksTable, flags: with(taskFlags, flag{name: "platform", help: "OS/ARCHITECTURE[/VARIANT]"},
 			flag{name: "cpu", help: "CPUs of an agent"}, flag{name: "status", values: "Enabled Disabled"},

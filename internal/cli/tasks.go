@@ -310,7 +310,12 @@ func showTask(ctx context.Context, c *call) (any, error) {
 	} else {
 		_, err = c.client.Do(ctx, "GET", id.String(), tasksVersion, nil, &out)
 	}
-	return flatten(out), err
+	if err != nil {
+		return nil, err
+	}
+	shown := flatten(out)
+	shown["next"], err = c.waitsFor(ctx, id)
+	return shown, err
 }
 
 func listTasks(ctx context.Context, c *call) (any, error) {

@@ -4,6 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
+
+	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/arm/problem"
 )
 
 var triggerTable = &table{columns: columns{{"TIME", "time"}, {"TYPE", "triggerType"}, {"TRIGGER", "trigger"},
@@ -35,6 +39,37 @@ func triggerLog(ctx context.Context, c *call) (any, error) {
 		}
 	}
 	return entries, nil
+}
+
+// waitsFor says in words what the triggers of a task wait for: "t1 at 2026-12-05T02:00:00Z". Who
+// may read the task and not that reads nothing.
+func (c *call) waitsFor(ctx context.Context, id arm.ID) (string, error) {
+	all, err := c.listAll(ctx, id.String()+"/triggerPlans", tasksVersion)
+	if problem.Is(err, problem.Denied) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var words []string
+	for _, p := range flattenAll(all) {
+		words = append(words, waitWords(p))
+	}
+	return strings.Join(words, "; "), nil
+}
+
+func waitWords(p document) string {
+	what, at := textOf(p, "trigger"), textOf(p, "time")
+	if image := textOf(p, "object"); textOf(p, "triggerType") == "BaseImage" && image != "" {
+		what = image
+	}
+	switch reason := textOf(p, "reason"); {
+	case reason != "":
+		return what + ": " + reason
+	case at != "":
+		return what + " at " + at
+	}
+	return what + " when it is pushed"
 }
 
 func textOf(d document, name string) string {

@@ -77,6 +77,7 @@ func (s *Server) MountAll(services Services) {
 	Action(s, task.Kind, "listDetails", bare(h.taskDetails))
 	Action(s, task.Kind, "getIdentityToken", h.taskToken)
 	s.add(&kind{Kind: triggerEvents, oldest: "2018-02-01", actions: map[string]action{}, list: h.triggerLog})
+	s.add(&kind{Kind: triggerPlans, oldest: "2018-02-01", actions: map[string]action{}, list: h.triggerPlan})
 
 	s.add(&kind{Kind: run.Kind, oldest: "2018-02-01", actions: map[string]action{}, get: h.run, list: h.runs, patch: h.patchRun})
 	Action(s, run.Kind, "cancel", bare(h.cancelRun))

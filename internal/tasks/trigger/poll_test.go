@@ -291,6 +291,42 @@ func TestPollNotHeeded(t *testing.T) {
 	w.expect("its own", 1, "base: its tag is not there any more ×2", "base: a run of the task itself pushed the image")
 }
 
+// What triggers wait for is told: a minute, a poll, a push, or why nothing comes of it.
+func TestPlanned(t *testing.T) {
+	w, o := newWorld(t, `{"timerTriggers":[{"name":"often","schedule":"*/5 * * * *"},{"name":"never","schedule":"0 0 30 2 *"},
+		{"name":"off","schedule":"0 0 1 1 *","status":"Disabled"}],"baseImageTrigger":{"name":"base","baseImageTriggerType":"Runtime","status":"Enabled"}}`), newOutside(t)
+	plan := func() (lines []string) {
+		t.Helper()
+		all, err := w.Triggers.Planned(t.Context(), w.task)
+		w.must(err)
+		for _, p := range all {
+			line := p.Trigger + " " + strings.ReplaceAll(p.Object, o.host(), "OUTSIDE")
+			if !p.Time.IsZero() {
+				line += " at a time"
+			}
+			lines = append(lines, strings.TrimSuffix(line+": "+p.Reason, ": "))
+		}
+		return lines
+	}
+	timers := []string{"often */5 * * * * at a time", "never 0 0 30 2 *: no day fits the schedule", "off 0 0 1 1 * at a time: the trigger is disabled"}
+	want := append(slices.Clip(timers), "base : no good run yet that was built on an image")
+	if got := plan(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	o.push("a:1", "1")
+	node := w.push(base{"node", "1"}, "1", "x")
+	own := task.BaseImage{Type: "RunTime", Repository: "node", Tag: "1", Digest: node}
+	pinned := task.BaseImage{Type: "RunTime", Repository: "node", Digest: node}
+	stage := task.BaseImage{Type: "BuildTime", Repository: "node", Tag: "1", Digest: node}
+	w.built(o.on("a:1"), own, pinned, stage)
+	here := w.LoginServer(w.Registry.Name())
+	want = append(slices.Clip(timers), "base OUTSIDE/a:1 at a time", "base "+here+"/node:1",
+		"base "+here+"/node: it is named by its digest, or that was not found out")
+	if got := plan(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestPollOff(t *testing.T) {
 	w, o := newWorld(t, onBase), newOutside(t)
 	w.Triggers.Every = trigger.Interval{}
