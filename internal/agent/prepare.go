@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,7 @@ func (r *run) fetchContext(ctx context.Context) error {
 	if err := os.Rename(fetched.Dir, r.workspace()); err != nil {
 		return fmt.Errorf("moving the context into the workspace: %w", err)
 	}
-	r.commit, r.branch = fetched.Commit, fetched.Branch
+	r.commit, r.branch = fetched.Commit, cmp.Or(r.job.Branch, fetched.Branch)
 	r.log.Printf("Finished downloading source code")
 	return nil
 }
@@ -189,7 +190,7 @@ func (r *run) foreign(platform string) string {
 // values are what task files see as .Run.
 func (r *run) values() taskfile.Run {
 	return taskfile.Run{
-		ID: r.job.RunID, Commit: r.commit, Branch: r.branch, TriggeredBy: r.job.TriggeredBy,
+		ID: r.job.RunID, Commit: r.commit, Branch: r.branch, Repository: r.job.Repository, TriggeredBy: r.job.TriggeredBy,
 		Registry: r.job.LoginServer, RegistryName: r.job.RegistryName, Date: r.started.UTC().Format(taskfile.DateFormat),
 		SharedVolume: r.sharedVolume, OS: r.job.OS, Architecture: r.job.Arch, TaskName: r.job.TaskName,
 	}

@@ -50,7 +50,8 @@ var (
 		flag{name: "cmd", help: "command"}, flag{name: "image", short: "t", kind: list, help: "images of a Dockerfile's build"}, timeoutFlag, poolFlag, templateFlag, authModeFlag, valuesFlag,
 		flag{name: "target", help: "stage of a Dockerfile"}, flag{name: "no-cache", kind: yesno, help: "build without the cache"}, flag{name: "no-push", kind: yesno, help: "do not push"},
 		flag{name: "git-access-token", help: "token for the source"},
-		flag{name: "commit-trigger-enabled", kind: yesno, help: "false (triggers come later)", fallback: "false"}, flag{name: "pull-request-trigger-enabled", kind: yesno, help: "false (triggers come later)", fallback: "false"})
+		flag{name: "commit-trigger-enabled", kind: yesno, help: "run for pushes to the source's branch (for a new task with a token: true)"},
+		flag{name: "pull-request-trigger-enabled", kind: yesno, help: "run for pull requests to the source's branch"})
 )
 
 func taskCommands() []command {
@@ -76,6 +77,7 @@ func taskCommands() []command {
 		{path: "acr task identity show", short: "Show the identities of a task", run: showTaskIdentity, table: identitiesTable, flags: ofTask},
 		{path: "acr task identity remove", short: "Take identities from a task", run: removeTaskIdentity, table: tasksTable, flags: with(ofTask, identitiesFlag)},
 		{path: "acr task trigger-log", short: "List what the triggers of a task saw, and what came of it", run: triggerLog, table: triggerTable, flags: with(ofTask, flag{name: "top", help: "how many at most"})},
+		{path: "acr task source-trigger", short: "Show where a git host sends its deliveries for a task, and the secret", run: sourceHooks, table: hooksTable, flags: ofTask},
 		{path: "acr task timer add", short: "Add a timer to a task", run: addTimer, table: tasksTable, flags: with(ofTask, timer, flag{name: "schedule", required: true, help: "cron expression, UTC"}, enabled)},
 		{path: "acr task timer list", short: "List the timers of a task", run: listTimers, table: timersTable, flags: ofTask},
 		{path: "acr task timer update", short: "Change a timer of a task", run: updateTimer, table: tasksTable, flags: with(ofTask, timer, flag{name: "schedule", help: "cron expression, UTC"}, enabled)},

@@ -161,7 +161,7 @@ func (m *machine) address() string { return hostOf(m.server.Address) }
 
 func (m *machine) hostLines() []string {
 	var lines []string
-	for _, host := range []string{"management", "login", "graph", "acrctx.blob", "acrlogs.blob"} {
+	for _, host := range []string{"management", "login", "graph", "hooks", "acrctx.blob", "acrlogs.blob"} {
 		lines = append(lines, m.address()+" "+host+"."+m.server.Domain)
 	}
 	for _, name := range m.registries {

@@ -59,6 +59,7 @@ var (
 
 // Of what a task has.
 var (
+	hooksTable  = &table{columns: columns{{"TRIGGER", "trigger"}, {"REPOSITORY", "repositoryUrl"}, {"URL", "url"}, {"SECRET", "secret"}}}
 	timersTable = &table{columns: columns{{"NAME", "name"}, {"SCHEDULE", "schedule"}, {"STATUS", "status"}}}
 	loginsTable = &table{columns: columns{{"LOGIN SERVER", "loginServer"}, {"IDENTITY", "identity"},
 		{"USER NAME", "userName.value || userName.type"}}, rows: loginRows}

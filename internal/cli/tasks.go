@@ -208,20 +208,7 @@ func (c *call) number(name string, fallback int) (int, error) {
 	return n, nil
 }
 
-// checkTriggers refuses flags for what the server would not do.
-func (c *call) checkTriggers() error {
-	for _, trigger := range []string{"commit-trigger-enabled", "pull-request-trigger-enabled"} {
-		if c.yes(trigger) {
-			return problem.New(problem.Unsupported, "NotImplemented", "--%s: source triggers are not available in this version of Acrux", trigger)
-		}
-	}
-	return nil
-}
-
 func createTask(ctx context.Context, c *call) (any, error) {
-	if err := c.checkTriggers(); err != nil {
-		return nil, err
-	}
 	id, err := c.taskID(ctx)
 	if err != nil {
 		return nil, err
@@ -283,6 +270,9 @@ func (c *call) newTriggers() document {
 	}
 	if timers := newTimers(c.list("schedule")); len(timers) > 0 {
 		triggers["timerTriggers"] = timers
+	}
+	if events := c.newSourceEvents(); len(events) > 0 {
+		triggers["sourceTriggers"] = []document{c.sourceTrigger(document{"name": defaultSource, "sourceTriggerEvents": events, "status": "Enabled"}, c.text("context"))}
 	}
 	return triggers
 }

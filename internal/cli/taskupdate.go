@@ -17,9 +17,6 @@ func (c *call) patchTask(ctx context.Context, id arm.ID, body document) (documen
 
 // updateTask changes what flags were given for, and nothing else.
 func updateTask(ctx context.Context, c *call) (any, error) {
-	if err := c.checkTriggers(); err != nil {
-		return nil, err
-	}
 	id, err := c.taskID(ctx)
 	if err != nil {
 		return nil, err
@@ -37,6 +34,18 @@ func updateTask(ctx context.Context, c *call) (any, error) {
 			return nil, err
 		}
 		properties["step"] = step
+	}
+	source, err := c.changedSource(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if source != nil {
+		triggers, _ := properties["trigger"].(document)
+		if triggers == nil {
+			triggers = document{}
+			properties["trigger"] = triggers
+		}
+		triggers["sourceTriggers"] = []document{source}
 	}
 	return c.patchTask(ctx, id, document{"properties": properties})
 }

@@ -40,6 +40,7 @@ import (
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
+	"github.com/acrux/acrux/internal/server/hooksapi"
 	"github.com/acrux/acrux/internal/server/nameserver"
 	"github.com/acrux/acrux/internal/store/sqlstore"
 	"github.com/acrux/acrux/internal/tasks/pool"
@@ -280,7 +281,8 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 		Registries: registries, Domain: pub.Suffix(), Key: urlKey}
 	runs.SourceURL = storage.SourceURL
 	s.services = armapi.Services{Groups: tenant.NewGroups(documents), Identities: managed, Federated: federated, Registries: registries, Content: s.content, ScopeMaps: scopeMaps, Tokens: tokens, Imports: imports, Tasks: tasks, Runs: runs, Triggers: s.triggers,
-		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL}
+		TaskRuns: taskrun.NewService(documents, secrets, managed, runs), Pools: pools, LogURL: storage.LogURL, UploadURL: storage.UploadURL,
+		HookURL: func(id string) string { return hooksapi.URL(pub.URL("hooks"), id) }}
 	if err := s.route(parts{issuer, checker, directory, documents, storage}); err != nil {
 		return err
 	}

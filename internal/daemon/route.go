@@ -13,6 +13,7 @@ import (
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/server/graphapi"
+	"github.com/acrux/acrux/internal/server/hooksapi"
 	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/registryapi"
 	"github.com/acrux/acrux/internal/store/sqlstore"
@@ -65,6 +66,7 @@ func (s *Server) route(p parts) error {
 	s.router.Host("login."+pub.Domain, &loginapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory,
 		SignIn: signIn, Guesses: guesses, Assertions: assertions, URL: pub.URL("login"), TenantID: pub.TenantID})
 	s.router.Host("graph."+pub.Domain, &graphapi.Server{Log: s.log, Issuer: p.issuer, Directory: p.directory, Checker: p.checker, URL: pub.URL("graph"), TenantID: pub.TenantID, Subscription: pub.SubscriptionID, Reserve: s.reserve})
+	s.router.Host("hooks."+pub.Domain, hooksapi.New(s.log, s.triggers))
 	s.router.Below("blob."+pub.Domain, p.storage)
 	s.router.Below("azurecr."+pub.Domain, registryHost)
 	s.router.Below("vault."+pub.Domain, edge.Absent("Key vaults"))

@@ -221,7 +221,7 @@ var wildcardHosts = []string{"azurecr", "blob", "vault"}
 
 func publicNames(domain string) []string {
 	// The fixed hosts are named one by one: OpenSSL refuses *.localhost.
-	names := []string{"management." + domain, "login." + domain, "graph." + domain}
+	names := []string{"management." + domain, "login." + domain, "graph." + domain, "hooks." + domain}
 	for _, host := range wildcardHosts {
 		names = append(names, "*."+host+"."+domain)
 	}

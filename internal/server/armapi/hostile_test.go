@@ -55,7 +55,7 @@ func TestBadRequests(t *testing.T) {
 		{"not base64", "PUT", r + "/tasks/mytask" + v, `{"properties":{"step":{"type":"EncodedTask","encodedTaskContent":"%%"}}}`, 400, "InvalidParameterValue"},
 		{"a null credential", "PUT", r + "/tasks/mytask" + v, encoded(`,"credentials":{"customRegistries":{"a.example":null}}`, ""), 400, "InvalidParameterValue"},
 		{"a credential for a path", "PUT", r + "/tasks/mytask" + v, encoded(`,"credentials":{"customRegistries":{"a/b":{"identity":"[system]"}}}`, ""), 400, "InvalidParameterValue"},
-		{"a source trigger", "PUT", r + "/tasks/mytask" + v, encoded(`,"trigger":{"sourceTriggers":[{"name":"t"}]}`, ""), 501, "NotImplemented"},
+		{"a source trigger", "PUT", r + "/tasks/mytask" + v, encoded(`,"trigger":{"sourceTriggers":[{"name":"t"}]}`, ""), 400, "InvalidParameterValue"},
 		{"a timer without a schedule", "PUT", r + "/tasks/mytask" + v, encoded(`,"trigger":{"timerTriggers":[{"name":"t"}]}`, ""), 400, "InvalidParameterValue"},
 		{"a timer with a word", "PUT", r + "/tasks/mytask" + v, encoded(`,"trigger":{"timerTriggers":[{"name":"t","schedule":"@daily"}]}`, ""), 400, "InvalidParameterValue"},
 		{"a timer with seconds", "PUT", r + "/tasks/mytask" + v, encoded(`,"trigger":{"timerTriggers":[{"name":"t","schedule":"0 0 * * * *"}]}`, ""), 400, "InvalidParameterValue"},

@@ -40,8 +40,10 @@ type Services struct {
 	Tasks      *task.Service
 	Runs       *run.Service
 	Triggers   *trigger.Service
-	TaskRuns   *taskrun.Service
-	Pools      *pool.Service
+	// HookURL is where a git host sends its deliveries for a source trigger.
+	HookURL  func(id string) string
+	TaskRuns *taskrun.Service
+	Pools    *pool.Service
 	// LogURL makes a signed URL under which a principal can read the log of a run.
 	LogURL func(registryID, runID string, who identity.ObjectID, now time.Time) string
 	// UploadURL makes a signed URL under which a principal can write an upload.
@@ -76,6 +78,7 @@ func (s *Server) MountAll(services Services) {
 	Mount(s, task.Kind, services.Tasks, Options{OldestVersion: "2018-02-01", CreatedIsOK: true})
 	Action(s, task.Kind, "listDetails", bare(h.taskDetails))
 	Action(s, task.Kind, "getIdentityToken", h.taskToken)
+	Action(s, task.Kind, "listSourceHooks", bare(h.sourceHooks))
 	s.add(&kind{Kind: triggerEvents, oldest: "2018-02-01", actions: map[string]action{}, list: h.triggerLog})
 	s.add(&kind{Kind: triggerPlans, oldest: "2018-02-01", actions: map[string]action{}, list: h.triggerPlan})
 

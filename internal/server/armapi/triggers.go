@@ -15,9 +15,9 @@ var triggerEvents = arm.NewKind(task.Kind.String() + "/triggerEvents")
 // triggerEvent is an entry of a task's trigger log on the wire.
 type triggerEvent struct {
 	Time    string `json:"time"`
-	Type    string `json:"triggerType"` // Timer, BaseImage
+	Type    string `json:"triggerType"` // Timer, BaseImage, Source
 	Trigger string `json:"trigger"`     // its name
-	Object  string `json:"object"`      // the planned minute; image and digests
+	Object  string `json:"object"`      // the planned minute; image and digests; delivery and commit
 	RunID   string `json:"runId,omitempty"`
 	Reason  string `json:"reason,omitempty"` // why there was no run
 	Times   int    `json:"times"`            // how often the same was seen
@@ -49,4 +49,31 @@ func (h handlers) triggerLog(ctx context.Context, c *Call, q resource.Query) (pa
 		found.next = strconv.FormatInt(all[len(all)-1].ID, 10)
 	}
 	return found, nil
+}
+
+// sourceHook is where a git host sends its deliveries for a source trigger, and what it signs
+// them with.
+type sourceHook struct {
+	Trigger    string `json:"trigger"` // its name
+	URL        string `json:"url"`
+	Secret     string `json:"secret"`
+	Repository string `json:"repositoryUrl"`
+}
+
+// sourceHooks lists what is to be entered at git hosts, secrets included.
+func (h handlers) sourceHooks(ctx context.Context, c *Call) (any, error) {
+	t, err := h.Tasks.Get(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.Triggers.HooksOf(ctx, t.ID)
+	hooks := make([]sourceHook, 0, len(found))
+	for _, one := range found {
+		hook := sourceHook{Trigger: one.Name, URL: h.HookURL(one.ID), Secret: one.Secret.Reveal()}
+		if source := t.Properties.SourceNamed(one.Name); source != nil {
+			hook.Repository = source.Repository.URL
+		}
+		hooks = append(hooks, hook)
+	}
+	return map[string]any{"value": hooks}, err
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
 	"github.com/acrux/acrux/internal/server/graphapi"
+	"github.com/acrux/acrux/internal/server/hooksapi"
 	"github.com/acrux/acrux/internal/server/loginapi"
 	"github.com/acrux/acrux/internal/server/registryapi"
 	"github.com/acrux/acrux/internal/store/blobstore"
@@ -172,6 +173,7 @@ func (s *Stack) wire(ctx context.Context, dir, address string) (err error) {
 	s.LogURL, s.UploadURL, s.Runs.SourceURL = s.Storage.LogURL, s.Storage.UploadURL, s.Storage.SourceURL
 	s.ARM = &armapi.Server{Log: log, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Documents: documents, Subscription: Subscription, Location: "eastus",
 		Endpoints: armapi.Endpoints{Management: s.URL("management"), Login: s.URL("login"), Graph: s.URL("graph"), ACRSuffix: "azurecr." + s.Suffix, Vault: "vault." + s.Suffix, Storage: s.Suffix}}
+	s.HookURL = func(id string) string { return hooksapi.URL(s.URL("hooks"), id) }
 	s.ARM.MountAll(s.Services)
 	s.route(log)
 	return nil
@@ -189,6 +191,7 @@ func (s *Stack) route(log *slog.Logger) {
 	s.Router.Host("login."+Domain, &loginapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory,
 		SignIn: s.SignIn, Guesses: guesses, Assertions: s.Assertions, URL: s.URL("login"), TenantID: Tenant})
 	s.Router.Host("graph."+Domain, &graphapi.Server{Log: log, Issuer: s.Issuer, Directory: s.Directory, Checker: s.Checker, URL: s.URL("graph"), TenantID: Tenant, Subscription: Subscription})
+	s.Router.Host("hooks."+Domain, hooksapi.New(log, s.Triggers))
 	s.Router.Below("blob."+Domain, s.Storage)
 	s.Router.Below("azurecr."+Domain, contents)
 	s.Router.Below("vault."+Domain, edge.Absent("Key vaults"))

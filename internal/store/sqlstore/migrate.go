@@ -19,7 +19,9 @@ import (
 //go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
-// migrate brings the schema up to date. Migrations only ever go forward.
+// migrate brings the schema up to date. Migrations only ever go forward; one with a lower number
+// than others that were made already is made up for, since changes are not finished in the order
+// in which they got their numbers.
 func migrate(ctx context.Context, provide providerFunc, db *sql.DB) error {
 	provider, err := provide(db)
 	if err != nil {
@@ -74,7 +76,7 @@ func sqliteProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(derived(), planned()))
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithGoMigrations(derived(), planned()), goose.WithAllowOutofOrder(true))
 }
 
 func postgresProvider(db *sql.DB) (*goose.Provider, error) {
@@ -92,7 +94,7 @@ func postgresProvider(db *sql.DB) (*goose.Provider, error) {
 			all = append(all, m)
 		}
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, nil, goose.WithGoMigrations(all...))
+	return goose.NewProvider(goose.DialectPostgres, db, nil, goose.WithGoMigrations(all...), goose.WithAllowOutofOrder(true))
 }
 
 // postgresMigration runs a file as a whole, in a transaction.

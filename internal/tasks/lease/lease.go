@@ -92,6 +92,8 @@ type Job struct {
 	Timeout      time.Duration // of the whole run, from now
 	OS, Arch     string
 	TriggeredBy  string // "Manual", "Commit", …
+	Branch       string // whose change started the run; empty otherwise
+	Repository   string // URL of the source whose change started the run; empty otherwise
 	CreatedAt    time.Time
 	Logins       []Login    // in the order in which the run logs in
 	Identities   []Identity // what the run's identity endpoint may hand out

@@ -116,6 +116,9 @@ func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (p
 	}
 	properties := t.Properties
 	applyOverride(properties.Step, req.Override)
+	if req.Cause.Source != nil {
+		atChange(&properties, req.Cause.Source)
+	}
 	if req.AgentPoolName != nil {
 		properties.AgentPoolName = req.AgentPoolName
 	}
@@ -133,8 +136,22 @@ func (s *Service) planTask(ctx context.Context, registry arm.ID, req Request) (p
 		p.row.Properties.UpdateTriggerToken = &req.Override.UpdateTriggerToken
 	}
 	p.row.Properties.TimerTrigger, p.row.Properties.ImageUpdateTrigger = req.Cause.Timer, req.Cause.Image
+	if change := req.Cause.Source; change != nil {
+		p.row.Properties.SourceTrigger = change
+		p.job.Branch, p.job.Repository = change.BranchName, change.RepositoryURL
+	}
 	p.job.TaskName, p.job.TaskID, p.job.TriggeredBy = name, t.ID.String(), req.Cause.Word()
 	return p, s.identities(ctx, &p.job, t.Identity)
+}
+
+// atChange has a run build the commit that started it. A step without a credential takes that
+// of the trigger, which is for the same repository.
+func atChange(p *task.Properties, change *SourceChange) {
+	p.Step.ContextPath = p.Step.AtCommit(change.CommitID)
+	trigger := p.SourceNamed(change.Trigger)
+	if trigger != nil && trigger.Repository.Auth != nil && p.Step.ContextAccessToken == nil {
+		p.Step.ContextAccessToken = trigger.Repository.Auth.Token
+	}
 }
 
 // applyOverride merges lists by name and replaces the rest.

@@ -62,7 +62,7 @@ type Properties struct {
 	OutputImages       []Image                  `json:"outputImages"`
 	Task               *string                  `json:"task"`
 	ImageUpdateTrigger *ImageUpdate             `json:"imageUpdateTrigger"`
-	SourceTrigger      any                      `json:"sourceTrigger"`
+	SourceTrigger      *SourceChange            `json:"sourceTrigger"`
 	TimerTrigger       *TimerTrigger            `json:"timerTrigger"`
 	Platform           *task.Platform           `json:"platform"`
 	AgentConfiguration *task.AgentConfiguration `json:"agentConfiguration"`

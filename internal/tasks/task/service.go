@@ -114,6 +114,10 @@ func SealSecrets(ctx context.Context, store resource.Secrets, id arm.ID, old, p 
 	if old != nil && old.Step.ContextPath != p.Step.ContextPath {
 		delete(kept, contextToken) // a credential does not follow to another host
 	}
+	for _, name := range p.movedSources(old) {
+		delete(kept, sourceToken(name))
+		delete(kept, HookSecret(name))
+	}
 	stored, err := store.Secrets(ctx, id)
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func (Value) Wire() any {
 // Trigger says what makes a run besides a person.
 type Trigger struct {
 	Timer     []TimerTrigger    `json:"timerTriggers"`
-	Source    []map[string]any  `json:"sourceTriggers"`
+	Source    []SourceTrigger   `json:"sourceTriggers"`
 	BaseImage *BaseImageTrigger `json:"baseImageTrigger"`
 }
 
@@ -396,6 +396,9 @@ func (p *Properties) extractSecrets() (found map[string]secret.String, kept map[
 		found[name] = secret.New(**text)
 		*text = nil
 	})
+	for _, t := range p.sources() {
+		kept[HookSecret(t.Name)] = true
+	}
 	return found, kept
 }
 
@@ -414,6 +417,7 @@ func (p *Properties) eachSecret(fn func(name string, text **string)) {
 	if s := p.Step; s != nil {
 		s.eachSecret(fn)
 	}
+	p.eachSourceToken(fn)
 	if p.Credentials == nil {
 		return
 	}

@@ -23,8 +23,8 @@ func (p *Properties) checkTrigger() error {
 	if p.Trigger == nil {
 		return nil
 	}
-	if len(p.Trigger.Source) > 0 {
-		return unsupported("trigger.sourceTriggers", "A source trigger")
+	if err := p.checkSources(); err != nil {
+		return err
 	}
 	if n := len(p.Trigger.Timer); n > maxTimers {
 		return invalid("trigger.timerTriggers", "The task has %d timers; at most %d are taken.", n, maxTimers)

@@ -50,6 +50,9 @@ func (s *Service) Plan(ctx context.Context, t task.Task, now time.Time) error {
 	if err := s.Store.PutTimers(ctx, t.ID, timers); err != nil {
 		return err
 	}
+	if err := s.planSources(ctx, t); err != nil {
+		return err
+	}
 	return s.planBases(ctx, t, now)
 }
 
@@ -60,6 +63,11 @@ const atOnce = 16
 // first does, which may find that there is nothing to do. What is wrong with the task is the
 // entry's reason; an error is one of ours, and what was to be done is still to be done.
 func (s *Service) fire(ctx context.Context, e Entry, cause run.Cause, first func(ctx context.Context) (todo bool, err error)) error {
+	return s.start(ctx, &e, cause, first)
+}
+
+// start is fire, and writes into the entry what came of it.
+func (s *Service) start(ctx context.Context, e *Entry, cause run.Cause, first func(ctx context.Context) (todo bool, err error)) error {
 	e.Times = 1
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
 		todo, err := first(ctx)
@@ -74,7 +82,7 @@ func (s *Service) fire(ctx context.Context, e Entry, cause run.Cause, first func
 			}
 			e.Run = queued.Properties.RunID
 		}
-		return s.record(ctx, e)
+		return s.record(ctx, *e)
 	})
 	var refused *problem.Error
 	if errors.As(err, &refused) && !refused.Kind.Ours() && !errors.Is(err, errDone) {
@@ -83,10 +91,11 @@ func (s *Service) fire(ctx context.Context, e Entry, cause run.Cause, first func
 			if todo, err := first(ctx); err != nil || !todo {
 				return err
 			}
-			return s.record(ctx, e)
+			return s.record(ctx, *e)
 		})
 	}
 	if errors.Is(err, errDone) {
+		e.Run, e.Reason = "", errDone.Error()
 		return nil
 	}
 	s.Runs.Wake()
@@ -196,12 +205,15 @@ func (s *Service) LogOf(ctx context.Context, id arm.ID, before int64, n int) ([]
 	return s.Store.Entries(ctx, t.ID, before, n)
 }
 
-// Sweep removes entries that are older than Keep.
+// Sweep removes entries and deliveries that are older than Keep.
 func (s *Service) Sweep(ctx context.Context, now time.Time) error {
-	for {
-		n, err := s.Store.PruneEntries(ctx, now.Add(-Keep), batch)
-		if err != nil || n < batch {
-			return err
+	for _, prune := range []func(context.Context, time.Time, int) (int64, error){s.Store.PruneEntries, s.Store.PruneDeliveries} {
+		for n := int64(batch); n == batch; {
+			var err error
+			if n, err = prune(ctx, now.Add(-Keep), batch); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }

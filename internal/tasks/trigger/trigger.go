@@ -1,13 +1,13 @@
 // Package trigger makes runs of tasks without anybody asking for them: when a timer is due,
-// and when an image that a task was built on has other content: in a registry of this
-// installation at once, in others when these are asked next. What it saw, and what came of it,
-// is kept for each task.
+// when an image that a task was built on has other content (in a registry of this installation
+// at once, in others when these are asked next), and when a git host tells of a push or a pull
+// request. What it saw, and what came of it, is kept for each task.
 //
 // A run and the entry that says why are one transaction, and an entry is unique by its cause
-// (the planned minute of a timer, the event of a push): whatever is killed when, and however
-// many servers look, a cause makes one run.
+// (the planned minute of a timer, the event of a push, a delivery): whatever is killed when, and
+// however many servers look, a cause makes one run.
 //
-//	task ──Plan──▶ timers, bases, polls ──due, pushed, moved──▶ run.Schedule and Record
+//	task ──Plan──▶ timers, bases, polls, sources ──due, pushed, moved, delivered──▶ run.Schedule and Record
 package trigger
 
 import (
@@ -57,7 +57,7 @@ type Entry struct {
 	Task    arm.ID
 	Kind    Kind
 	Trigger string    // its name
-	Object  string    // the planned minute; image and digests
+	Object  string    // the planned minute; image and digests; delivery, branch and commit
 	Time    time.Time // when it was seen last
 	Run     string    // the run's ID; empty if there is none
 	Reason  string    // why not
@@ -71,14 +71,16 @@ type Kind string
 
 // The kinds.
 const (
-	ByTimer Kind = "Timer"
-	ByImage Kind = "BaseImage"
+	ByTimer  Kind = "Timer"
+	ByImage  Kind = "BaseImage"
+	BySource Kind = "Source"
 )
 
 // Store keeps what is planned and what was seen. Its methods take part in ctx's transaction.
 // All of a task goes with the task.
 type Store interface {
 	resource.Transactor
+	SourceStore
 	// PutTimers writes a task's timers in place of those before; one whose schedule is the same
 	// keeps its due time.
 	PutTimers(ctx context.Context, id arm.ID, timers []Timer) error

@@ -168,7 +168,7 @@ func TestOtherURLs(t *testing.T) {
 		closed.arm(t, closed.admin, "PUT", reg+"/tasks/trigger1",
 			with(`"sourceTriggers":[{"name":"t","sourceTriggerEvents":["commit"],`+
 				`"sourceRepository":{"sourceControlType":"Github",`+
-				`"repositoryUrl":"http://`+here+`/x.git"}}]`)).refused(t, refusal{501, "NotImplemented", ""})
+				`"repositoryUrl":"http://`+here+`/x.git"}}]`)).refused(t, refusal{400, "InvalidParameterValue", "looks at"})
 	})
 	t.Run("endpoint of a base image trigger", func(t *testing.T) {
 		closed.arm(t, closed.admin, "PUT", reg+"/tasks/trigger1",
