@@ -9,7 +9,7 @@ import (
 	"github.com/acrux/acrux/internal/registry"
 	"github.com/acrux/acrux/internal/registry/collect"
 	"github.com/acrux/acrux/internal/store/sqlstore"
-	"github.com/acrux/acrux/internal/tasks/runlog"
+	"github.com/acrux/acrux/internal/tasks/run"
 )
 
 // openContent makes what serves the content of registries.
@@ -27,12 +27,12 @@ func (s *Server) openContent(ctx context.Context, registries *registry.Registrie
 	return nil
 }
 
-// upkeep has the content of registries looked after, once in a while.
-func (s *Server) upkeep(registries *registry.Registries, logs *runlog.Logs) {
-	s.queue.Repeat(jobs.Periodic{Name: "log-expiry", Every: time.Hour, Work: func(_ context.Context, now time.Time) error {
-		n, err := logs.Sweep(now.Add(-s.config.Runs.Keep))
-		if n > 0 {
-			s.log.Info("old logs of runs were removed", "logs", n)
+// upkeep has runs and the content of registries looked after, once in a while.
+func (s *Server) upkeep(registries *registry.Registries, runs *run.Service) {
+	s.queue.Repeat(jobs.Periodic{Name: "run-expiry", Every: time.Hour, Work: func(ctx context.Context, now time.Time) error {
+		ended, logs, err := runs.Expire(ctx, now.Add(-s.config.Runs.Keep))
+		if ended+logs > 0 {
+			s.log.Info("old runs were removed", "runs", ended, "logs", logs)
 		}
 		return err
 	}})

@@ -72,7 +72,7 @@ type Config struct {
 	RateLimits string `yaml:"rateLimits"`
 	// Disk is what is kept free.
 	Disk DiskConfig `yaml:"disk"`
-	// Runs is how long what runs leave is kept.
+	// Runs is how long runs are kept.
 	Runs RunsConfig `yaml:"runs"`
 	// Triggers is how tasks start by themselves.
 	Triggers TriggersConfig `yaml:"triggers"`
@@ -147,9 +147,10 @@ func (c *DiskConfig) complete() (err error) {
 	return nil
 }
 
-// RunsConfig says how long what runs leave is kept.
+// RunsConfig says how long runs are kept.
 type RunsConfig struct {
-	// Keep is how long logs are kept after the last word. Default 720h, which is 30 days.
+	// Keep is how long runs and their logs are kept after their end, but for archived ones, which
+	// stay. Default 720h, which is 30 days.
 	Keep time.Duration `yaml:"keep"`
 }
 

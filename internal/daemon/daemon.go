@@ -271,7 +271,7 @@ func (s *Server) wire(ctx context.Context, issuer *token.Issuer, sealer *secret.
 	}
 	imports := mirror.New(registries, s.content, s.dialer, sqlstore.Operations{DB: db}, sealer, s.queue)
 	s.queue.Handle(imports.Jobs())
-	s.upkeep(registries, logs)
+	s.upkeep(registries, runs)
 
 	urlKey, err := sealer.Derive("signed URLs")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/tasks/lease"
 	"github.com/acrux/acrux/internal/tasks/run"
+	"github.com/acrux/acrux/internal/tasks/runlog"
 )
 
 // Runs implements run.Store.
@@ -145,18 +146,38 @@ func (s Runs) PutRun(ctx context.Context, r run.Row) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
 		if _, err := s.exec(ctx, upsertRun,
 			r.Registry.Key(), r.Number, strings.ToLower(r.Properties.RunID), task, r.Status, r.Pool, r.OS, r.Arch, string(body), r.Job,
-			micros(r.Created), micros(r.Updated), micros(r.Started), micros(r.Finished), r.Agent, r.Fence, micros(r.LeaseUntil), bit(r.Cancel)); err != nil {
+			micros(r.Created), micros(r.Updated), micros(r.Started), micros(r.Finished), r.Agent, r.Fence, micros(r.LeaseUntil), bit(r.Cancel), bit(r.Properties.IsArchiveEnabled)); err != nil {
 			return err
 		}
 		return s.putOutputs(ctx, r)
 	})
 }
 
-const upsertRun = `INSERT INTO runs (registry, number, run_id, task, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+const upsertRun = `INSERT INTO runs (registry, number, run_id, task, status, pool, os, arch, body, job, created, updated, started, finished, agent, fence, lease_until, cancel, archived)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (registry, number) DO UPDATE SET status = excluded.status, body = excluded.body, job = excluded.job, updated = excluded.updated,
 			started = excluded.started, finished = excluded.finished, agent = excluded.agent, fence = excluded.fence,
-			lease_until = excluded.lease_until, cancel = excluded.cancel`
+			lease_until = excluded.lease_until, cancel = excluded.cancel, archived = excluded.archived`
+
+// DeleteEnded implements run.Store.
+func (s Runs) DeleteEnded(ctx context.Context, before time.Time, n int) (int64, error) {
+	return s.exec(ctx, `DELETE FROM runs WHERE (registry, number) IN
+		(SELECT registry, number FROM runs WHERE finished > 0 AND archived = 0 AND finished < $1 ORDER BY finished LIMIT $2)`, micros(before), n)
+}
+
+// Archived implements run.Store.
+func (s Runs) Archived(ctx context.Context) ([]runlog.Key, error) {
+	return collect(ctx, s.DB, func(r row) (key runlog.Key, err error) {
+		var body string
+		if err = r.Scan(&key.RunID, &body); err != nil {
+			return key, err
+		}
+		var b stored
+		err = json.Unmarshal([]byte(body), &b)
+		key.Registry = b.Registry
+		return key, err
+	}, `SELECT run_id, body FROM runs WHERE archived = 1`)
+}
 
 // putOutputs makes the run one that is found by the images that it pushed.
 func (s Runs) putOutputs(ctx context.Context, r run.Row) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/arm/resource"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/runlog"
 	"github.com/acrux/acrux/internal/tasks/task"
 )
 
@@ -166,6 +167,11 @@ type Store interface {
 	Leased(ctx context.Context, before time.Time, agent string) ([]Row, error)
 	// PutRun writes a run, new or not.
 	PutRun(ctx context.Context, row Row) error
+	// DeleteEnded removes up to n runs that ended before a time and are not archived, and tells
+	// how many.
+	DeleteEnded(ctx context.Context, before time.Time, n int) (int64, error)
+	// Archived lists the runs that are kept for good, by the names of their logs.
+	Archived(ctx context.Context) ([]runlog.Key, error)
 }
 
 // Filter selects runs; empty members select all.

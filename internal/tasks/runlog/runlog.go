@@ -122,10 +122,15 @@ func (l *Logs) Sync(key Key) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Sweep removes the logs that nobody has written to since a time, and tells how many.
-func (l *Logs) Sweep(since time.Time) (removed int, err error) {
+// Sweep removes the logs that nobody has written to since a time, but for those that are kept,
+// and tells how many files that were.
+func (l *Logs) Sweep(since time.Time, keep []Key) (removed int, err error) {
+	kept := map[string]bool{}
+	for _, key := range keep {
+		kept[l.file(key)], kept[l.prefaceFile(key)] = true, true
+	}
 	err = filepath.WalkDir(l.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || kept[path] {
 			return ignoreGone(err)
 		}
 		info, err := entry.Info()

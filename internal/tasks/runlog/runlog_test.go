@@ -59,7 +59,7 @@ func TestPreface(t *testing.T) {
 			}
 		}
 	}
-	if removed, err := l.Sweep(time.Now().Add(time.Hour)); err != nil || removed != 2 || text(t, l, key) != "" {
+	if removed, err := l.Sweep(time.Now().Add(time.Hour), nil); err != nil || removed != 2 || text(t, l, key) != "" {
 		t.Errorf("sweeping removed %d files and left %q: %v", removed, text(t, l, key), err)
 	}
 }
@@ -151,7 +151,7 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, age := range map[string]time.Duration{"old": 31 * 24 * time.Hour, "new": time.Hour} {
+	for id, age := range map[string]time.Duration{"old": 31 * 24 * time.Hour, "kept": 31 * 24 * time.Hour, "new": time.Hour} {
 		if err := l.Append(runlog.Key{Registry: "/registries/r", RunID: id}, 0, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -163,10 +163,10 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := l.Sweep(now.Add(-30 * 24 * time.Hour)); n != 1 || err != nil {
+	if n, err := l.Sweep(now.Add(-30*24*time.Hour), []runlog.Key{{Registry: "/Registries/r", RunID: "KEPT"}}); n != 1 || err != nil {
 		t.Errorf("%d logs were removed: %v", n, err)
 	}
-	for id, want := range map[string]int64{"old": 0, "new": 1} {
+	for id, want := range map[string]int64{"old": 0, "kept": 1, "new": 1} {
 		if size, _, err := l.Size(runlog.Key{Registry: "/registries/r", RunID: id}); size != want || err != nil {
 			t.Errorf("the %s log has %d bytes: %v", id, size, err)
 		}
