@@ -279,25 +279,31 @@ func (s *Service) Complete(ctx context.Context, key lease.Key, result lease.Resu
 	if err := s.Logs.Sync(runlog.Key{Registry: row.Registry.String(), RunID: row.Properties.RunID}); err != nil {
 		return err
 	}
-	_, err = s.update(ctx, key, func(row *Row) error {
-		s.finish(row, result.Status, cmp.Or(result.Cause, result.Message), time.Now())
-		if result.Status == lease.Succeeded {
-			row.Properties.OutputImages = outputs(result.Dependencies)
+	// One transaction: a run that has ended well has taught its task, whatever is killed when.
+	err = s.Store.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.update(ctx, key, func(row *Row) error { s.end(row, result); return nil }); err != nil {
+			return err
 		}
-		if result.Layers.Total > 0 {
-			row.Properties.LayerCache = &LayerCache{Layers: result.Layers.Total, Cached: result.Layers.Cached}
+		if result.Status != lease.Succeeded || row.Task.IsRoot() {
+			return nil
 		}
-		return nil
+		return s.Tasks.Remember(ctx, row.Task, baseImages(result.Dependencies))
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.bell.Ring()
 	}
-	defer s.bell.Ring() // after what the task learns, too: it may start the next run
-	s.bell.Ring()
-	if result.Status != lease.Succeeded || row.Task.IsRoot() {
-		return nil
+	return err
+}
+
+// end writes an outcome into a run.
+func (s *Service) end(row *Row, result lease.Result) {
+	s.finish(row, result.Status, cmp.Or(result.Cause, result.Message), time.Now())
+	if result.Status == lease.Succeeded {
+		row.Properties.OutputImages = outputs(result.Dependencies)
 	}
-	return s.Tasks.Remember(ctx, row.Task, baseImages(result.Dependencies))
+	if result.Layers.Total > 0 {
+		row.Properties.LayerCache = &LayerCache{Layers: result.Layers.Total, Cached: result.Layers.Cached}
+	}
 }
 
 func outputs(all []lease.Dependency) []Image {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acrux/acrux/internal/arm"
+	"github.com/acrux/acrux/internal/tasks/ncrontab"
 	"github.com/acrux/acrux/internal/tasks/task"
 )
 
@@ -41,6 +42,9 @@ func (s *Service) plannedTimers(ctx context.Context, t task.Task) (all []Planned
 		p := Planned{Kind: ByTimer, Trigger: one.Name, Object: one.Schedule, Time: due[strings.ToLower(one.Name)]}
 		if p.Time.IsZero() {
 			p.Reason = "no day fits the schedule"
+		}
+		if _, err := ncrontab.Parse(one.Schedule); err != nil { // an older version took it
+			p.Reason = "the schedule is not valid: " + err.Error()
 		}
 		if ok, why := enabled(t, one.Status); !ok {
 			p.Reason = why

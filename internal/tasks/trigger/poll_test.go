@@ -1,6 +1,8 @@
 package trigger_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/acrux/acrux/internal/arm"
 	"github.com/acrux/acrux/internal/tasks/lease"
+	"github.com/acrux/acrux/internal/tasks/run"
 	"github.com/acrux/acrux/internal/tasks/task"
 	"github.com/acrux/acrux/internal/tasks/trigger"
 )
@@ -350,3 +353,39 @@ func TestParseInterval(t *testing.T) {
 		}
 	}
 }
+
+// A run does not end without what its task learns from it: the agent says it again.
+func TestLessonEndsWithTheRun(t *testing.T) {
+	w, o := newWorld(t, onBase), newOutside(t)
+	base := lease.Image{Registry: o.host(), Repository: "a", Tag: "1", Digest: o.push("a:1", "1")}
+	queued, err := w.Runs.Schedule(t.Context(), w.Registry, run.Request{Type: "TaskRunRequest", TaskID: w.task.String()}, time.Now())
+	w.must(err)
+	leased, err := w.Runs.Acquire(t.Context(), lease.Agent{Name: "agent", OS: "linux", Arch: "amd64"})
+	w.must(err)
+	fault := errors.New("the store is away")
+	w.Tasks.Planner = badPlanner{fault}
+	result := lease.Result{Status: lease.Succeeded, Dependencies: []lease.Dependency{{Runtime: &base}}}
+	if err := w.Runs.Complete(t.Context(), leased.Key, result); !errors.Is(err, fault) {
+		t.Errorf("%v", err)
+	}
+	status := func() run.Status {
+		t.Helper()
+		r, err := w.Runs.Get(t.Context(), queued.ID)
+		w.must(err)
+		return r.Properties.Status
+	}
+	if got := status(); got != run.Started {
+		t.Errorf("the run is %s", got)
+	}
+	w.Tasks.Planner = w.Triggers
+	w.must(w.Runs.Complete(t.Context(), leased.Key, result))
+	polls, err := w.Triggers.Store.PollsOf(t.Context(), []arm.ID{w.task})
+	w.must(err)
+	if got := status(); got != "Succeeded" || len(polls) != 1 {
+		t.Errorf("the run is %s, the polls are %v", got, polls)
+	}
+}
+
+type badPlanner struct{ err error }
+
+func (p badPlanner) Plan(context.Context, task.Task, time.Time) error { return p.err }

@@ -3,7 +3,6 @@ package trigger
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -40,11 +39,11 @@ func (s *Service) Plan(ctx context.Context, t task.Task, now time.Time) error {
 	var timers []Timer
 	if t.Properties.Trigger != nil {
 		for _, one := range t.Properties.Trigger.Timer {
-			schedule, err := ncrontab.Parse(one.Schedule)
-			if err != nil {
-				return fmt.Errorf("timer %s of %s: %w", one.Name, t.ID, err) // it was checked
+			timer := Timer{Task: t.ID, Name: one.Name, Schedule: one.Schedule}
+			if schedule, err := ncrontab.Parse(one.Schedule); err == nil { // what an older version took is never due
+				timer.Due = schedule.Next(now)
 			}
-			timers = append(timers, Timer{Task: t.ID, Name: one.Name, Schedule: one.Schedule, Due: schedule.Next(now)})
+			timers = append(timers, timer)
 		}
 	}
 	if err := s.Store.PutTimers(ctx, t.ID, timers); err != nil {
