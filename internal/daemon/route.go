@@ -9,6 +9,7 @@ import (
 	"github.com/acrux/acrux/internal/access/signin"
 	"github.com/acrux/acrux/internal/access/token"
 	"github.com/acrux/acrux/internal/memo"
+	"github.com/acrux/acrux/internal/registryclient"
 	"github.com/acrux/acrux/internal/server/armapi"
 	"github.com/acrux/acrux/internal/server/blobapi"
 	"github.com/acrux/acrux/internal/server/edge"
@@ -38,7 +39,7 @@ func (s *Server) route(p parts) error {
 	guesses := signin.NewGuesses()
 	registryHost := &registryapi.Server{Log: s.log, Registries: s.services.Registries, Content: s.content, Trash: sqlstore.Registry{DB: s.db}, Purger: s.purger, Pulls: s.pulls, Issuer: p.issuer, Checker: p.checker, Directory: p.directory, Runs: s.services.Runs,
 		Tokens: s.services.Tokens, Guesses: guesses,
-		Audiences: append(management.Audiences(), "https://containerregistry.azure.net")}
+		Audiences: append(management.Audiences(), registryclient.Audience)}
 
 	signIn := signin.NewService(sqlstore.SignIn{DB: s.db})
 	assertions := &assertion.Verifier{Directory: p.directory, Trusts: s.services.Federated.TrustsOf, Issuer: p.issuer, SignIn: signIn, Keys: assertion.NewKeys(s.dialer.Transport()), Host: pub.URL("login")}

@@ -57,10 +57,8 @@ var AzureSuffixes = []string{"azurecr.io", "azurecr.cn", "azurecr.us"}
 // every registry that knows the identity, so it goes to those alone that have a use for it:
 // registries of this installation, and Azure's. Neither is spoken to without TLS.
 func (c *Client) Exchanges(host string) bool {
-	if c.Dialer.Own != nil {
-		if _, own := c.Dialer.Own(host); own {
-			return true
-		}
+	if c.Dialer.IsOwn(host) {
+		return true
 	}
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {

@@ -183,7 +183,7 @@ func (s *Stack) route(log *slog.Logger) {
 	guesses := signin.NewGuesses()
 	contents := &registryapi.Server{Log: log, Registries: s.Registries, Content: s.Content, Trash: sqlstore.Registry{DB: s.DB},
 		Purger: &collect.Purger{Store: sqlstore.Collect{Registry: sqlstore.Registry{DB: s.DB}}, Content: s.Content}, Pulls: s.Pulls, Issuer: s.Issuer, Checker: s.Checker, Directory: s.Directory, Runs: s.Runs,
-		Tokens: s.Tokens, Guesses: guesses, Audiences: append(s.ARM.Audiences(), "https://containerregistry.azure.net")}
+		Tokens: s.Tokens, Guesses: guesses, Audiences: append(s.ARM.Audiences(), registryclient.Audience)}
 	s.SignIn = signin.NewService(sqlstore.SignIn{DB: s.DB})
 	s.Assertions = &assertion.Verifier{Directory: s.Directory, Trusts: s.Federated.TrustsOf, Issuer: s.Issuer, SignIn: s.SignIn, Keys: assertion.NewKeys(s.Dialer.Transport()), Host: s.URL("login")}
 	s.Router = &edge.Router{Log: log}

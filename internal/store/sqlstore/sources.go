@@ -17,16 +17,12 @@ var _ trigger.SourceStore = Triggers{}
 
 // PutSources implements trigger.SourceStore.
 func (s Triggers) PutSources(ctx context.Context, id arm.ID, sources []trigger.Source) error {
-	kept := []any{id.Key()}
+	var names []string
 	for _, one := range sources {
-		kept = append(kept, strings.ToLower(one.Name))
-	}
-	gone := `DELETE FROM task_sources WHERE task = $1`
-	if len(sources) > 0 {
-		gone += ` AND name NOT IN ` + tuples(2, 1, len(sources))
+		names = append(names, one.Name)
 	}
 	return s.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.exec(ctx, gone, kept...); err != nil {
+		if err := s.keepNamed(ctx, `task_sources`, id, names); err != nil {
 			return err
 		}
 		for _, one := range sources {

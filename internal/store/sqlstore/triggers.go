@@ -31,16 +31,12 @@ func dueOf(t time.Time, planned bool) int64 {
 
 // PutTimers implements trigger.Store.
 func (s Triggers) PutTimers(ctx context.Context, id arm.ID, timers []trigger.Timer) error {
-	kept := []any{id.Key()}
+	var names []string
 	for _, t := range timers {
-		kept = append(kept, strings.ToLower(t.Name))
-	}
-	gone := `DELETE FROM task_timers WHERE task = $1`
-	if len(timers) > 0 {
-		gone += ` AND name NOT IN ` + tuples(2, 1, len(timers))
+		names = append(names, t.Name)
 	}
 	return s.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.exec(ctx, gone, kept...); err != nil {
+		if err := s.keepNamed(ctx, `task_timers`, id, names); err != nil {
 			return err
 		}
 		for _, t := range timers {
@@ -53,6 +49,19 @@ func (s Triggers) PutTimers(ctx context.Context, id arm.ID, timers []trigger.Tim
 		}
 		return nil
 	})
+}
+
+// keepNamed removes the triggers of a task from their table whose names are none of these.
+func (s Triggers) keepNamed(ctx context.Context, table string, id arm.ID, names []string) error {
+	args, gone := []any{id.Key()}, `DELETE FROM `+table+` WHERE task = $1`
+	for _, name := range names {
+		args = append(args, strings.ToLower(name))
+	}
+	if len(names) > 0 {
+		gone += ` AND name NOT IN ` + tuples(2, 1, len(names))
+	}
+	_, err := s.exec(ctx, gone, args...)
+	return err
 }
 
 func scanTimer(r row) (t trigger.Timer, err error) {

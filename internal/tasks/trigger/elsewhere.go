@@ -169,7 +169,7 @@ func (r *round) credential(ctx context.Context, host string, a *asker) (username
 // take notes an answer for the tasks for which it was asked for.
 func (r *round) take(ctx context.Context, image string, a *asker, digest string, failure error) error {
 	if failure == nil && digest != "" {
-		r.moved(a.bases, digest)
+		r.noteMoved(a.bases, digest)
 		return nil
 	}
 	reason, sort := "its tag is not there any more", "no tag"
@@ -186,8 +186,8 @@ func (r *round) take(ctx context.Context, image string, a *asker, digest string,
 	})
 }
 
-// moved notes the bases that mean something else now.
-func (r *round) moved(bases []Base, digest string) {
+// noteMoved notes the bases that mean something else now.
+func (r *round) noteMoved(bases []Base, digest string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range bases {

@@ -75,7 +75,7 @@ func (s *Service) watched(ctx context.Context, image task.BaseImage) (elsewhere 
 	switch {
 	case err == nil:
 		return false, "", nil
-	case !errors.Is(err, resource.ErrNotFound) && !problem.Is(err, problem.NotFound):
+	case !isElsewhere(err):
 		return false, "", err
 	case s.Elsewhere.Dialer.IsOwn(image.Registry):
 		return true, "its registry is not there any more", nil
@@ -85,12 +85,17 @@ func (s *Service) watched(ctx context.Context, image task.BaseImage) (elsewhere 
 	return true, "", nil
 }
 
+// isElsewhere reports whether an error says that a host is no registry of this installation.
+func isElsewhere(err error) bool {
+	return errors.Is(err, resource.ErrNotFound) || problem.Is(err, problem.NotFound)
+}
+
 // moved adds a base to an update if its tag means something else by now. About one elsewhere
 // its next poll will say so.
 func (s *Service) moved(ctx context.Context, u *update, b Base) error {
 	image := updated(b, "")
 	reg, err := s.Registries.ByHost(ctx, image.Registry)
-	if errors.Is(err, resource.ErrNotFound) || problem.Is(err, problem.NotFound) {
+	if isElsewhere(err) {
 		return nil
 	}
 	if err != nil {
